@@ -1,0 +1,212 @@
+"""MNIST and Fashion-MNIST: four IDX files each, read from a folder or downloaded once.
+
+A download is checked by the SHA-256 of its *content* (the decompressed IDX bytes), so a file that
+another mirror compressed anew still passes. MNIST: LeCun and Cortes, CC BY-SA 3.0. Fashion-MNIST:
+Xiao, Rasul and Vollgraf (2017), MIT licence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from: mirrors' base address, sums of `FILES`, names of the labels."""
+
+    url: str
+    url_variable: str  # the environment variable that names another mirror
+    sha256: tuple[str, str, str, str]
+    label_names: tuple[str, ...]
+
+
+SOURCES = {
+    "mnist": Source(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "TINYVAE_MNIST_URL",
+        (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        tuple("0123456789"),
+    ),
+    "fashion-mnist": Source(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "TINYVAE_FASHION_MNIST_URL",
+        (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        (
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+    ),
+}
+
+
+def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, ...]:
+    """Images (N, H, W) uint8 and labels (N,) int64: x_train, y_train, x_test, y_test.
+
+    Parameters
+    ----------
+    name : {"mnist", "fashion-mnist"}
+    data_dir : folder of the IDX files, .gz or not (or of a folder `name` that holds them)
+        Without it they are downloaded into $TINYVAE_DATA_DIR or the user's cache folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file is missing, or cannot be fetched.
+    ValueError
+        A file is damaged, or is another than expected.
+    """
+    if data_dir is None:
+        paths = [_fetch(name, index) for index in range(4)]
+    else:
+        paths = [_find(Path(data_dir), name, file) for file in FILES]
+    x_train, y_train, x_test, y_test = (read_idx(path) for path in paths)
+    for images, labels, path in ((x_train, y_train, paths[0]), (x_test, y_test, paths[2])):
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{path} holds {images.shape} images and its neighbour {labels.shape} labels:"
+                " expected (N, height, width) and (N,); fetch the files again"
+            )
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise ValueError(
+            f"{paths[0]} holds images of {x_train.shape[1:]} pixels and {paths[2]}"
+            f" of {x_test.shape[1:]}: they belong to different data sets"
+        )
+    for labels, path in ((y_train, paths[1]), (y_test, paths[3])):
+        if labels.max() > 9:
+            raise ValueError(f"{path} holds the label {labels.max()}: labels are 0 to 9")
+    return x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64)
+
+
+def read_idx(path: str | os.PathLike) -> np.ndarray:
+    """The uint8 array in an IDX file, .gz or not; ValueError where it is damaged."""
+    content = _content(Path(path))
+    n_dims = content[3] if content[:3] == b"\0\0\x08" else 0  # \x08: unsigned bytes
+    if not 1 <= n_dims <= 3 or len(content) < 4 + 4 * n_dims:
+        raise ValueError(f"{path} is not an IDX file of bytes (it begins {content[:4]!r})")
+    shape = tuple(np.frombuffer(content, ">u4", n_dims, offset=4).tolist())
+    n_values = len(content) - 4 - 4 * n_dims
+    if int(np.prod(shape, dtype=object)) != n_values:
+        raise ValueError(f"{path} is damaged: {shape} announced, {n_values} bytes of values found")
+    if n_values == 0:
+        raise ValueError(f"{path} is empty: its shape is {shape}")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if content[:2] != b"\x1f\x8b":  # not gzip's magic number
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}): fetch it again") from None
+
+
+def _find(folder: Path, name: str, file: str) -> Path:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"the data folder {folder} does not exist")
+    for place in (folder / name / file, folder / file):
+        for path in (place, place.with_name(file + ".gz")):
+            if path.is_file():
+                return path
+    raise FileNotFoundError(
+        f"{folder} has no {file} (nor {file}.gz): {name} needs {', '.join(FILES)}"
+    )
+
+
+def cache_folder(name: str) -> Path:
+    """Where the downloaded files of a data set are kept."""
+    import pooch
+
+    return Path(os.environ.get("TINYVAE_DATA_DIR") or pooch.os_cache("tinyvae")) / name
+
+
+def _fetch(name: str, index: int) -> Path:
+    """The path of file `index` in the cache, downloaded if it is not there yet."""
+    import pooch
+
+    source, file, folder = SOURCES[name], FILES[index], cache_folder(name)
+    archive = folder / (file + ".gz")  # put there by hand, as the message below says
+    if archive.is_file() and not (folder / file).exists():
+        if hashlib.sha256(_content(archive)).hexdigest() != source.sha256[index]:
+            raise ValueError(f"{archive} is not {name}'s: remove it, or fetch it again")
+        return archive
+    url = (os.environ.get(source.url_variable) or source.url).rstrip("/") + f"/{file}.gz"
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(
+            pooch.retrieve(
+                url,
+                known_hash="sha256:" + source.sha256[index],
+                fname=file,
+                path=folder,
+                downloader=_download_content,
+            )
+        )
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        problem = FileNotFoundError if isinstance(error, OSError) else ValueError
+        raise problem(
+            f"cannot fetch {name} from {url} ({_reason(error)}): fetch"
+            f" {', '.join(f + '.gz' for f in FILES)} elsewhere and put them into {folder},"
+            " or name their folder by --data-dir"
+        ) from None
+
+
+def _download_content(url: str, output_file: str, pooch_object) -> None:
+    """Pooch's downloader: fetches a .gz file and leaves its content, which pooch then hashes."""
+    import pooch
+
+    archive = output_file + ".gz"
+    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty())
+    try:
+        download(url, archive, pooch_object)
+        with gzip.open(archive) as compressed, open(output_file, "wb") as content:
+            shutil.copyfileobj(compressed, content)
+    finally:
+        Path(archive).unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    """A download's error in a few words: pooch's and requests' own run over several lines."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP status {response.status_code}"
+    if "known hash" in str(error):
+        return "its content has another SHA-256 than expected"
+    if type(error).__name__ in ("ConnectionError", "ConnectTimeout", "ReadTimeout"):
+        return "no connection"
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:100]}" if str(error) else "empty"
