@@ -1,0 +1,110 @@
+"""One-line errors for bad arguments: every message names the argument, its value and the remedy.
+
+Used by the models, the optimizers, training and the command line, so that the same mistake gets the
+same sentence everywhere.
+"""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def integer(name: str, value: object, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+    return int(value)
+
+
+def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
+    """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
+    fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or value < minimum or (above and value == minimum):
+        bound = f"above {minimum:g}" if above else f"of at least {minimum:g}"
+        raise ValueError(f"{name} must be a finite number {bound}, not {value!r}")
+    return float(value)
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`, or raise ValueError that lists them."""
+    options = list(options)
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, not {value!r}")
+    return value
+
+
+def widths(name: str, value: object) -> tuple[int, ...]:
+    """Return `value` as a tuple of positive layer widths; () stands for no hidden layer."""
+    if isinstance(value, Integral):
+        value = (value,)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a sequence of layer widths such as (256,), not {value!r}")
+    return tuple(integer(f"each width in {name}", width, 1) for width in value)
+
+
+def batch(name: str, x: Any, width: int) -> Any:
+    """Return x (B, width) if it is a matrix of finite floats, or raise ValueError.
+
+    Arrays on a device are not searched for NaN: that would wait for the device.
+    """
+    if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
+        raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
+    if x.dtype.kind != "f":
+        remedy = "divide images by 255, or call .astype('float32')"
+        raise ValueError(f"{name} has the dtype {x.dtype}; a model takes floats: {remedy}")
+    if isinstance(x, np.ndarray) and not np.isfinite(x.sum()) and not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        remedy = "remove or replace it first"
+        raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
+    return x
+
+
+def unit_interval(x: Any) -> None:
+    """Raise ValueError where a host array x leaves [0, 1], the range of a Bernoulli's mean."""
+    if isinstance(x, np.ndarray) and (x.min() < 0 or x.max() > 1):
+        remedy = "scale the data to [0, 1], or take likelihood 'gaussian'"
+        span = f"[{x.min():g}, {x.max():g}]"
+        raise ValueError(f"x spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
+
+
+def labels(labels: Any, n: int, n_classes: int) -> Any:
+    """Return labels (n,) if they are whole numbers in 0 … n_classes − 1, or raise ValueError."""
+    if labels is None:
+        wanted = f"one of 0 … {n_classes - 1} for each of {n} examples"
+        raise ValueError(f"this model is conditional: give labels, {wanted}")
+    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu":
+        found = f"{labels.dtype} of the shape {tuple(labels.shape)}"
+        raise ValueError(f"labels must be {n} whole numbers, not {found}")
+    if isinstance(labels, np.ndarray) and (labels.min() < 0 or labels.max() >= n_classes):
+        wrong = labels[(labels < 0) | (labels >= n_classes)][0]
+        raise ValueError(f"label {wrong} is not one of 0 … {n_classes - 1}")
+    return labels
+
+
+def own_layers(
+    encoder: Any, decoder: Any, n_features: int | None, latent_dim: int | None, n_classes: int
+) -> tuple[int, int]:
+    """Return (n_features, latent_dim), read off the first layers where they are not given."""
+    if encoder is None or decoder is None:
+        raise ValueError("encoder and decoder go together: give both, or neither")
+    widths = []
+    for name, width, network in (
+        ("n_features", n_features, encoder),
+        ("latent_dim", latent_dim, decoder),
+    ):
+        first = getattr(network.layers[0], "shapes", {}) if network.layers else {}
+        if width is None and "W" not in first:
+            raise ValueError(f"the first layer does not tell its width: give {name} too")
+        widths.append(first["W"][0] - n_classes if width is None else width)
+    return tuple(widths)
+
+
+def fraction(name: str, value: object) -> float:
+    """Return `value` as a float in [0, 1), or raise ValueError."""
+    if number(name, value) >= 1:
+        raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
+    return float(value)

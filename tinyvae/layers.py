@@ -1,0 +1,219 @@
+"""The layers of the encoder and the decoder, and the two flat vectors that hold their weights.
+
+`forward(x)` remembers what the backward pass needs. `backward(dy)` gets dy = ∂loss/∂y and applies
+the chain rule: it returns dx = ∂loss/∂x and writes (not adds) ∂loss/∂W and ∂loss/∂b.
+Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinyvae.backend import (
+    Array,
+    Backend,
+    array_module,
+    get_backend,
+    seed_sequence,
+    sigmoid,
+    softplus,
+)
+
+
+class Dense:
+    """y = x W + b: every output is a weighted sum of all inputs, plus a constant.
+
+    With indices, y_bj = Σ_i x_bi W_ij + b_j. A change of W_ij changes y_bj by x_bi in every
+    example b of the batch, so by the chain rule
+
+        ∂loss/∂W_ij = Σ_b x_bi dy_bj        that is    dW = xᵀ dy
+        ∂loss/∂b_j  = Σ_b dy_bj             that is    db = Σ_batch dy
+        ∂loss/∂x_bi = Σ_j dy_bj W_ij        that is    dx = dy Wᵀ
+
+    The first weights have the standard deviation √(2 / (n_in + n_out)) (`initialization="glorot"`,
+    Glorot & Bengio 2010), or √(2 / n_in) ("he", He et al. 2015), which makes up for a ReLU that
+    sets half of the values to 0.
+    """
+
+    def __init__(self, n_in: int, n_out: int, initialization: str = "glorot") -> None:
+        self.shapes = {"W": (n_in, n_out), "b": (n_out,)}
+        self.initialization = initialization
+
+    def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return first values for W and b, drawn on the host (the same for every backend)."""
+        n_in, n_out = self.shapes["W"]
+        fan = n_in if self.initialization == "he" else n_in + n_out
+        return {"W": rng.standard_normal((n_in, n_out)) * np.sqrt(2 / fan), "b": np.zeros(n_out)}
+
+    def forward(self, x: Array) -> Array:  # x (B, n_in)
+        self.x = x
+        y = x @ self.W  # (B, n_out)
+        y += self.b
+        return y
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:  # dy (B, n_out)
+        xp = array_module(dy)
+        xp.matmul(self.x.T, dy, out=self.dW)  # (n_in, n_out)
+        xp.sum(dy, axis=0, out=self.db)  # (n_out,)
+        return dy @ self.W.T if need_dx else None  # (B, n_in)
+
+
+class ReLU:
+    """y = max(x, 0); dx = dy where x > 0, else 0 (the derivative at 0 is set to 0)."""
+
+    def forward(self, x: Array) -> Array:
+        self.y = array_module(x).maximum(x, 0.0)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        return dy * (self.y > 0)
+
+
+class Tanh:
+    """y = tanh x; dx = dy (1 − y²)."""
+
+    def forward(self, x: Array) -> Array:
+        self.y = array_module(x).tanh(x)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        return dy * (1.0 - self.y * self.y)
+
+
+class Sigmoid:
+    """y = 1 / (1 + e^(−x)); dx = dy y (1 − y)."""
+
+    def forward(self, x: Array) -> Array:
+        self.y = sigmoid(x)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        return dy * self.y * (1.0 - self.y)
+
+
+class Softplus:
+    """y = log(1 + e^x), a smooth ReLU; dx = dy sigmoid(x)."""
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return softplus(x)
+
+    def backward(self, dy: Array) -> Array:
+        return dy * sigmoid(self.x)
+
+
+# Each activation with the initialization of the Dense layer before it.
+ACTIVATIONS = {
+    "relu": (ReLU, "he"),
+    "tanh": (Tanh, "glorot"),
+    "sigmoid": (Sigmoid, "glorot"),
+    "softplus": (Softplus, "he"),
+}
+
+
+class Sequential:
+    """Layers one after another: y = f_n(… f_2(f_1(x))).
+
+    The backward pass is the chain rule from the last layer to the first: the dx of one layer is
+    the dy of the layer before it. A layer is any object with `forward(x)` and `backward(dy)`; one
+    with parameters also has `shapes = {"W": (n_in, n_out), "b": (n_out,)}` or the like, and
+    `Parameters` gives it W, b, dW, db.
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        self.layers = layers
+
+    def forward(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        """Return dx, or None with `need_dx=False`, which saves the first layer's product."""
+        for layer in reversed(self.layers[1:]):
+            dy = layer.backward(dy)
+        for layer in self.layers[:1]:
+            skip_dx = isinstance(layer, Dense) and not need_dx
+            dy = layer.backward(dy, need_dx=False) if skip_dx else layer.backward(dy)
+        return dy
+
+
+def mlp(widths: list[int], activation: str) -> Sequential:
+    """Return Dense layers of these widths, with the activation between them, none at the end."""
+    make_activation, initialization = ACTIVATIONS[activation]
+    layers = []
+    for n_in, n_out in pairwise(widths[:-1]):
+        layers += [Dense(n_in, n_out, initialization), make_activation()]
+    return Sequential(*layers, Dense(widths[-2], widths[-1]))
+
+
+class Parameters(Mapping):
+    """All weights of a model as one vector θ, and their gradient as one vector g.
+
+    Every layer's W and b is a view into θ, its dW and db the same view into g, so a step of an
+    optimizer is a few operations on two vectors, and a gradient check moves θ[i] and looks at g[i].
+    As a mapping it goes from "encoder.0.W" to the view, in the order of θ; 0, 1, … number the
+    layers with parameters of each network.
+
+    Attributes
+    ----------
+    theta, grad : arrays (n,)
+        θ and g.
+    gradients : dict
+        The same names, with the views into g.
+    """
+
+    def __init__(
+        self,
+        networks: dict[str, Sequential],
+        backend: str | Backend = "numpy",
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        backend = get_backend(backend)
+        rng = np.random.default_rng(seed_sequence(seed, "weights"))
+        slots, seen = [], []  # a slot: name, layer, attribute, first value on the host
+        for prefix, network in networks.items():
+            owners = [layer for layer in network.layers if getattr(layer, "shapes", None)]
+            for i, layer in enumerate(owners):
+                if any(layer is other for other in seen):
+                    raise ValueError(f"{prefix}.{i}: this layer object already stands elsewhere")
+                seen.append(layer)
+                values = _first_values(layer, rng)
+                slots += [(f"{prefix}.{i}.{a}", layer, a, values[a]) for a in layer.shapes]
+
+        self.theta = backend.xp.zeros(sum(value.size for *_, value in slots), dtype=dtype)
+        self.grad = backend.xp.zeros_like(self.theta)
+        self.views, self.gradients = {}, {}
+        start = 0
+        for name, layer, attribute, value in slots:
+            stop = start + value.size
+            self.views[name] = self.theta[start:stop].reshape(value.shape)
+            self.views[name][...] = backend.asarray(value, dtype)
+            self.gradients[name] = self.grad[start:stop].reshape(value.shape)
+            setattr(layer, attribute, self.views[name])
+            setattr(layer, "d" + attribute, self.gradients[name])
+            start = stop
+
+    def __getitem__(self, name: str) -> Array:
+        return self.views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.views)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+
+def _first_values(layer: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return a layer's first values: by its `initialize`, its own arrays, or Glorot's rule."""
+    if hasattr(layer, "initialize"):
+        return layer.initialize(rng)
+    values = {}
+    for attribute, shape in layer.shapes.items():
+        scale = np.sqrt(2 / sum(shape)) if len(shape) > 1 else 0.0
+        value = getattr(layer, attribute, None)
+        values[attribute] = rng.standard_normal(shape) * scale if value is None else value
+    return values

@@ -1,0 +1,122 @@
+"""The likelihood p(x|z): how well the decoder's output y explains the data x.
+
+Each class gives the negative log likelihood nll = −log p(x|z) of each example, in nats (a sum over
+the D dimensions of the data, never a mean), and its gradient dy. x, y, x_hat are (B, D), nll (B,).
+"""
+
+import math
+from typing import Any
+
+from tinyvae import checks
+from tinyvae.backend import Array, array_module, sigmoid, softplus
+
+MIN_VARIANCE = 1e-12  # the floor of sigma="auto", reached where a reconstruction is perfect
+
+
+class Gaussian:
+    """x ~ N(x_hat, σ² I): the squared error, weighed by 1 / 2σ².
+
+        nll = −log N(x; x_hat, σ² I) = ½ Σ_d (x − x_hat)² / σ² + ½ D log 2πσ²
+        dx_hat = dnll · (x_hat − x) / σ²
+
+    With σ² = ½ that is ‖x − x_hat‖² plus a constant. With `sigma="auto"`, σ² is the value that
+    makes the batch's mean nll smallest, where its derivative with respect to σ² is zero:
+
+        −½ mean Σ_d (x − x_hat)² / σ⁴ + ½ D / σ² = 0      hence      σ² = mean (x − x_hat)²
+
+    As that derivative is zero, it does not matter that σ² moves with x_hat: dx_hat is the same
+    formula (Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders").
+
+    Parameters
+    ----------
+    sigma : float or "auto"
+        The standard deviation σ. Under "auto" the attribute `sigma`, which evaluation and sampling
+        use, is what training stored last, and `variance` is σ² of the last forward pass.
+    output : {"identity", "sigmoid"}
+        x_hat = y, or x_hat = sigmoid(y), which keeps the mean in [0, 1].
+    """
+
+    def __init__(self, sigma: float | str = "auto", output: str = "identity") -> None:
+        self.auto = isinstance(sigma, str) and sigma == "auto"
+        self.sigma = 1.0 if self.auto else checks.number("sigma (or 'auto')", sigma, above=True)
+        self.output = checks.choice("output", output, ["identity", "sigmoid"])
+
+    def mean(self, y: Array) -> Array:
+        """Return x_hat (B, D), the mean of p(x|z), from the decoder's output y."""
+        return sigmoid(y) if self.output == "sigmoid" else y
+
+    def nll(self, y: Array, x: Array) -> Array:
+        """Return −log p(x|z) of each example (B,) at the stored sigma: for evaluation."""
+        error = self.mean(y) - x
+        return self._nll((error * error).sum(axis=1), self.sigma**2, x.shape[1])
+
+    @staticmethod
+    def _nll(squared_error: Array, variance: Array | float, D: int) -> Array:  # (B,) → (B,)
+        log = math.log if isinstance(variance, float) else array_module(variance).log
+        return 0.5 * (squared_error / variance + D * log(2 * math.pi * variance))
+
+    def forward(self, y: Array, x: Array) -> Array:
+        """Return nll (B,) for training: under "auto" with the batch's own σ²."""
+        self.x_hat = self.mean(y)
+        self.error = self.x_hat - x  # (B, D)
+        squared_error = (self.error * self.error).sum(axis=1)  # (B,)
+        self.variance = self.sigma**2
+        if self.auto:
+            mean_squared_error = squared_error.mean() / x.shape[1]
+            self.variance = array_module(x).maximum(mean_squared_error, MIN_VARIANCE)
+        return self._nll(squared_error, self.variance, x.shape[1])
+
+    def backward(self, dnll: Array | float) -> Array:
+        """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
+        dx_hat = self.error * (dnll / self.variance)
+        if self.output == "identity":
+            return dx_hat
+        return dx_hat * self.x_hat * (1.0 - self.x_hat)  # ∂x_hat/∂y = x_hat (1 − x_hat)
+
+    def sample(self, y: Array, rng: Any) -> Array:
+        """Return a draw of x (B, D) from p(x|z)."""
+        return self.mean(y) + self.sigma * rng.standard_normal(y.shape, dtype=y.dtype)
+
+
+class Bernoulli:
+    """x ∈ {0, 1}, with the probability p = sigmoid(y) of a 1; y are called logits.
+
+        −log p(x|z) = −Σ_d [ x log p + (1 − x) log(1 − p) ]
+        log(1 − p) = −softplus(y)           as 1 − p = 1 / (1 + e^y)
+        log p      = y − softplus(y)        as p = e^y / (1 + e^y)
+
+        nll = Σ_d [ softplus(y) − x y ]
+        dy  = dnll · (sigmoid(y) − x)
+
+    No logarithm of a rounded-off 0 is ever taken, whatever y is. On grey values between 0 and 1 the
+    formula is a fine loss (a cross-entropy) but no normalised likelihood: only the nll of binary
+    data may be compared with a log p(x) published elsewhere.
+    """
+
+    sigma = None
+
+    def mean(self, y: Array) -> Array:
+        """Return x_hat (B, D), the mean of p(x|z), from the logits y."""
+        return sigmoid(y)
+
+    def nll(self, y: Array, x: Array) -> Array:
+        """Return −log p(x|z) of each example (B,)."""
+        nll = softplus(y)  # (B, D)
+        nll -= x * y
+        return nll.sum(axis=1)
+
+    def forward(self, y: Array, x: Array) -> Array:
+        """Return nll (B,), and remember y and x for `backward`."""
+        self.y, self.x = y, x
+        return self.nll(y, x)
+
+    def backward(self, dnll: Array | float) -> Array:
+        """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
+        dy = sigmoid(self.y)
+        dy -= self.x
+        dy *= dnll
+        return dy
+
+    def sample(self, y: Array, rng: Any) -> Array:
+        """Return a draw of x (B, D) from p(x|z), of zeros and ones."""
+        return (rng.random(y.shape, dtype=y.dtype) < sigmoid(y)).astype(y.dtype)
