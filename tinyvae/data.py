@@ -1,80 +1,95 @@
 """Data sets by name, ready to train on: the bundled digits, MNIST and Fashion-MNIST, drawn shapes,
-and people's own files. A data set is rows of float32 in the model's units, split into a training
-and a test part, together with what is needed to show them and to undo the scaling."""
+and people's own files; new data for a trained model; and the batches of an epoch."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 
-from . import mnist
-from .rows import BYTES, Rows, Scaling
+from . import mnist, owndata, ownfiles, shapes
+from .dataset import Dataset
+from .rows import BinarizedRows, Rows, value_range
+from .scaling import BYTES, Scaling
 
-NAMES = ("digits", "mnist", "fashion-mnist")
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Training and test rows, and what they mean.
-
-    Parameters
-    ----------
-    name : str
-    x_train, x_test : (N, D) float32 arrays in the model's units, or sources of rows read lazily
-    y_train, y_test : (N,) ints from 0, or None
-    image_shape : (H, W) or (H, W, 3), or None where rows are not images
-    label_names, feature_names : tuples of str, or None
-    scaling : Scaling
-        How raw values became the model's units.
-    """
-
-    name: str
-    x_train: Rows
-    x_test: Rows
-    y_train: np.ndarray | None = None
-    y_test: np.ndarray | None = None
-    image_shape: tuple[int, ...] | None = None
-    label_names: tuple[str, ...] | None = None
-    feature_names: tuple[str, ...] | None = None
-    scaling: Scaling = BYTES
-
-    @property
-    def n_features(self) -> int:
-        """D."""
-        return self.x_train.shape[1]
-
-    def describe(self) -> str:
-        """One line: name, sizes, scaling, split."""
-        size = f"{self.n_features} features"
-        if self.image_shape:
-            size = " × ".join(map(str, self.image_shape)) + " images"
-        return (
-            f"{self.name}: {len(self.x_train):,} rows to train on, {len(self.x_test):,} to test on,"
-            f" {size}, {self.scaling.describe()}"
-        )
+NAMES = ("digits", *mnist.SOURCES, "shapes")
+STATIC_SEED = 20080704  # of the one static draw that all runs share, so that their numbers compare
 
 
-def load_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
-    """A data set by name.
+def load_dataset(
+    name: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    labels: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    channels: str = "auto",
+    scale: str | float = "infer",
+    validation: float | None = None,
+    binarize: str = "none",
+    seed: int = 0,
+) -> Dataset:
+    """A data set by name, or from one's own file or folder.
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion-mnist"}
+    name : "digits", "mnist", "fashion-mnist", "shapes", or a path
+        A path to an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test`
+        are taken as the split), a .csv file, or a folder of images.
     data_dir : folder
         Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once.
+    labels : str
+        Own data: the name (or number, from 1) of a CSV's column, the key in an .npz file, or the
+        path of an .npy file beside an .npy file. A folder's labels are its subfolders.
+    image_size : int or (H, W)
+        Images of a folder are resized to it; rows of an array are images of it.
+    channels : {"auto", "grey", "colour"}
+        Of a folder of images; auto is grey where all are.
+    scale : "infer", "none", "standardize", or a number to divide by
+        Own data: "infer" divides bytes by 255 and takes floats as they are.
+    validation : float
+        The part of own data that is held out as the test rows; 0.1 unless given.
+    binarize : {"none", "static", "dynamic"}
+        Draw black and white pixels; see `tinyvae.rows.BinarizedRows` for the protocols.
+    seed : int
+        Of the held-out part and of dynamic binarization.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        In one line that names the value or the place in the file, and the remedy.
     """
-    if name == "digits":
-        arrays = _digits()
-        label_names = tuple("0123456789")
-    elif name in mnist.SOURCES:
-        arrays = mnist.load(name, data_dir)
-        label_names = mnist.SOURCES[name].label_names
+    name = os.fspath(name)
+    given = {"labels": labels, "image_size": image_size, "validation": validation}
+    own = {"channels": channels, "scale": scale} | given
+    if binarize not in ("none", "static", "dynamic"):
+        raise ValueError(f"binarize {binarize!r}: expected none, static or dynamic")
+    if name not in NAMES:
+        try:
+            dataset = owndata.load(name, seed=seed, **own)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; data sets by name: {', '.join(NAMES)}") from None
+        name = os.path.abspath(name)
+        if name.endswith(".npy") and labels:
+            own["labels"] = os.path.abspath(labels)
     else:
-        raise ValueError(f"unknown data set {name!r}: known are {', '.join(NAMES)}")
+        for key, value in own.items():
+            if value not in (None, "auto", "infer"):
+                raise ValueError(
+                    f"{key}={value!r} is for own files; {name} comes ready to train on"
+                )
+        dataset = _shapes() if name == "shapes" else _handwritten(name, data_dir)
+    options = {"name": name, "data_dir": data_dir and os.path.abspath(data_dir), **own}
+    options |= {"binarize": binarize, "seed": seed}
+    dataset = dataclasses.replace(dataset, options=options)
+    return dataset if binarize == "none" else _binarized(dataset, binarize == "dynamic", seed)
+
+
+def _handwritten(name: str, data_dir) -> Dataset:
+    """digits, mnist and fashion-mnist."""
+    arrays = _digits() if name == "digits" else mnist.load(name, data_dir)
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,
@@ -83,7 +98,7 @@ def load_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Datase
         y_train,
         y_test,
         image_shape=x_train.shape[1:],
-        label_names=label_names,
+        label_names=mnist.SOURCES["mnist" if name == "digits" else name].label_names,
     )
 
 
@@ -94,6 +109,98 @@ def _digits() -> tuple[np.ndarray, ...]:
             x_train, x_test = (arrays[k].reshape(-1, 28, 28) for k in ("x_train", "x_test"))
             y_train, y_test = (arrays[k].astype(np.int64) for k in ("y_train", "y_test"))
     return x_train, y_train, x_test, y_test
+
+
+def _shapes() -> Dataset:
+    drawn = shapes.draw()
+    return Dataset(
+        "shapes",
+        drawn.x_train,
+        drawn.x_test,
+        drawn.factors_train[:, 0].astype(np.int64),
+        drawn.factors_test[:, 0].astype(np.int64),
+        image_shape=shapes.IMAGE_SHAPE,
+        label_names=shapes.SHAPES,
+        scaling=Scaling("none", low=0.0, high=1.0),
+        factors_train=drawn.factors_train,
+        factors_test=drawn.factors_test,
+        factor_names=shapes.FACTORS,
+    )
+
+
+def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
+    """`dataset` in black and white; what is drawn once, and fits into memory, is an array."""
+    for rows in (dataset.x_train, dataset.x_test):
+        low, high = value_range(rows)
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{dataset.name} has values from {low:g} to {high:g}: only grey values in [0, 1]"
+                " can be binarized"
+            )
+    train = BinarizedRows(dataset.x_train, seed if dynamic else STATIC_SEED, dynamic)
+    test = BinarizedRows(dataset.x_test, STATIC_SEED + 1)
+    return dataclasses.replace(
+        dataset,
+        x_train=train[:] if isinstance(train.rows, np.ndarray) and not dynamic else train,
+        x_test=test[:] if isinstance(test.rows, np.ndarray) else test,
+        remark=f"binarized ({'anew in each epoch' if dynamic else 'once'})",
+    )
+
+
+def read_matrix(
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
+) -> Rows:
+    """The rows of a file, a folder, an image, or a known data set's test split, for a trained run.
+
+    Parameters
+    ----------
+    source : as `load_dataset` takes it
+    config : what `Dataset.to_config` gave when the run was trained
+        Its scaling is applied, its image size and label column are expected.
+
+    Returns
+    -------
+    (N, D) float32 array in the model's units, or a source of rows where the file is large
+
+    Raises
+    ------
+    ValueError
+        `source` has another width than the model, or values that cannot be its.
+    """
+    return _read(os.fspath(source), config, data_dir)[0]
+
+
+def read_labelled(
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
+) -> tuple[Rows, np.ndarray | None]:
+    """`read_matrix`, and labels (N,) as the run counts them, or None where `source` has none.
+
+    Raises
+    ------
+    ValueError
+        As `read_matrix`; or a label is none that the run was trained with.
+    """
+    x, y, names = _read(os.fspath(source), config, data_dir)
+    if y is None or config["label_names"] is None:
+        return x, y
+    places = {name: place for place, name in enumerate(config["label_names"])}
+    for name in names:
+        if name not in places:
+            raise ValueError(
+                f"{source} has the label {name!r}, the model was trained with {', '.join(places)}"
+            )
+    return x, np.array([places[name] for name in names])[y]
+
+
+def _read(source: str, config: dict, data_dir):
+    if source not in NAMES:
+        x, table = owndata.read_like(source, config)
+        return x, *ownfiles.encode_labels(table, source)
+    dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
+    owndata.check_width(source, dataset.n_features, config)
+    scaling = Scaling.from_config(config["scaling"])
+    x = dataset.x_test if scaling.unit else scaling.apply(dataset.x_test)
+    return x, dataset.y_test, dataset.label_names
 
 
 def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

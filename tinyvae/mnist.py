@@ -178,7 +178,8 @@ def _fetch(name: str, index: int) -> Path:
             )
         )
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        problem = FileNotFoundError if isinstance(error, OSError) else ValueError
+        wrong_content = isinstance(error, (ValueError, EOFError, gzip.BadGzipFile, zlib.error))
+        problem = ValueError if wrong_content else FileNotFoundError
         raise problem(
             f"cannot fetch {name} from {url} ({_reason(error)}): fetch"
             f" {', '.join(f + '.gz' for f in FILES)} elsewhere and put them into {folder},"

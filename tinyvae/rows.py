@@ -1,100 +1,12 @@
-"""Rows of data on their way into a model: how they are scaled, and how they are read when the whole
-of them does not fit into memory. A model sees float32 (B, D) either way: `x[rows]` of an ndarray
-and of a lazy source give the same numbers."""
+"""Rows of data on their way into a model, when the whole of them does not fit into memory or is
+drawn anew in each epoch. A model sees float32 (B, D) either way: `x[rows]` of an ndarray and of a
+lazy source give the same numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """How raw values become the model's units, and back.
-
-    Parameters
-    ----------
-    kind : {"none", "uint8", "divide", "standardize"}
-        Floats as they are; bytes divided by 255; any numbers divided by `divisor`; or each column
-        minus its mean, divided by its standard deviation.
-    divisor : float
-    mean, std : (D,) float64 arrays, for "standardize"
-    low, high : float or None
-        Range of the raw training data, where it was looked at.
-    """
-
-    kind: str = "none"
-    divisor: float = 1.0
-    mean: np.ndarray | None = None
-    std: np.ndarray | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def unit(self) -> bool:
-        """Whether the model's units are grey values in [0, 1], for which bytes stand too."""
-        floats_in_unit = self.kind == "none" and self.low is not None and 0 <= self.low
-        return self.kind == "uint8" or (floats_in_unit and self.high <= 1)
-
-    def apply(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values (B, D) in the model's units, float32.
-
-        A model of grey values takes bytes (divided by 255) and floats in [0, 1] alike.
-        """
-        if raw.dtype == np.uint8 and self.unit:
-            return np.divide(raw, 255, dtype=np.float32)
-        if self.kind == "divide":
-            return np.divide(raw, self.divisor, dtype=np.float32)
-        if self.kind == "standardize":
-            return ((raw - self.mean) / self.std).astype(np.float32)
-        return raw.astype(np.float32)
-
-    def undo(self, x: np.ndarray) -> np.ndarray:
-        """The model's values (B, D) in the units of the data; grey values stay in [0, 1]."""
-        if self.kind == "divide":
-            return x * self.divisor
-        if self.kind == "standardize":
-            return (x * self.std + self.mean).astype(x.dtype)
-        return x
-
-    def describe(self) -> str:
-        """One line for people."""
-        if self.kind == "uint8":
-            return "bytes divided by 255"
-        if self.kind == "divide":
-            return f"values divided by {self.divisor:g}"
-        if self.kind == "standardize":
-            return "each column standardised (mean 0, standard deviation 1)"
-        return f"values as they are (from {self.low:g} to {self.high:g})"
-
-    def to_config(self) -> dict:
-        """What JSON can hold; `Scaling.from_config` reads it."""
-        config = {"kind": self.kind, "divisor": self.divisor, "low": self.low, "high": self.high}
-        if self.kind == "standardize":
-            config |= {"mean": self.mean.tolist(), "std": self.std.tolist()}
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict) -> Scaling:
-        """The scaling that `to_config` wrote; ValueError where it cannot have."""
-        try:
-            scaling = cls(**config)
-            if scaling.kind not in ("none", "uint8", "divide", "standardize"):
-                raise ValueError(scaling.kind)
-            if scaling.kind == "standardize":
-                mean, std = (np.array(config[key], dtype=float) for key in ("mean", "std"))
-                scaling = cls(**(config | {"mean": mean, "std": std}))
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"the stored scaling is damaged ({error}): train again") from None
-        return scaling
-
-
-BYTES = Scaling("uint8", low=0.0, high=255.0)
+from .scaling import Scaling, blocks
 
 
 class LazyRows:
@@ -196,13 +108,6 @@ def _into(out: np.ndarray | None, x: np.ndarray) -> np.ndarray:
         return x
     out[...] = x
     return out
-
-
-def blocks(shape: tuple[int, int]) -> Iterator[slice]:
-    """Slices that cut (N, D) rows into pieces of bounded size."""
-    step = max(1, BLOCK_BYTES // (8 * shape[1]))
-    for start in range(0, shape[0], step):
-        yield slice(start, min(start + step, shape[0]))
 
 
 def value_range(x: Rows) -> tuple[float, float]:
