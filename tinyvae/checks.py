@@ -62,12 +62,12 @@ def batch(name: str, x: Any, width: int) -> Any:
     return x
 
 
-def unit_interval(x: Any) -> None:
-    """Raise ValueError where a host array x leaves [0, 1], the range of a Bernoulli's mean."""
-    if isinstance(x, np.ndarray) and (x.min() < 0 or x.max() > 1):
+def unit_interval(name: str, low: float, high: float) -> None:
+    """Raise ValueError where values from `low` to `high` leave [0, 1], a Bernoulli's range."""
+    if low < 0 or high > 1:
         remedy = "scale the data to [0, 1], or take likelihood 'gaussian'"
-        span = f"[{x.min():g}, {x.max():g}]"
-        raise ValueError(f"x spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
+        span = f"[{low:g}, {high:g}]"
+        raise ValueError(f"{name} spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
 
 
 def labels(labels: Any, n: int, n_classes: int) -> Any:

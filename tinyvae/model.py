@@ -83,7 +83,7 @@ class Autoencoder:
         )
         self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
         self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
-        self.backend = get_backend(backend)
+        self.backend, self.seed = get_backend(backend), seed
         hidden = checks.widths("hidden", hidden)
         checks.choice("activation", activation, ACTIVATIONS)
         # What rebuilds the model from a file; layers and likelihoods of one's own can't be.
@@ -142,8 +142,8 @@ class Autoencoder:
         """Return x, checked, as a batch of this model's backend and dtype."""
         x = x if isinstance(x, self.backend.xp.ndarray) else np.asarray(x)
         checks.batch(name, x, width or self.n_features)
-        if name == "x" and isinstance(self.likelihood, Bernoulli):
-            checks.unit_interval(x)
+        if name == "x" and isinstance(x, np.ndarray) and isinstance(self.likelihood, Bernoulli):
+            checks.unit_interval(name, x.min(), x.max())
         return self.backend.asarray(x, self.dtype)
 
     def with_labels(self, array: Array, labels: Array | None) -> Array:

@@ -1,0 +1,35 @@
+"""Write files so that a kill, a full disk or a crash leaves the old file or the new one, whole."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
+    """Let `write(file)` fill a file beside `path`, then put it in the place of `path` at once.
+
+    Raises OSError, in one line that names the file; what was at `path` is then still there.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot write {path}: {reason}; what was there before is untouched"
+        ) from None
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,192 @@
+"""A run folder: config.json, metrics.csv, checkpoint.npz and figures/, written during training.
+
+Every file is replaced as a whole, and the checkpoint holds the history too: whatever the moment of
+a kill, the folder says how to go on.
+"""
+
+import csv
+import io
+import json
+import os
+import platform
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyvae import __version__, checkpoint
+from tinyvae.files import write_text
+from tinyvae.model import Autoencoder
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+
+COLUMNS = (
+    *("epoch", "seconds", "loss", "reconstruction", "kl"),
+    *("val_loss", "val_reconstruction", "val_kl"),
+)
+History = list[dict[str, float]]
+
+
+class Run:
+    """A run folder on disk.
+
+    Attributes
+    ----------
+    path : Path
+    config : dict
+        What config.json holds: "model", "training", "data", "versions".
+    started : bool
+        Whether training has begun: from then on a failure is no longer one of the input.
+    """
+
+    def __init__(self, path: str | os.PathLike, config: dict | None = None) -> None:
+        self.path, self.config, self.started = Path(path), config or {}, False
+
+    def check_free(self) -> None:
+        """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
+        if self.path.is_dir() and any(self.path.iterdir()):
+            remedy = f"choose another name, or continue it with --resume {self.path}"
+            raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
+
+    def create(self) -> None:
+        """Make the folder and write config.json."""
+        self.check_free()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OSError(f"cannot make the folder {self.path}: {reason}") from None
+        self.write_config()
+
+    def extend(self, epochs: int) -> None:
+        """Set the number of epochs that a resumed training goes on to."""
+        done = len(self.histories[0]) if (self.path / checkpoint.FILE).exists() else 0
+        if epochs < done:
+            raise ValueError(f"{self.path} has {done} epochs already: --epochs must be more")
+        if epochs != self.config["training"]["epochs"]:
+            self.config["training"]["epochs"] = epochs
+            self.write_config()
+
+    def write_config(self) -> None:
+        """Write config.json: everything that is needed to train the same again."""
+        versions = {"tinyvae": __version__, "python": platform.python_version()}
+        self.config["versions"] = versions | {"numpy": np.__version__}
+        text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
+        write_text(self.path / "config.json", text)
+
+    def save(
+        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray]
+    ) -> None:
+        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv)."""
+        columns = [name for name in COLUMNS if name != "seconds"]
+        table = np.array([[row[name] for name in columns] for row in history])
+        checkpoint.save(
+            model,
+            self.path / checkpoint.FILE,
+            **checkpoint.optimizer_arrays(model, optimizer),
+            epoch=len(history),
+            seed=model.seed,
+            history=table.reshape(len(history), len(columns)),
+            seconds=np.array([row["seconds"] for row in history]),
+            kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
+        )
+        self.write_metrics(history, kl_history)
+
+    def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
+        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it."""
+        _write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+        if kl_history:
+            names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
+            rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
+            _write_csv(self.path / "kl_per_dimension.csv", names, rows)
+
+    def restore(self, model: Autoencoder, optimizer: Any) -> tuple[History, list[np.ndarray]]:
+        """Bring model and optimizer to the state of the last checkpoint; return the histories.
+
+        Where the run was killed before its first checkpoint, nothing is restored.
+        """
+        path = self.path / checkpoint.FILE
+        if not path.exists():
+            return [], []
+        arrays = checkpoint.read(path)
+        history, kl_history = self._histories(arrays)
+        if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
+            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
+        checkpoint.take(model, arrays, path)
+        checkpoint.take_optimizer(model, optimizer, arrays, path)
+        self.write_metrics(history, kl_history)
+        return history, kl_history
+
+    def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
+        path = self.path / checkpoint.FILE
+        for name in ("history", "seconds", "kl_per_dimension"):
+            if name not in arrays:
+                raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        columns = [name for name in COLUMNS if name != "seconds"]
+        history = []
+        for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
+            row = dict(zip(columns, values.tolist(), strict=True)) | {"seconds": float(seconds)}
+            row["epoch"] = int(row["epoch"])
+            history.append({name: row[name] for name in COLUMNS})
+        return history, list(arrays["kl_per_dimension"])
+
+    @cached_property
+    def histories(self) -> tuple[History, list[np.ndarray]]:
+        """The rows of metrics.csv, and the KL per latent dimension of each epoch (may be empty)."""
+        return self._histories(checkpoint.read(self.path / checkpoint.FILE))
+
+    @cached_property
+    def model(self) -> Autoencoder:
+        """The model of the last checkpoint."""
+        return checkpoint.load(self.path)
+
+    @cached_property
+    def dataset(self) -> "Dataset":
+        """The data set of the run, loaded again as its config.json says."""
+        from tinyvae.data import load_dataset
+
+        if "data" not in self.config:
+            raise ValueError(
+                f"{self.path}/config.json names no data set: the run trained on arrays"
+            )
+        return load_dataset(**self.config["data"]["options"])
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """Return the run at `path`: `.model`, `.dataset`, `.config`, `.path`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If `path` is no run folder, or its config.json is damaged.
+    """
+    path = Path(path)
+    config = path / "config.json"
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is no run folder: there is no such folder")
+    if not config.is_file():
+        raise FileNotFoundError(f"{path} is no run folder: it holds no config.json")
+    try:
+        content = json.loads(config.read_text("utf-8"))
+        content["model"], content["training"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{config} is damaged ({error}): restore it, or train again") from None
+    return Run(path, content)
+
+
+def next_free(folder: str | os.PathLike, name: str) -> Path:
+    """Return folder/name, or folder/name-2, name-3, … where that is taken."""
+    path, number = Path(folder) / name, 2
+    while path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        path, number = Path(folder) / f"{name}-{number}", number + 1
+    return path
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())

@@ -1,0 +1,249 @@
+"""Train a model: `fit`, the loop, and the command `python -m tinyvae.train`.
+
+The loop is four lines: draw a batch, `forward`, `backward`, `step`. What stands around them checks
+the input first, keeps the history, and writes a run folder that survives a kill at any moment.
+"""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyvae import checks, evaluate
+from tinyvae.backend import Array, array_module, seed_sequence
+from tinyvae.checkpoint import model_config
+from tinyvae.data import batches
+from tinyvae.likelihood import Bernoulli
+from tinyvae.model import VAE, Autoencoder
+from tinyvae.optim import OPTIMIZERS
+from tinyvae.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.runs import History, Run
+
+KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
+
+
+def fit(
+    model: Autoencoder,
+    x_train: Array,
+    epochs: int = 10,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    lr_schedule: str = "constant",
+    optimizer: Any = None,
+    validation: Array | None = None,
+    kl_warmup: float = 0,
+    progress: bool = True,
+    callback: Callable[[dict], Any] | None = None,
+    run: str | os.PathLike | Run | None = None,
+    *,
+    kl_cycles: int = 1,
+    labels: Array | None = None,
+    validation_labels: Array | None = None,
+    resume: bool = False,
+) -> History:
+    """Train `model` in place on the rows of `x_train`.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x_train : array (N, D) of floats, or rows that are read lazily (`tinyvae.rows`)
+    epochs, batch_size : int
+    lr : float
+        Learning rate at the start.
+    lr_schedule : {"constant", "step", "cosine"}
+        "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls to 0.
+    optimizer : {"adam", "sgd"} or an optimizer of `model.parameters`, optional
+        Adam unless given. One of your own keeps its own lr.
+    validation : array (M, D), optional
+        Rows to evaluate after every epoch.
+    kl_warmup : float
+        Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016).
+    progress : bool
+        Show a progress bar, if the output is a terminal.
+    callback : function, optional
+        Called after every epoch with its row of the history; returning True ends the training.
+    run : path or Run, optional
+        Leave a run folder there; it must not exist, unless `resume` is set.
+    kl_cycles : int
+        How often the warm-up starts anew over the training (Fu et al. 2019).
+    labels, validation_labels : arrays (N,), (M,) of int
+        For a conditional model.
+    resume : bool
+        Go on from the last checkpoint of `run`.
+
+    Returns
+    -------
+    history : list of dict
+        One row an epoch: epoch, seconds, loss, reconstruction, kl, and val_loss,
+        val_reconstruction, val_kl (NaN without `validation`); in nats per example.
+
+    Raises
+    ------
+    ValueError
+        For input that can't be trained on, before anything is changed.
+    FloatingPointError
+        If the loss is no longer finite; the message says since when, why, and what to change.
+    OSError
+        If the run folder can't be written.
+    """
+    checks.integer("epochs", epochs, 1)
+    checks.integer("batch_size", batch_size, 1)
+    checks.number("kl_warmup", kl_warmup)
+    checks.integer("kl_cycles", kl_cycles, 1)
+    checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    x_train, labels = _checked(model, "x_train", x_train, labels)
+    if validation is not None:
+        validation, validation_labels = _checked(model, "validation", validation, validation_labels)
+    optimizer = make_optimizer(optimizer, model, lr)
+    if run is not None and not isinstance(run, Run):
+        training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "kl_warmup": kl_warmup}
+        training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles}
+        training["optimizer"] = type(optimizer).__name__.lower()
+        run = Run(run, {"model": model_config(model), "training": training})
+
+    history, kl_history = [], []
+    if run and resume:
+        history, kl_history = run.restore(model, optimizer)
+    elif run:
+        run.create()
+    if run and not history:
+        run.save(model, optimizer, history, kl_history)
+
+    if run:
+        run.started = True
+    base_lr, beta = optimizer.lr, getattr(model, "beta", None)
+    steps = math.ceil(len(x_train) / batch_size)
+    log = model.backend.xp.zeros((steps, 4), dtype=model.dtype)
+    sizes = np.diff([*range(0, len(x_train), batch_size), len(x_train)])  # (steps,)
+    bar = tqdm(
+        total=epochs * steps, initial=len(history) * steps, unit="step", leave=False,
+        disable=None if progress else True, dynamic_ncols=True,
+    )  # fmt: skip
+    try:
+        for epoch in range(len(history) + 1, epochs + 1):
+            start = time.perf_counter()
+            bar.set_description(f"epoch {epoch}/{epochs}")
+            optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
+            for step, rows in enumerate(_batches(model, x_train, batch_size, epoch)):
+                if beta is not None and kl_warmup:
+                    elapsed = (epoch - 1 + step / steps) % (epochs / kl_cycles)
+                    model.beta = beta * min(1.0, elapsed / kl_warmup)
+                _step(model, optimizer, x_train, labels, rows, log[step])
+                bar.update()
+            row = {"epoch": epoch, "seconds": 0.0}
+            row |= _averaged(model, log, sizes, epoch, optimizer.lr)
+            row |= _validated(model, validation, validation_labels, kl_history)
+            row["seconds"] = time.perf_counter() - start
+            history.append(row)
+            if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
+                optimizer.set_state(optimizer.state())
+            if run:
+                run.save(model, optimizer, history, kl_history)
+            bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
+            if callback and callback(row):
+                break
+    finally:
+        bar.close()
+        optimizer.lr = base_lr
+        if beta is not None:
+            model.beta = beta
+    return history
+
+
+LR_SCHEDULES: dict[str, Callable[[float], float]] = {  # elapsed part of the training → factor
+    "constant": lambda elapsed: 1.0,
+    "step": lambda elapsed: 1.0 if elapsed < 2 / 3 else 0.2,
+    "cosine": lambda elapsed: 0.5 * (1 + math.cos(math.pi * elapsed)),
+}
+
+
+def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
+    """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
+    if optimizer is None or isinstance(optimizer, str):
+        name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
+        momentum = {"momentum": 0.9} if name == "sgd" else {}
+        return OPTIMIZERS[name](model.parameters, lr=lr, **momentum)
+    return optimizer
+
+
+def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, Any]:
+    """Return rows and labels, where the model can train on them, on the model's device."""
+    lazy = isinstance(x, LazyRows | BinarizedRows)
+    x = x if lazy or isinstance(x, model.backend.xp.ndarray) else np.asarray(x)
+    if lazy and x.shape[1] != model.n_features:
+        raise ValueError(f"{name} has {x.shape[1]} columns, the model takes {model.n_features}")
+    if not lazy:
+        checks.batch(name, x, model.n_features)
+    if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):
+        checks.unit_interval(name, *value_range(x))
+    labels = checks.labels(labels, len(x), model.n_classes) if model.n_classes else None
+    return (x if lazy else model.backend.asarray(x, model.dtype)), labels
+
+
+def _batches(model: Autoencoder, x_train: Any, batch_size: int, epoch: int) -> Iterator[Array]:
+    """Yield the rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
+    if isinstance(x_train, BinarizedRows):
+        x_train.set_epoch(epoch)
+    model.noise = model.backend.generator(seed_sequence(model.seed, "eps", epoch))
+    rng = np.random.default_rng(seed_sequence(model.seed, "batches", epoch))
+    return batches(len(x_train), batch_size, rng)
+
+
+def _step(model: Autoencoder, optimizer: Any, x: Any, labels: Any, rows: Array, log: Array) -> None:
+    """Train on one batch, and note its terms in `log` (4,), without a copy to the host."""
+    on_device = isinstance(x, model.backend.xp.ndarray)
+    batch = x[model.backend.asarray(rows)] if on_device else x[rows]
+    terms = model.forward(batch, **({} if labels is None else {"labels": labels[rows]}))
+    model.backward()
+    optimizer.step()
+    for column, value in enumerate((*terms, getattr(model.likelihood, "variance", 0.0))):
+        log[column] = value
+
+
+def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
+    """Return the epoch's mean terms, and let the model keep its mean σ² for evaluation."""
+    log = model.backend.to_numpy(log).astype(np.float64)  # (steps, 4)
+    wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
+    theta = model.parameters.theta
+    if len(wrong) or not bool(array_module(theta).isfinite(theta).all()):
+        step = int(wrong[0]) + 1 if len(wrong) else len(log)
+        since = f"in epoch {epoch}, step {step} of {len(log)}"
+        before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
+        cause = f"the learning rate {lr:g} is too high for this model and its data"
+        change = f"a lower one, such as {lr / 10:.1g}, or data scaled to a range around 1"
+        raise FloatingPointError(
+            f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
+        )
+    if getattr(model.likelihood, "auto", False):
+        model.likelihood.sigma = float(np.sqrt(log[:, 3].mean()))
+    means = (sizes @ log[:, :3] / sizes.sum()).tolist()
+    return dict(zip(("loss", "reconstruction", "kl"), means, strict=True))
+
+
+def _validated(model: Autoencoder, x: Any, labels: Any, kl_history: list) -> dict:
+    """Return the terms on the validation rows, and note the KL of each latent dimension."""
+    if x is None:
+        return dict.fromkeys(("val_loss", "val_reconstruction", "val_kl"), math.nan)
+    terms = evaluate.elbo(model, x, labels=labels, seed=model.seed)
+    loss = model.reconstruction_weight * terms.reconstruction
+    if isinstance(model, VAE):
+        loss += model.beta * terms.kl
+        some = None if labels is None else labels[:KL_ROWS]
+        kl_history.append(evaluate.kl_per_dimension(model, x[:KL_ROWS], labels=some))
+    return {"val_loss": loss, "val_reconstruction": terms.reconstruction, "val_kl": terms.kl}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command `python -m tinyvae.train`; return its exit status."""
+    from tinyvae import train_command
+
+    return train_command.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

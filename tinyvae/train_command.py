@@ -1,0 +1,117 @@
+"""The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
+what happened, what the figures show and what to try next."""
+
+import numpy as np
+
+from tinyvae import options, terminal
+from tinyvae.checkpoint import build
+from tinyvae.data import Dataset, load_dataset
+from tinyvae.model import Autoencoder
+from tinyvae.runs import History, Run, next_free, open_run
+from tinyvae.train import fit
+
+PROG = "tinyvae train"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return terminal.run(_train, argv, PROG)
+
+
+def _train(argv: list[str] | None) -> int:
+    parser = options.parser(PROG)
+    given = vars(parser.parse_args(argv))
+    run, dataset = _resumed(parser, given) if "resume" in given else _new(given)
+    model = build(run.config["model"], given.get("backend", run.config.get("backend", "auto")))
+    say = _silent if "quiet" in given else print
+    say(dataset.describe())
+    say(f"run folder: {run.path}")
+
+    history = _fit(model, dataset, run, given)
+    if "quiet" not in given:
+        _report(model, dataset, run, history)
+    if "no_figures" not in given:
+        _draw(model, dataset, run, history, say)
+    say(f"\ntry next:\n  python -m tinyvae evaluate {run.path}")
+    return 0
+
+
+def _new(given: dict) -> tuple[Run, Dataset]:
+    """Return a run that is not yet on disk, and its data set."""
+    chosen = options.DEFAULTS | given
+    chosen.setdefault("epochs", options.EPOCHS.get(chosen["dataset"], 60))
+    if "out" in given:
+        Run(given["out"]).check_free()
+    own = {name: chosen[name] for name in options.DATA if name in chosen}
+    dataset = load_dataset(chosen["dataset"], chosen.get("data_dir"), **own, seed=chosen["seed"])
+    model = {"class": {"vae": "VAE", "autoencoder": "Autoencoder"}[chosen["model"]]}
+    config = {
+        "model": model | options.model_arguments(chosen, dataset),
+        "training": {name: chosen[name] for name in options.TRAINING},
+        "data": dataset.to_config(),
+        "backend": chosen["backend"],
+    }
+    return Run(given.get("out") or next_free("runs", dataset.name), config), dataset
+
+
+def _resumed(parser: terminal.Parser, given: dict) -> tuple[Run, Dataset]:
+    """Return the run that --resume names, extended if --epochs says so, and its data set."""
+    options.check_resume(parser, given)
+    run = open_run(given["resume"])
+    dataset = run.dataset
+    if "epochs" in given:
+        run.extend(given["epochs"])
+    return run, dataset
+
+
+def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
+    """Train to the configured number of epochs; a failure says what is kept and how to go on."""
+    labels = {"labels": dataset.y_train, "validation_labels": dataset.y_test}
+    go_on = f"continue with: python -m tinyvae train --resume {run.path}"
+    try:
+        return fit(
+            model,
+            dataset.x_train,
+            **run.config["training"],
+            **(labels if model.n_classes else {}),
+            validation=dataset.x_test,
+            progress="quiet" not in given,
+            run=run,
+            resume="resume" in given,
+        )
+    except KeyboardInterrupt:
+        raise terminal.Failure(f"stopped; all finished epochs are saved; {go_on}", 130) from None
+    except FloatingPointError as error:
+        raise terminal.Failure(f"{error}; {run.path} keeps the last good epoch", 1) from None
+    except (OSError, MemoryError) as error:
+        if not run.started:
+            raise
+        raise terminal.Failure(f"{error or 'out of memory'}; {go_on}", 1) from None
+
+
+def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:
+    """Print what the training came to."""
+    last, seconds = history[-1], sum(row["seconds"] for row in history)
+    x = dataset.x_test[: min(len(dataset.x_test), 10_000)]
+    y = dataset.y_test[: len(x)] if model.n_classes else None
+    error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
+    print(
+        f"{len(history)} epochs in {seconds:.1f} s; on {len(dataset.x_test):,} test examples, in"
+        f" nats per example: reconstruction {last['val_reconstruction']:.2f}, KL {last['val_kl']:.2f},"
+        f" ELBO {-last['val_reconstruction'] - last['val_kl']:.2f};"
+        f" mean squared error {float(np.mean(error * error)):.4f}"
+    )
+
+
+def _draw(model: Autoencoder, dataset: Dataset, run: Run, history: History, say: object) -> None:
+    """Draw the figures that the folder lacks, and say what each shows."""
+    from tinyvae import gallery
+
+    folder = run.path / "figures"
+    kl_history = run.histories[1]
+    for path in gallery.draw(model, dataset, folder, history, kl_history):
+        say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
+
+
+def _silent(*lines: object) -> None:
+    """Print nothing: --quiet."""
