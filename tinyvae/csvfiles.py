@@ -39,7 +39,8 @@ def _has_header(head: list[tuple[int, list[str]]], labels: str | None) -> bool:
     if not head:
         return False
     first = head[0][1]
-    if labels is not None and labels.strip() in [cell.strip() for cell in first]:
+    by_name = labels is not None and _number(labels) is None
+    if by_name and labels.strip() in [cell.strip() for cell in first]:
         return True
     second = head[1][1] if len(head) == 2 else ["0"] * len(first)
     return any(

@@ -165,8 +165,9 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
     if scale != "standardize":
         return Scaling("none", low=low, high=high), ""
     constant = statistics.low == statistics.high
+    mean = np.where(constant, statistics.low, statistics.mean)  # the very value, not a rounded one
     std = np.where(constant, 1.0, statistics.std)
-    scaling = Scaling("standardize", mean=statistics.mean, std=std, low=low, high=high)
+    scaling = Scaling("standardize", mean=mean, std=std, low=low, high=high)
     columns = np.flatnonzero(constant).tolist()
     if not columns:
         return scaling, ""

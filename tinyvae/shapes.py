@@ -18,7 +18,7 @@ SHAPES = ("rectangle", "ellipse", "triangle")
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 SCALES = (4.0, 5.0, 6.0, 7.0)  # half the length, in pixels; a shape is half as wide as long
 ORIENTATIONS = tuple(range(0, 91, 15))  # degrees, counter-clockwise
-POSITIONS = tuple(np.linspace(8, 20, 8).tolist())  # of the centre, in pixels from the left or top
+POSITIONS = tuple(np.linspace(9, 19, 8).tolist())  # of the centre, in pixels from the left or top
 TEST_ROWS = 500
 SPLIT_SEED = 0  # of which images are the test's: the data set is the same for everyone
 

@@ -1,0 +1,601 @@
+"""People's own files: .npy, .npz, .csv and folders of images; their scaling, split and labels; what
+is read batch by batch; and one clear line for whatever cannot be trained on."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyvae import imagefiles, ownfiles
+from tinyvae.data import load_dataset, read_labelled, read_matrix
+from tinyvae.rows import LazyRows, value_range
+from tinyvae.scaling import Scaling
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Each test works in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def lazy(monkeypatch):
+    """Files of any size are read batch by batch."""
+    monkeypatch.setattr(ownfiles, "IN_MEMORY_BYTES", 0)
+
+
+def config_of(dataset):
+    """A run's configuration as it comes back from its JSON file."""
+    return json.loads(json.dumps(dataset.to_config()))
+
+
+def whole(data):
+    """Training and test rows together, in no particular order."""
+    return np.concatenate([data.x_train[:], data.x_test[:]])
+
+
+def by_row(x):
+    return x[np.lexsort(x.T)]
+
+
+# Scaling
+
+
+def test_bytes_are_divided_by_255_and_square_ones_taken_for_images(rng):
+    raw = rng.integers(0, 256, (30, 64), dtype=np.uint8)
+    np.save("x.npy", raw)
+    data = load_dataset("x.npy")
+    assert data.image_shape == (8, 8) and data.x_train.dtype == np.float32
+    assert np.array_equal(by_row(np.rint(whole(data) * 255)), by_row(raw.astype(float)))
+    assert "bytes divided by 255" in data.describe()
+
+
+def test_floats_stay_as_they_are_and_their_range_is_said(rng):
+    raw = rng.normal(size=(30, 3)).astype(np.float32)
+    raw[3, 1], raw[4, 2] = -7, 9
+    np.save("x.npy", raw)
+    data = load_dataset("x.npy", validation=0.01)
+    assert np.array_equal(by_row(whole(data)), by_row(raw))
+    assert "values as they are (from -7 to 9)" in data.describe()
+
+
+def test_standardised_columns_have_mean_0_and_deviation_1_in_the_training_rows(rng):
+    raw = rng.normal([1e6, -3, 0], [1, 50, 1e-3], size=(400, 3))  # a large mean must not cancel
+    np.save("x.npy", raw)
+    data = load_dataset("x.npy", scale="standardize")
+    assert np.allclose(data.x_train.mean(axis=0), 0, atol=1e-5)
+    assert np.allclose(data.x_train.std(axis=0), 1, atol=1e-5)
+    undone = data.scaling.undo(whole(data).astype(float))
+    assert np.allclose(np.sort(undone, axis=0), np.sort(raw, axis=0), rtol=1e-6, atol=1e-8)
+
+
+def test_statistics_of_many_blocks_are_those_of_the_whole(rng, monkeypatch):
+    monkeypatch.setattr("tinyvae.scaling.BLOCK_BYTES", 8 * 3 * 7)  # seven rows a block
+    raw = rng.normal([100, 0, -5], [1, 2, 3], size=(50, 3))
+    np.save("x.npy", raw)
+    data = load_dataset("x.npy", scale="standardize", validation=0.5)
+    assert np.allclose(data.x_train.mean(axis=0), 0, atol=1e-6)
+    assert np.allclose(data.x_train.std(axis=0), 1, atol=1e-6)
+
+
+def test_constant_columns_become_0_and_are_mentioned(rng):
+    raw = rng.normal(size=(30, 4))
+    raw[:, 2] = 0.1
+    np.save("x.npy", raw)
+    data = load_dataset("x.npy", scale="standardize")
+    assert (data.x_train[:, 2] == 0).all()
+    assert "constant columns become 0: 1 (first 2" in data.describe()
+
+
+def test_other_integers_need_a_choice(rng):
+    raw = rng.integers(0, 17, (30, 64))
+    raw[0, 0], raw[1, 0] = 0, 16
+    np.save("x.npy", raw)
+    with pytest.raises(ValueError, match=r"int64 values from .* choose their scale"):
+        load_dataset("x.npy")
+    data = load_dataset("x.npy", scale=16)
+    assert value_range(whole(data)) == (0, 1)
+    assert np.array_equal(by_row(data.scaling.undo(whole(data))), by_row(raw.astype(float)))
+    assert value_range(whole(load_dataset("x.npy", scale="none"))) == (0, 16)
+
+
+@pytest.mark.parametrize("scale", ["often", 0, -1, "nan", float("inf")])
+def test_a_scale_that_is_none_is_refused(scale):
+    np.save("x.npy", np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="expected infer, none, standardize, or a number"):
+        load_dataset("x.npy", scale=scale)
+
+
+def test_scaling_survives_its_configuration_and_a_damaged_one_is_refused(rng):
+    np.save("x.npy", rng.normal(3, 2, (30, 4)))
+    scaling = load_dataset("x.npy", scale="standardize").scaling
+    again = Scaling.from_config(json.loads(json.dumps(scaling.to_config())))
+    x = rng.normal(size=(5, 4))
+    assert np.array_equal(scaling.apply(x), again.apply(x))
+    for change in ({"kind": "other"}, {"mean": "x"}, {"colour": 1}):
+        with pytest.raises(ValueError, match="stored scaling is damaged"):
+            Scaling.from_config(scaling.to_config() | change)
+
+
+# The held-out part
+
+
+def test_a_tenth_is_held_out_and_the_seed_says_which(rng):
+    np.save("x.npy", np.arange(200.0).reshape(100, 2))
+    a, b, c = (load_dataset("x.npy", seed=seed) for seed in (0, 0, 1))
+    assert len(a.x_train) == 90 and len(a.x_test) == 10
+    assert len(np.unique(whole(a)[:, 0])) == 100
+    assert np.array_equal(a.x_test, b.x_test) and not np.array_equal(a.x_test, c.x_test)
+
+
+@pytest.mark.parametrize(("part", "n_test"), [(0.5, 2), (0.01, 1), (0.99, 3)])
+def test_neither_part_is_ever_empty(part, n_test):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(4, 2)))
+    assert len(load_dataset("x.npy", validation=part).x_test) == n_test
+
+
+@pytest.mark.parametrize("part", [0, 1, -0.5, float("nan")])
+def test_a_part_out_of_range_is_refused(part):
+    np.save("x.npy", np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        load_dataset("x.npy", validation=part)
+
+
+def test_one_row_cannot_be_split():
+    np.save("x.npy", np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="has 1 row: at least 2"):
+        load_dataset("x.npy")
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_size", "image_shape"),
+    [
+        ((9, 4, 6), None, (4, 6)),
+        ((9, 4, 6, 1), None, (4, 6)),
+        ((9, 4, 6, 3), None, (4, 6, 3)),
+        ((9, 24), (4, 6), (4, 6)),
+        ((9, 75), 5, (5, 5, 3)),
+        ((9, 64), None, None),
+    ],
+)
+def test_the_shape_of_images_follows_the_array_or_is_given(shape, image_size, image_shape):
+    np.save("x.npy", np.zeros(shape))
+    data = load_dataset("x.npy", image_size=image_size)
+    assert data.image_shape == image_shape
+    assert data.n_features == np.prod(shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 4)), r"is empty: .*\(0, 4\)"),
+        (np.zeros((4, 0)), r"is empty: .*\(4, 0\)"),
+        (np.zeros(4), r"has shape \(4,\): expected"),
+        (np.float64(3), r"has shape \(\): expected"),
+        (np.zeros((2, 2, 2, 2, 2)), "expected"),
+        (np.zeros((4, 3, 8, 8)), "colours come last"),
+        (np.zeros((4, 2), complex), "complex128: expected real numbers"),
+        (np.array([["a", "b"]]), "expected real numbers"),
+        (np.array([[0, 1], [np.nan, 0]]), "has nan in row 1, column 0"),
+        (np.array([[0, np.inf], [0, 0]]), "has inf in row 0, column 1"),
+        (np.array([[0, 1e300], [0, 0]]), r"has 1e\+300 in row 0, column 1"),
+    ],
+)
+def test_arrays_that_are_no_data_get_one_line(array, message):
+    np.save("x.npy", array)
+    with pytest.raises(ValueError, match=message) as error:
+        load_dataset("x.npy")
+    assert str(error.value).startswith("x.npy") and "\n" not in str(error.value)
+
+
+def test_a_nan_is_found_in_the_held_out_rows_too():
+    for row in range(10):
+        x = np.zeros((10, 2))
+        x[row, 1] = np.nan
+        np.save("x.npy", x)
+        with pytest.raises(ValueError, match=f"nan in row {row}, column 1"):
+            load_dataset("x.npy", validation=0.5)
+
+
+def test_an_array_is_no_image_of_another_size():
+    np.save("x.npy", np.zeros((9, 24)))
+    with pytest.raises(ValueError, match="24 columns: not an image of 5 × 5"):
+        load_dataset("x.npy", image_size=5)
+    np.save("x.npy", np.zeros((9, 4, 6)))
+    with pytest.raises(ValueError, match="only folders are resized"):
+        load_dataset("x.npy", image_size=5)
+
+
+def test_pickles_are_never_loaded():
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, ("sprung",)
+
+    np.save("x.npy", np.array([[Trap()]], dtype=object), allow_pickle=True)
+    np.savez("x.npz", x=np.array([[Trap()]], dtype=object))
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(ValueError, match="pickles are never loaded"):
+            load_dataset(name)
+    assert not os.path.exists("sprung")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_damaged_array_files_get_one_line(name, rng):
+    np.save("x.npy", rng.normal(size=(50, 4)))
+    np.savez("x.npz", rng.normal(size=(50, 4)))
+    with open(name, "rb") as file:
+        content = file.read()
+    for damaged in (b"", b"hello", content[:20], content[:-300]):
+        with open(name, "wb") as file:
+            file.write(damaged)
+        with pytest.raises(ValueError, match=f"{name} cannot be read") as error:
+            load_dataset(name)
+        assert "\n" not in str(error.value)
+
+
+def test_an_archive_gives_its_only_array_its_x_or_the_named_one(rng):
+    x = rng.random((20, 3)).astype(np.float32)
+    np.savez("one.npz", data=x)
+    np.savez("x.npz", x=x, other=np.zeros(3))
+    np.savez("two.npz", p=x, q=x + 1)
+    assert np.array_equal(by_row(whole(load_dataset("one.npz"))), by_row(x))
+    assert np.array_equal(by_row(whole(load_dataset("x.npz"))), by_row(x))
+    assert np.array_equal(by_row(whole(load_dataset("two.npz:q"))), by_row(x + 1))
+    assert load_dataset("two.npz:q").name == "two"
+    with pytest.raises(ValueError, match=r"no array x .*p, q.*two.npz:NAME"):
+        load_dataset("two.npz")
+    with pytest.raises(ValueError, match="no array 'r'"):
+        load_dataset("two.npz:r")
+
+
+def test_an_archives_own_split_is_kept(rng):
+    arrays = {"x_train": rng.random((6, 2)), "x_test": rng.random((3, 2))}
+    np.savez("x.npz", **arrays, y_train=[3, 5, 5, 3, 3, 3], y_test=[7, 3, 3])
+    data = load_dataset("x.npz")
+    assert np.allclose(data.x_train, arrays["x_train"]) and np.allclose(
+        data.x_test, arrays["x_test"]
+    )
+    assert data.label_names == ("3", "5", "7")
+    assert data.y_train.tolist() == [0, 1, 1, 0, 0, 0] and data.y_test.tolist() == [2, 0, 0]
+    with pytest.raises(ValueError, match="a test split of its own"):
+        load_dataset("x.npz", validation=0.2)
+
+
+def test_labels_stay_with_their_rows():
+    x = np.arange(40.0).reshape(20, 2)
+    np.savez("x.npz", x=x, y=[f"kind {i % 3}" for i in range(20)])
+    data = load_dataset("x.npz")
+    assert data.label_names == ("kind 0", "kind 1", "kind 2")
+    assert np.array_equal(data.y_train, (data.x_train[:, 0] / 2) % 3)
+    assert np.array_equal(data.y_test, (data.x_test[:, 0] / 2) % 3)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(19), r"20 rows whose labels are of shape \(19,\)"),
+        (np.zeros((20, 10)), r"of shape \(20, 10\)"),
+        (np.linspace(0, 1, 20), "labels of type float64"),
+    ],
+)
+def test_labels_that_are_none_are_refused(y, message):
+    np.savez("x.npz", x=np.zeros((20, 2)), y=y)
+    with pytest.raises(ValueError, match=message):
+        load_dataset("x.npz")
+
+
+def test_an_npy_file_may_have_its_labels_in_another():
+    np.save("x.npy", np.arange(20.0).reshape(10, 2))
+    np.save("y.npy", np.arange(10) % 2)
+    data = load_dataset("x.npy", labels="y.npy")
+    assert np.array_equal(data.y_train, (data.x_train[:, 0] / 2) % 2)
+    with pytest.raises(FileNotFoundError, match=r"z\.npy does not exist"):
+        load_dataset("x.npy", labels="z.npy")
+
+
+# Files read batch by batch
+
+
+def test_a_large_file_gives_the_same_rows_as_one_in_memory(rng, monkeypatch):
+    raw = rng.normal(size=(50, 3, 2)).astype(">f4")
+    np.save("x.npy", raw)
+    in_memory = load_dataset("x.npy", scale="standardize", seed=1)
+    monkeypatch.setattr(ownfiles, "IN_MEMORY_BYTES", 0)
+    lazy = load_dataset("x.npy", scale="standardize", seed=1)
+    assert isinstance(lazy.x_train, LazyRows) and "batch by batch" in lazy.describe()
+    assert lazy.x_train.shape == (45, 6) and lazy.x_train.dtype == np.float32
+    assert len(lazy.x_test) == 5
+    rows = np.array([44, 3, 4, 5, 0])
+    out = np.empty((5, 6), np.float32)
+    for got, wanted in (
+        (lazy.x_train[rows], in_memory.x_train[rows]),
+        (lazy.x_train.take(rows, out), in_memory.x_train[rows]),
+        (out, in_memory.x_train[rows]),
+        (lazy.x_train[3:9], in_memory.x_train[3:9]),
+        (lazy.x_train[7], in_memory.x_train[7]),
+        (lazy.x_train[np.arange(45) % 2 == 0], in_memory.x_train[::2]),
+        (np.asarray(lazy.x_test), in_memory.x_test),
+    ):
+        assert np.array_equal(got, wanted)
+    assert value_range(lazy.x_train) == value_range(in_memory.x_train)
+
+
+def test_a_large_file_stored_by_columns_is_refused(lazy):
+    np.save("x.npy", np.asfortranarray(np.random.default_rng(0).normal(size=(9, 4))))
+    with pytest.raises(ValueError, match=r"column by column.*ascontiguousarray"):
+        load_dataset("x.npy")
+
+
+def test_a_large_file_that_shrinks_is_noticed(lazy):
+    np.save("x.npy", np.zeros((9, 4)))
+    data = load_dataset("x.npy")
+    os.truncate("x.npy", 200)
+    with pytest.raises(ValueError, match=r"x\.npy became shorter"):
+        data.x_train[:]
+
+
+def test_large_files_can_be_binarized(lazy, rng):
+    np.save("x.npy", rng.random((30, 8)))
+    data = load_dataset("x.npy", binarize="dynamic")
+    assert set(np.unique(data.x_train[:])) == {0, 1}
+    assert np.array_equal(data.x_train[np.array([5])], data.x_train[4:7][1:2])
+
+
+# CSV
+
+
+def write(name, text):
+    with open(name, "w") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1,2\n3,4\n", None),
+        ("a,b\n1,2\n3,4\n", ("a", "b")),
+        ("\ufeff a ;b\n1;2\n\n3;4\n\n", ("a", "b")),
+        ("a\tb\n1\t2e0\n+3\t 4\n", ("a", "b")),
+        ('"a","b"\n"1","2"\n"3","4"\n', ("a", "b")),
+    ],
+)
+def test_csv_files_with_and_without_a_header(text, names):
+    write("x.csv", text)
+    data = load_dataset("x.csv", validation=0.5)
+    assert data.feature_names == names
+    assert by_row(whole(data)).tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_csv_column_holds_labels_by_its_name_or_its_number():
+    write("named.csv", "a,kind,b\n1,cat,2\n3,dog,4\n5,cat,6\n")
+    write("plain.csv", "1,10,2\n3,9,4\n5,10,6\n")
+    named = load_dataset("named.csv", labels="kind")
+    assert named.feature_names == ("a", "b") and named.label_names == ("cat", "dog")
+    assert np.array_equal(named.y_train == 1, named.x_train[:, 0] == 3)
+    plain = load_dataset("plain.csv", labels="2")
+    assert plain.label_names == ("9", "10") and plain.n_features == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "message"),
+    [
+        ("", None, "is empty"),
+        ("a,b\n", None, "is empty"),
+        ("kind\nx\ny\n", "kind", "is empty"),
+        ("1,2\n3\n", None, "line 2 has 1 columns instead of 2"),
+        ("a,b\n1,2\n\n3,4,5\n", None, "line 4 has 3 columns instead of 2"),
+        ("a,b\n1,2\n3,cat\n", None, "line 3, column b: 'cat' is not a finite number"),
+        ("a,b\n1,2\n3,\n", None, "line 3, column b: '' is not"),
+        ("1,2\nnan,4\n", None, "line 2, column 1: 'nan' is not"),
+        ("1,2\n3,-inf\n", None, "line 2, column 2: '-inf' is not"),
+        ("k,a,b\n1,2,x\n", "k", "line 2, column b: 'x' is not"),
+        ("a,b\n1,2\n", "c", r"no column 'c' for labels \(its columns: a, b\)"),
+        ("1,2\n3,4\n", "3", r"no column '3' .*columns 1 to 2"),
+    ],
+)
+def test_csv_files_that_are_no_data_get_one_line_with_the_place(text, labels, message):
+    write("x.csv", text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_dataset("x.csv", labels=labels)
+    assert str(error.value).startswith("x.csv") and "\n" not in str(error.value)
+
+
+def test_a_csv_file_of_bytes_is_refused():
+    with open("x.csv", "wb") as file:
+        file.write(b"\xff\xfe1\0,\x002\0")
+    with pytest.raises(ValueError, match=r"x\.csv is not a text file"):
+        load_dataset("x.csv")
+
+
+# Folders of images
+
+
+def paint(name, size=(6, 4), colour=(10, 20, 30), mode="RGB", **options):
+    """Writes an image of one colour; `size` is (width, height)."""
+    os.makedirs(os.path.dirname(name), exist_ok=True)
+    Image.new(mode, size, colour).save(name, **options)
+
+
+def test_a_folder_of_grey_and_one_of_colour_images():
+    for i in range(5):
+        paint(f"grey/{i}.png", colour=50 * i, mode="L")
+        paint(f"colour/{i}.PNG", colour=(50 * i, 7, 9))
+    grey, colour = load_dataset("grey"), load_dataset("colour")
+    assert grey.image_shape == (4, 6) and colour.image_shape == (4, 6, 3)
+    assert sorted(np.rint(whole(grey)[:, 0] * 255)) == [0, 50, 100, 150, 200]
+    assert np.array_equal(np.rint(colour.x_test[0].reshape(4, 6, 3)[1, 2, 1:] * 255), [7, 9])
+    assert load_dataset("colour", channels="grey").image_shape == (4, 6)
+    assert load_dataset("grey", channels="colour").image_shape == (4, 6, 3)
+
+
+def test_subfolders_are_labels():
+    for i in range(8):
+        paint(f"pets/{'cat' if i % 2 else 'dog'}/deep/{i}.png", colour=i % 2, mode="L")
+    data = load_dataset("pets")
+    assert data.label_names == ("cat", "dog")
+    assert np.array_equal(data.y_train == 0, data.x_train[:, 0] > 0)
+    paint("pets/stray.png", mode="L", colour=0)
+    assert load_dataset("pets").y_train is None
+
+
+def test_images_of_mixed_sizes_need_a_size():
+    paint("im/a.png", size=(6, 4))
+    paint("im/b.png", size=(5, 9))
+    with pytest.raises(
+        ValueError, match=r"b.png has 9 × 5 pixels and .*a.png 4 × 6: give an image"
+    ):
+        load_dataset("im")
+    assert load_dataset("im", image_size=3).image_shape == (3, 3, 3)
+    assert load_dataset("im", image_size=(3, 2)).image_shape == (3, 2, 3)
+
+
+def test_resizing_keeps_proportions_and_the_middle():
+    left_right = np.zeros((10, 30), np.uint8)
+    left_right[:, 10:20] = 255  # a white square in the middle of a wide black image
+    os.mkdir("im")
+    for name in "ab":
+        Image.fromarray(left_right).save(f"im/{name}.png")
+    assert load_dataset("im", image_size=5).x_train.min() > 0.9
+
+
+def test_photographs_are_turned_upright():
+    exif = Image.Exif()
+    exif[imagefiles.ORIENTATION] = 6  # the camera was held sideways
+    for name in "ab":
+        paint(f"im/{name}.jpg", size=(6, 4), exif=exif)
+    assert load_dataset("im").image_shape == (6, 4, 3)
+
+
+def test_transparent_pixels_are_white_and_sixteen_bits_become_eight():
+    paint("clear/a.png", colour=(0, 0, 0, 0), mode="RGBA")
+    paint("clear/b.png", colour=(0, 0, 0, 0), mode="RGBA")
+    assert load_dataset("clear").x_train.min() == 1
+    os.mkdir("deep")
+    for name in "ab":
+        Image.fromarray(np.full((4, 4), 0x80FF, np.uint16)).save(f"deep/{name}.png")
+    deep = load_dataset("deep")
+    assert deep.image_shape == (4, 4) and np.rint(deep.x_train[0, 0] * 255) == 0x80
+
+
+def test_images_beyond_the_cache_are_decoded_again_and_alike(lazy, monkeypatch):
+    for i in range(6):
+        paint(f"im/{i}.png", colour=40 * i, mode="L")
+    monkeypatch.setattr(imagefiles, "CACHE_BYTES", 3 * 24)  # holds three images
+    data = load_dataset("im", validation=0.2)
+    assert isinstance(data.x_train, LazyRows)
+    first = data.x_train[:]
+    assert sorted(np.rint(np.r_[first, data.x_test[:]][:, 0] * 255)) == [0, 40, 80, 120, 160, 200]
+    assert np.array_equal(data.x_train[:], first)
+    assert data.x_train.table._cache.nbytes == 3 * 24
+
+
+def test_folders_and_images_that_cannot_be_read_are_named():
+    os.mkdir("empty")
+    with pytest.raises(ValueError, match="empty has no images"):
+        load_dataset("empty")
+    paint("im/a.png")
+    paint("im/b.png", size=(60, 40))
+    write("im/c.jpg", "hello")
+    with pytest.raises(ValueError, match=r"c.jpg cannot be read as an image \(it is no image"):
+        load_dataset("im", image_size=4)
+    os.remove("im/c.jpg")
+    os.truncate("im/b.png", os.path.getsize("im/b.png") // 2)
+    with pytest.raises(ValueError, match=r"b\.png cannot be read as an image") as error:
+        load_dataset("im", image_size=4)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, "image size 0"),
+        ({"image_size": (4, -1)}, "expected one or two whole numbers"),
+        ({"image_size": (1, 2, 3)}, "expected one or two whole numbers"),
+        ({"image_size": 600}, "too large for dense layers"),
+        ({"channels": "blue"}, "channels 'blue'"),
+        ({"labels": "kind"}, "a folder's labels are its subfolders"),
+    ],
+)
+def test_options_that_do_not_fit_a_folder_are_refused(options, message):
+    paint("im/a.png")
+    with pytest.raises(ValueError, match=message):
+        load_dataset("im", **options)
+
+
+def test_files_of_other_kinds_are_refused():
+    write("x.txt", "1 2 3")
+    with pytest.raises(ValueError, match=r"x\.txt is no \.npy, \.npz or \.csv file, no image"):
+        load_dataset("x.txt")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        load_dataset("")
+
+
+# New data for a trained run
+
+
+def test_new_data_get_the_scaling_of_the_run_not_their_own(rng):
+    np.save("old.npy", rng.normal(10, 2, (200, 3)))
+    np.save("new.npy", np.full((4, 3), 10.0))
+    old = load_dataset("old.npy", scale="standardize")
+    x = read_matrix("new.npy", config_of(old))
+    assert x.dtype == np.float32 and np.abs(x).max() < 0.5
+    assert np.allclose(old.scaling.undo(x), 10)
+
+
+def test_a_run_on_grey_values_takes_bytes_and_floats_alike(rng):
+    raw = rng.integers(0, 256, (20, 64), dtype=np.uint8)
+    np.save("old.npy", raw)
+    np.save("floats.npy", raw / 255)
+    np.save("large.npy", raw * 1.0)
+    config = config_of(load_dataset("old.npy"))
+    assert np.allclose(read_matrix("old.npy", config), read_matrix("floats.npy", config))
+    with pytest.raises(ValueError, match=r"large.npy has floats from .*divide them by 255"):
+        read_matrix("large.npy", config)
+
+
+def test_one_image_or_a_folder_of_other_sizes_fits_a_run_on_images():
+    for name in "abc":
+        paint(f"old/{name}.png", size=(8, 8))
+    paint("new/a.png", size=(30, 20))
+    paint("new/b.png", size=(9, 40))
+    config = config_of(load_dataset("old", image_size=4))
+    assert read_matrix("new", config).shape == (2, 48)
+    assert read_matrix("new/a.png", config).shape == (1, 48)
+    np.save("x.npy", np.zeros((4, 48)))
+    with pytest.raises(ValueError, match="was not trained on images"):
+        read_matrix("new", config_of(load_dataset("x.npy")))
+
+
+def test_labels_are_counted_as_the_run_counts_them():
+    write("old.csv", "a,b,kind\n1,2,cat\n3,4,dog\n5,6,eel\n")
+    write("new.csv", "a,b,kind\n1,2,eel\n3,4,dog\n")
+    write("bare.csv", "a,b\n1,2\n")
+    config = config_of(load_dataset("old.csv", labels="kind"))
+    x, y = read_labelled("new.csv", config)
+    assert x.tolist() == [[1, 2], [3, 4]] and y.tolist() == [2, 1]
+    assert read_labelled("bare.csv", config)[1] is None
+    write("new.csv", "a,b,kind\n1,2,fox\n")
+    with pytest.raises(ValueError, match="label 'fox', the model was trained with cat, dog, eel"):
+        read_labelled("new.csv", config)
+
+
+def test_columns_of_other_names_or_numbers_are_refused():
+    write("old.csv", "a,b\n1,2\n3,4\n")
+    write("new.csv", "b,a\n1,2\n")
+    write("wide.csv", "1,2,3\n")
+    config = config_of(load_dataset("old.csv"))
+    with pytest.raises(ValueError, match="has the columns b, a; the model was trained on a, b"):
+        read_matrix("new.csv", config)
+    with pytest.raises(ValueError, match=r"wide\.csv has 3 columns, the model was trained on 2"):
+        read_matrix("wide.csv", config)
