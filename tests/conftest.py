@@ -1,0 +1,23 @@
+"""What all tests share: one seeded generator, and the rule that `gpu` tests need a GPU that works."""
+
+import numpy as np
+import pytest
+
+from tinyvae.backend import get_backend
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `gpu`, with the reason, where CuPy has no device."""
+    gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
+    if not gpu_tests:
+        return
+    try:
+        get_backend("cupy")
+    except RuntimeError as error:
+        for item in gpu_tests:
+            item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
