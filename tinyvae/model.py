@@ -54,6 +54,7 @@ class Autoencoder:
     """
 
     outputs_per_latent = 1  # the encoder gives z
+    B = 0  # examples in the last forward pass
 
     def __init__(
         self,
@@ -117,9 +118,14 @@ class Autoencoder:
 
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`."""
+        self.encoder.backward(self.backward_to_code(), need_dx=False)
+
+    def backward_to_code(self) -> Array:
+        """Return dz (B, L), from the last `forward`'s loss back through the decoder."""
+        if not self.B:
+            raise RuntimeError("backward needs what forward remembers: call forward(x) first")
         dy = self.likelihood.backward(self.reconstruction_weight / self.B)  # (B, D)
-        dz = self.decoder.backward(dy)[:, : self.latent_dim]  # (B, L); a label has no gradient
-        self.encoder.backward(dz, need_dx=False)
+        return self.decoder.backward(dy)[:, : self.latent_dim]  # a label has no gradient
 
     def encode(self, x: Array, labels: Array | None = None) -> Array:
         """Return the code z (B, L) of x (B, D)."""
@@ -198,6 +204,8 @@ class VAE(Autoencoder):
         if eps is None:
             eps = self.noise.standard_normal(mu.shape, dtype=mu.dtype)
         eps = self.as_batch(eps, "eps", self.latent_dim)
+        if len(eps) != len(x):
+            raise ValueError(f"eps must have a row for each of {len(x)} examples, not {len(eps)}")
         z = reparameterize(mu, logvar, eps)  # (B, L)
         y = self.decoder.forward(self.with_labels(z, labels))  # (B, D)
         self.B, self.mu, self.logvar, self.eps = len(x), mu, logvar, eps
@@ -214,8 +222,7 @@ class VAE(Autoencoder):
 
         mu and logvar act on the loss in two ways, through z and through the KL: the two add up.
         """
-        dy = self.likelihood.backward(self.reconstruction_weight / self.B)  # (B, D)
-        dz = self.decoder.backward(dy)[:, : self.latent_dim]  # (B, L); a label has no gradient
+        dz = self.backward_to_code()  # (B, L)
         dmu, dlogvar = reparameterize_backward(dz, self.logvar, self.eps)
         dkl = self.counts * (self.beta / self.B)  # 0 where a dimension still has free bits
         dmu_kl, dlogvar_kl = kl_backward(dkl, self.mu, self.logvar)
