@@ -92,13 +92,14 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
 def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:
     """Print what the training came to."""
     last, seconds = history[-1], sum(row["seconds"] for row in history)
+    reconstruction, kl = last["val_reconstruction"], last["val_kl"]
     x = dataset.x_test[: min(len(dataset.x_test), 10_000)]
     y = dataset.y_test[: len(x)] if model.n_classes else None
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     print(
         f"{len(history)} epochs in {seconds:.1f} s; on {len(dataset.x_test):,} test examples, in"
-        f" nats per example: reconstruction {last['val_reconstruction']:.2f}, KL {last['val_kl']:.2f},"
-        f" ELBO {-last['val_reconstruction'] - last['val_kl']:.2f};"
+        f" nats per example: reconstruction {reconstruction:.2f}, KL {kl:.2f},"
+        f" ELBO {-reconstruction - kl:.2f};"
         f" mean squared error {float(np.mean(error * error)):.4f}"
     )
 

@@ -1,0 +1,303 @@
+"""The commands that use a trained run: sample, encode, decode, reconstruct, interpolate, evaluate
+and figures. Files hold data in the units of the training data; images are floats in [0, 1]."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyvae import terminal
+from tinyvae.data import read_labelled
+from tinyvae.files import write_atomically, write_text
+from tinyvae.model import VAE, Autoencoder
+from tinyvae.runs import Run, open_run
+from tinyvae.scaling import Scaling
+
+PICTURES = (".png", ".svg", ".pdf")
+BLOCK = 1000  # rows that pass through a model at once
+
+
+def command(description: str) -> Callable:
+    """Turn `function(parser)`, which adds options and returns what to do, into a command."""
+
+    def decorate(function: Callable) -> Callable:
+        prog = f"tinyvae {function.__name__}"
+
+        def run_it(argv: list[str] | None) -> int:
+            parser = terminal.Parser(prog=prog, description=description)
+            parser.add_argument("run", metavar="RUN", help="a run folder")
+            work = function(parser)
+            arguments = vars(parser.parse_args(argv))
+            work(open_run(arguments.pop("run")), **arguments)
+            return 0
+
+        def main(argv: list[str] | None = None) -> int:
+            return terminal.run(run_it, argv, prog)
+
+        main.__name__, main.__doc__ = function.__name__, f"{description} Returns the exit status."
+        return main
+
+    return decorate
+
+
+@command("Make new data: points of the prior N(0, I), decoded.")
+def sample(parser: terminal.Parser) -> Callable:
+    parser.add_argument("-n", type=terminal.whole(1), default=64, help="how many (default: 64)")
+    add_out(parser, "samples.png or .npy")
+    add_seed(parser)
+    parser.add_argument(
+        "--temperature",
+        type=terminal.real(),
+        default=1.0,
+        help="standard deviation of z; below 1, more typical data (default: 1)",
+    )
+    parser.add_argument("--noise", action="store_true", help="draw from p(x|z), not just its mean")
+    add_label(parser)
+
+    def work(
+        run: Run, n: int, out: Path, seed: int, temperature: float, noise: bool, label: str | None
+    ) -> None:
+        model = variational(run, "sample from the prior")
+        labels = given_label(run, model, label, n)
+        x = model.sample(n, seed, noise=noise, temperature=temperature, labels=labels)
+        write(out, run, model.backend.to_numpy(x), f"{n} samples")
+
+    return work
+
+
+@command("Encode data to mu and logvar of q(z|x).")
+def encode(parser: terminal.Parser) -> Callable:
+    add_data(parser)
+    add_out(parser, "z.npz, with the arrays mu and logvar (of an autoencoder: z)", ".npz")
+
+    def work(run: Run, data: str, out: Path) -> None:
+        x, labels = read(run, data)
+        codes = by_blocks(run.model, x, labels, run.model.encode)
+        names = ("mu", "logvar") if isinstance(run.model, VAE) else ("z",)
+        arrays = dict(zip(names, codes, strict=True))
+        write_atomically(out, lambda file: np.savez(file, **arrays))
+        print(f"{out}: {' and '.join(names)} of {len(x):,} examples, {codes[0].shape[1]} wide")
+
+    return work
+
+
+@command("Decode latent points to data.")
+def decode(parser: terminal.Parser) -> Callable:
+    parser.add_argument("z", metavar="Z", help=".npy of shape (N, L), or .npz that holds z or mu")
+    add_out(parser, "x.png or .npy")
+    add_label(parser)
+
+    def work(run: Run, z: str, out: Path, label: str | None) -> None:
+        points = read_codes(z)
+        labels = given_label(run, run.model, label, len(points))
+        (x,) = by_blocks(run.model, points, labels, run.model.decode)
+        write(out, run, x, f"{len(x):,} decoded points")
+
+    return work
+
+
+@command("Encode data and decode it again.")
+def reconstruct(parser: terminal.Parser) -> Callable:
+    add_data(parser)
+    add_out(parser, "x.png or .npy")
+
+    def work(run: Run, data: str, out: Path) -> None:
+        x, labels = read(run, data)
+        (x_hat,) = by_blocks(run.model, x, labels, run.model.reconstruct)
+        write(out, run, x_hat, f"{len(x):,} reconstructions")
+
+    return work
+
+
+@command("Walk from one example of DATA to another, along a straight line between their codes.")
+def interpolate(parser: terminal.Parser) -> Callable:
+    add_data(parser)
+    for name in ("i", "j"):
+        parser.add_argument(name, metavar=name.upper(), type=terminal.whole(0), help="row, from 0")
+    add_out(parser, "walk.png or .npy")
+    parser.add_argument("--steps", type=terminal.whole(2), default=10, help="(default: 10)")
+
+    def work(run: Run, data: str, i: int, j: int, out: Path, steps: int) -> None:
+        x, labels = read(run, data)
+        for row in (i, j):
+            if row >= len(x):
+                raise ValueError(f"{data} has the rows 0 … {len(x) - 1}, not {row}")
+        ends = np.array([i, j])
+        ends_labels = None if labels is None else labels[ends]
+        if ends_labels is not None and ends_labels[0] != ends_labels[1]:
+            raise ValueError("the model is conditional: choose two examples of the same label")
+        z = by_blocks(run.model, x[ends], ends_labels, run.model.encode)[0]
+        part = np.linspace(0, 1, steps, dtype=z.dtype)[:, None]  # (steps, 1)
+        path = (1 - part) * z[0] + part * z[1]  # (steps, L)
+        path_labels = None if labels is None else np.repeat(ends_labels[:1], steps)
+        (x_hat,) = by_blocks(run.model, path, path_labels, run.model.decode)
+        write(out, run, x_hat, f"{steps} steps from row {i} to row {j}", columns=steps)
+
+    return work
+
+
+@command("Tell how good a model is: ELBO and its terms, log p(x), KL per dimension, active units.")
+def evaluate(parser: terminal.Parser) -> Callable:
+    parser.add_argument(
+        "data", metavar="DATA", nargs="?", help="other data than the run's own test rows"
+    )
+    parser.add_argument(
+        "--samples",
+        type=terminal.whole(1),
+        default=500,
+        help="draws for each example's log p(x) (default: 500)",
+    )
+    add_seed(parser)
+    parser.add_argument("--quiet", action="store_true", help="write evaluation.json only")
+
+    def work(run: Run, data: str | None, samples: int, seed: int, quiet: bool) -> None:
+        from tinyvae import evaluate as judge
+
+        if data is None:
+            x, labels = run.dataset.x_test, run.dataset.y_test
+        else:
+            x, labels = read(run, data)
+        labels = labels if run.model.n_classes else None
+        result = judge.evaluate(
+            run.model, x, labels=labels, samples=samples, seed=seed, progress=not quiet
+        )
+        path = run.path / "evaluation.json"
+        write_text(path, json.dumps(result, indent=2) + "\n")
+        if not quiet:
+            print(judge.table(result))
+            print(f"\nsaved as {path}")
+
+    return work
+
+
+@command("Draw a run's figures again.")
+def figures(parser: terminal.Parser) -> Callable:
+    from tinyvae import gallery
+
+    parser.add_argument("--only", metavar="NAME", action="append", help=", ".join(gallery.NAMES))
+    parser.add_argument("--out", metavar="DIR", type=Path, help="(default: RUN/figures)")
+    parser.add_argument("--dpi", type=terminal.whole(10), default=150, help="(default: 150)")
+    parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png")
+
+    def work(run: Run, only: list[str] | None, out: Path | None, dpi: int, format: str) -> None:
+        history, kl_history = run.histories
+        folder = out or run.path / "figures"
+        for path in gallery.draw(
+            run.model, run.dataset, folder, history, kl_history, only=only, dpi=dpi, format=format
+        ):
+            print(f"{path}: {gallery.DESCRIPTIONS[path.stem]}")
+
+    return work
+
+
+def add_out(parser: terminal.Parser, what: str, *suffixes: str) -> None:
+    """Add --out, which must end in one of `suffixes` (or .npy, or a picture's)."""
+    suffixes = suffixes or (".npy", *PICTURES)
+
+    def path(text: str) -> Path:
+        if Path(text).suffix not in suffixes:
+            raise ValueError(f"the name must end in {' or '.join(suffixes)}, not {text!r}")
+        return Path(text)
+
+    parser.add_argument("--out", required=True, type=terminal.option(path), help=what)
+
+
+def add_data(parser: terminal.Parser) -> None:
+    parser.add_argument(
+        "data", metavar="DATA", help="a file or folder like the run's, or a data set's name"
+    )
+
+
+def add_seed(parser: terminal.Parser) -> None:
+    parser.add_argument("--seed", type=terminal.whole(0), default=0, help="(default: 0)")
+
+
+def add_label(parser: terminal.Parser) -> None:
+    parser.add_argument("--label", metavar="NAME", help="for a conditional model")
+
+
+def variational(run: Run, purpose: str) -> VAE:
+    """Return the run's model if it is a VAE, or raise ValueError."""
+    if not isinstance(run.model, VAE):
+        raise ValueError(f"{run.path} holds an autoencoder, which has no distribution to {purpose}")
+    return run.model
+
+
+def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.ndarray | None:
+    """Return n times the label that --label names, or None for a model without labels."""
+    if not model.n_classes:
+        if label is not None:
+            raise ValueError(
+                f"--label {label}: {run.path} is not conditional (train --conditional)"
+            )
+        return None
+    names = list(run.config["data"]["label_names"] or map(str, range(model.n_classes)))
+    if label not in names:
+        asked = "is needed for a conditional model" if label is None else f"{label} is unknown"
+        raise ValueError(f"--label {asked}: it is one of {', '.join(names)}")
+    return np.full(n, names.index(label))
+
+
+def read(run: Run, data: str) -> tuple[Any, np.ndarray | None]:
+    """Return the rows of DATA in the model's units, and their labels if the model needs them."""
+    config = run.config.get("data")
+    if config is None:
+        raise ValueError(f"{run.path} was trained from Python: its config.json tells no scaling")
+    x, labels = read_labelled(data, config, config["options"].get("data_dir"))
+    if not run.model.n_classes:
+        return x, None
+    if labels is None:
+        raise ValueError(f"{run.path} is conditional, and {data} has no labels")
+    return x, labels
+
+
+def read_codes(path: str) -> np.ndarray:
+    """Return latent points (N, L) from .npy, or from the z or mu of an .npz."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file; Z is an .npy or .npz file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            name = next(name for name in ("z", "mu") if name in loaded.files)
+            return loaded[name]
+    except StopIteration:
+        raise ValueError(f"{path} holds neither z nor mu") from None
+    except Exception as error:
+        raise ValueError(f"{path} can't be read as .npy or .npz: {error}") from None
+
+
+def by_blocks(
+    model: Autoencoder, x: Any, labels: np.ndarray | None, function: Callable
+) -> tuple[np.ndarray, ...]:
+    """Return function(x, labels), on the host, computed a block of rows at a time."""
+    if len(x) == 0:
+        raise ValueError("there are no rows to work on")
+    blocks = []
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, start + BLOCK)
+        result = function(x[rows], None if labels is None else labels[rows])
+        result = result if isinstance(result, tuple) else (result,)
+        blocks.append([model.backend.to_numpy(part) for part in result])
+    return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
+
+
+def write(out: Path, run: Run, x: np.ndarray, what: str, columns: int | None = None) -> None:
+    """Write rows x in the data's units, as an array or as a picture, and say so."""
+    data = run.config.get("data") or {}
+    if "scaling" in data:
+        x = Scaling.from_config(data["scaling"]).undo(x)
+    if out.suffix == ".npy":
+        write_atomically(out, lambda file: np.save(file, x))
+        print(f"{out}: {what}, {x.shape[1]} wide")
+        return
+    if not data.get("image_shape"):
+        raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
+    from tinyvae import figures as draw
+
+    figure = draw.image_grid(x, tuple(data["image_shape"]), columns=columns)
+    write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
+    print(f"{out}: {what}")
