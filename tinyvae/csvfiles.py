@@ -67,7 +67,7 @@ def _table(path: Path, lines, names: list[str] | None, labels: str | None):
             bad = int(np.flatnonzero(~np.isfinite(rows[-1]))[0])
             raise ValueError(
                 f"{path}, line {line}, column {columns[bad]}: {cells[bad].strip()!r} is not a"
-                " finite number; remove the line, or name the column as the labels"
+                " finite number; remove the line, or name the column as labels (--labels)"
             )
     if not rows or not rows[0].size:
         raise ValueError(f"{path} is empty: it has no line of numbers")

@@ -36,10 +36,11 @@ def load_dataset(
     Parameters
     ----------
     name : "digits", "mnist", "fashion-mnist", "shapes", or a path
-        A path to an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test`
-        are taken as the split), a .csv file, or a folder of images.
+        Of an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test` are
+        taken as the split), a .csv file, or a folder of images (`./digits` if it is called so).
     data_dir : folder
-        Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once.
+        Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once, into
+        $TINYVAE_DATA_DIR or the user's cache folder.
     labels : str
         Own data: the name (or number, from 1) of a CSV's column, the key in an .npz file, or the
         path of an .npy file beside an .npy file. A folder's labels are its subfolders.

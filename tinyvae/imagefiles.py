@@ -71,7 +71,8 @@ class ImageFiles:
             if file_size != first_size:
                 raise ValueError(
                     f"{file} has {file_size[0]} × {file_size[1]} pixels and {files[0]}"
-                    f" {first_size[0]} × {first_size[1]}: give an image size to resize them to"
+                    f" {first_size[0]} × {first_size[1]}: resize them to one image size"
+                    " (--image-size 64)"
                 )
         self.grey = channels == "grey" or (channels == "auto" and all_grey)
         self.size = first_size
@@ -80,7 +81,7 @@ class ImageFiles:
         if self.shape[1] > MAX_FEATURES:
             raise ValueError(
                 f"images of {self.size[0]} × {self.size[1]} pixels are too large for dense layers:"
-                " give a smaller image size, such as 64"
+                " give a smaller image size (--image-size 64)"
             )
         n_cached = min(len(files), CACHE_BYTES // self.shape[1])
         self._cache = np.empty((n_cached, self.shape[1]), np.uint8)

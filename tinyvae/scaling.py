@@ -157,8 +157,8 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
     low, high = float(statistics.low.min()), float(statistics.high.max())
     if scale == "infer" and table.dtype.kind in "iu":
         raise ValueError(
-            f"{source} holds {table.dtype} values from {low:g} to {high:g}: choose their scale,"
-            " none (as they are), standardize, or a number to divide them by"
+            f"{source} holds {table.dtype} values from {low:g} to {high:g}: choose a scale"
+            " (--scale): none (as they are), standardize, or a number to divide them by"
         )
     if divisor is not None:
         return Scaling("divide", divisor, low=low, high=high), ""
