@@ -1,145 +1,240 @@
 """How good is a trained model, and what is in its latent space? The ELBO and its terms, log p(x) by
 importance sampling, KL per latent dimension, active units, mutual information. Everything is in
 nats per example; functions take NumPy, or rows that are read lazily, and return NumPy.
-
-An example's noise is keyed by (seed, the bytes of its row): its result depends neither on its place
-nor on its batch (but for the rounding of matrix products), and more samples extend fewer.
+An example's result depends on its row and the seed alone (`tinyvae.passes`).
 """
 
-import hashlib
-from collections.abc import Iterator
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from tinyvae import checks
 from tinyvae.backend import Array
+from tinyvae.information import mutual_information, standard_error
 from tinyvae.latent import kl, reparameterize
+from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
+from tinyvae.passes import checked, posterior, posterior_draws
 
-BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
+ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
+GREY = "x has grey values, of which a Bernoulli is no normalised likelihood: binarize to compare"
+FEW = 10  # effective samples, below which log p(x) is not to be trusted
 
 
 class Elbo(NamedTuple):
     """The evidence lower bound and its terms: elbo = −(reconstruction + kl)."""
 
-    elbo: float
-    reconstruction: float
-    kl: float
+    elbo: float | np.ndarray
+    reconstruction: float | np.ndarray
+    kl: float | np.ndarray
+
+
+class LogLikelihood(NamedTuple):
+    """log p(x) of each example (N,), its Monte Carlo error, and how many samples carry it."""
+
+    log_likelihood: np.ndarray
+    standard_error: np.ndarray
+    effective_samples: np.ndarray
 
 
 def elbo(
     model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
 ) -> Elbo:
-    """Return the evidence lower bound and its two terms, means over the data x (N, D).
+    """Return the evidence lower bound and its two terms, as means over the data x (N, D).
 
     The reconstruction −log p(x|z) is a mean over `samples` draws of z ~ q(z|x), at the model's
     stored sigma; the KL is the closed form. For an Autoencoder, z is the code and the kl is 0.
     """
+    per_example = elbo_per_example(model, x, labels, samples, seed)
+    return Elbo(*(float(term.mean()) for term in per_example))
+
+
+def elbo_per_example(
+    model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
+) -> Elbo:
+    """Return the evidence lower bound of each example and its two terms, arrays (N,)."""
     samples = checks.integer("samples", samples, 1)
-    if not isinstance(model, VAE):
-        samples = 1
-    x, labels = _checked(model, x, labels)
-    reconstruction = divergence = 0.0
-    for _, mu, logvar, eps, nll in _draws(model, x, labels, samples, seed):
-        reconstruction += float(nll.sum())
-        if logvar is not None:  # a block's KL counts once for each draw, as its nll does
-            divergence += float(kl(mu, logvar).sum()) * eps.shape[1]
-    reconstruction, divergence = (
-        total / (len(x) * samples) for total in (reconstruction, divergence)
-    )
+    x, labels = checked(model, x, labels)
+    reconstruction, divergence = np.zeros((2, len(x)))
+    for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, samples, seed):
+        reconstruction[rows] += model.backend.to_numpy(nll.sum(axis=1)) / samples
+        if isinstance(model, VAE):  # counted once for each draw, as the nll is
+            share = eps.shape[1] / samples
+            divergence[rows] += model.backend.to_numpy(kl(mu, logvar).sum(axis=1)) * share
     return Elbo(-(reconstruction + divergence), reconstruction, divergence)
 
 
+def log_likelihood(
+    model: VAE,
+    x: Array,
+    samples: int = 500,
+    seed: int = 0,
+    labels: Array | None = None,
+    progress: bool = False,
+) -> LogLikelihood:
+    """Return log p(x) of each example by importance sampling (Burda et al. 2016), arrays (N,).
+
+        log p(x) ≈ log 1/S Σ_s w_s,     w_s = p(x|z_s) p(z_s) / q(z_s|x),     z_s ~ q(z|x)
+
+    In expectation it is a lower bound that rises with S (`samples`) from the ELBO to log p(x).
+    The sums run over blocks, scaled by the largest weight so far, so memory does not grow with S.
+
+    Returns
+    -------
+    LogLikelihood
+        `standard_error` is that of the logarithm of the mean weight (the delta method; NaN for one
+        sample); `effective_samples` is (Σw)² / Σw², between 1 and S. Where it is small, a few
+        weights decide: log p(x) is then likely too low and its standard error too.
+
+    Raises
+    ------
+    ValueError
+        For an Autoencoder, which has no distribution, and for unfit x, labels or samples.
+    """
+    if not isinstance(model, VAE):
+        raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
+    S = checks.integer("samples", samples, 1)
+    x, labels = checked(model, x, labels)
+    peak, total, squares = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(len(x))
+    bar = tqdm(total=len(x), unit="example", leave=False, disable=None if progress else True)
+    with bar:
+        for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
+            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll)).astype(float)
+            highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
+            rescale = np.exp(peak[rows] - highest)
+            w = np.exp(log_w - highest[:, None])  # (R, s)
+            total[rows] = total[rows] * rescale + w.sum(axis=1)
+            squares[rows] = squares[rows] * rescale**2 + (w * w).sum(axis=1)
+            peak[rows] = highest
+            bar.update(log_w.size / S)
+    effective = total**2 / squares
+    # Var(mean w) / (mean w)² with the unbiased variance of w; rounding may leave it just below 0.
+    variance = np.maximum(S / effective - 1, 0) / (S - 1) if S > 1 else np.full(len(x), np.nan)
+    return LogLikelihood(peak + np.log(total / S), np.sqrt(variance), effective)
+
+
+def _log_weights(mu: Array, logvar: Array, eps: Array, nll: Array) -> Array:
+    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
+
+    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
+    same constant.
+    """
+    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
+    return 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2) - nll
+
+
 def kl_per_dimension(model: Autoencoder, x: Array, labels: Array | None = None) -> np.ndarray:
-    """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,)."""
-    mu, logvar = _posterior(model, *_checked(model, x, labels))
-    return kl(mu, logvar).mean(axis=0) if logvar is not None else np.zeros(model.latent_dim)
+    """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,).
+
+    The sum is the KL of the ELBO; for an Autoencoder, zeros.
+    """
+    mu, logvar = posterior(model, *checked(model, x, labels))
+    return kl(mu, logvar).mean(axis=0) if isinstance(model, VAE) else np.zeros(model.latent_dim)
 
 
-def _checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, Array | None]:
-    """Return x and labels on the host, or raise ValueError in one line."""
-    x = model.backend.to_numpy(x) if not hasattr(x, "shape") or hasattr(x, "get") else x
-    checks.batch("x", x, model.n_features)
-    if not model.n_classes:
-        return x, None
-    return x, np.asarray(checks.labels(labels, len(x), model.n_classes))
+def active_units(
+    model: Autoencoder, x: Array, threshold: float = 0.01, labels: Array | None = None
+) -> np.ndarray:
+    """Return which latent dimensions follow the data, (L,) booleans; `.sum()` counts them.
+
+    A unit is active where the variance over the data of its mu is above `threshold` (Burda et al.
+    2016, section 4.3).
+    """
+    mu, _ = posterior(model, *checked(model, x, labels))
+    return mu.var(axis=0) > checks.number("threshold", threshold)
 
 
-def _posterior(
-    model: Autoencoder, x: Array, labels: Array | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
-    blocks = []
-    for rows in _slices(len(x), BLOCK // _width(model)):
-        h = model.encode(x[rows], None if labels is None else labels[rows])
-        blocks.append(h if isinstance(model, VAE) else (h,))
-    parts = [
-        np.concatenate([model.backend.to_numpy(part) for part in parts]).astype(float)
-        for parts in zip(*blocks, strict=True)
+def evaluate(
+    model: Autoencoder,
+    x: Array,
+    labels: Array | None = None,
+    samples: int = 500,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict:
+    """Return all of the above for the data x (N, D), as a dict that JSON can hold.
+
+    Standard errors `…_standard_error` say how far another N examples would move a mean;
+    `monte_carlo_error` how far other samples of z would move the log likelihood's. What lessens
+    the trust in a number is told in `warnings`, a list of sentences.
+    """
+    checks.integer("samples", samples, 1)
+    x, labels = checked(model, x, labels)
+    bound = elbo_per_example(model, x, labels, min(samples, ELBO_SAMPLES), seed)
+    N, sigma = len(x), getattr(model.likelihood, "sigma", None)
+    result = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
+    result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
+    result["elbo_standard_error"] = standard_error(bound.elbo)
+    warnings = result["warnings"] = _grey_values(model, x)
+    if not isinstance(model, VAE):
+        warnings.append("an Autoencoder has no distribution over z: no log p(x), and its KL is 0")
+        return result
+
+    estimate = log_likelihood(model, x, samples, seed, labels, progress)
+    errors = estimate.standard_error
+    few = int((estimate.effective_samples < FEW).sum())
+    if few:
+        warnings.append(
+            f"{few} of {N} examples rest on fewer than {FEW} effective samples: their log p(x) is"
+            " likely too low; more samples help"
+        )
+    result |= {
+        "log_likelihood": float(estimate.log_likelihood.mean()),
+        "log_likelihood_standard_error": standard_error(estimate.log_likelihood),
+        "monte_carlo_error": None if samples == 1 else float(np.linalg.norm(errors)) / N,
+        "effective_samples_median": float(np.median(estimate.effective_samples)),
+        "effective_samples_least": float(estimate.effective_samples.min()),
+        "examples_with_few_effective_samples": few,
+        "kl_per_dimension": kl_per_dimension(model, x, labels).tolist(),
+        "active_units": int(active_units(model, x, labels=labels).sum()),
+    }
+    result |= mutual_information(model, x, labels, seed=seed)._asdict()
+    limit = result["information_limit"]
+    if limit - result["mutual_information"] < 1:
+        warnings.append(
+            f"the mutual information is near the most that {N} examples can show (log N ="
+            f" {limit:.2f}): the data may hold more, and the aggregate KL less"
+        )
+    return result
+
+
+def _grey_values(model: Autoencoder, x: Array) -> list[str]:
+    """Return a warning where a Bernoulli's log p(x) is of grey values."""
+    if not isinstance(model.likelihood, Bernoulli):
+        return []
+    rows = np.asarray(x[:1000])
+    return [GREY] if ((rows > 0) & (rows < 1)).any() else []
+
+
+def table(result: dict) -> str:
+    """Return what `evaluate` found as lines to print."""
+
+    def line(name: str, key: str, remark: str = "") -> str:
+        error = result.get(f"{key}_standard_error")
+        plus_minus = "" if error is None else f" ± {error:.2f}"
+        return f"{name:<34}{result[key]:>10.2f}{plus_minus:<9}{remark}".rstrip()
+
+    lines = [
+        f"{result['examples']:,} examples, nats per example, ± standard error over the examples",
+        line("ELBO", "elbo"),
+        line("  reconstruction −log p(x|z)", "reconstruction"),
+        line("  KL(q(z|x) ‖ p(z))", "kl"),
     ]
-    return parts[0], parts[1] if isinstance(model, VAE) else None
-
-
-def _draws(
-    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
-) -> Iterator[tuple[slice, Array, Array | None, Array, Array]]:
-    """Yield (rows, mu, logvar, eps, nll), mu and logvar (R, L), eps (R, s, L), nll (R, s).
-
-    A block is R whole examples with all of their draws, or s of the many draws of one example.
-    """
-    size = max(1, BLOCK // _width(model))
-    for rows in _slices(len(x), size // samples):
-        batch = model.as_batch(x[rows])  # (R, D)
-        label = None if labels is None else labels[rows]
-        code = model.encode(batch, label)
-        mu, logvar = code if isinstance(model, VAE) else (code, None)
-        keys = _keys(x[rows], seed)
-        for draws in _slices(samples, size):
-            eps = _noise(keys, draws, model.latent_dim)
-            eps = model.backend.asarray(eps, model.dtype)  # (R, s, L)
-            z = mu[:, None] if logvar is None else reparameterize(mu[:, None], logvar[:, None], eps)
-            z = z.reshape(-1, model.latent_dim)  # (R s, L)
-            s = len(z) // len(batch)
-            y = model.decoder.forward(
-                model.with_labels(z, None if label is None else np.repeat(label, s))
-            )
-            xp = model.backend.xp
-            repeated = xp.broadcast_to(batch[:, None], (len(batch), s, model.n_features))
-            nll = model.likelihood.nll(y, repeated.reshape(y.shape))
-            yield rows, mu, logvar, eps, nll.reshape(len(batch), s)
-
-
-def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Return the key (2,) of each row's noise: a hash of the seed and the row's bytes."""
-    x = np.asarray(x, np.float32) + np.float32(0)  # −0 becomes 0
-    digests = (hashlib.blake2b(row, digest_size=16, key=b"%d" % seed).digest() for row in x)
-    return [np.frombuffer(digest, np.uint64) for digest in digests]
-
-
-def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
-    """Return eps (R, s, L), float32 draws from N(0, 1), the same on every backend.
-
-    Philox turns (key, counter) into random numbers without a history; its counter's upper half
-    says at which of a row's draws a block starts.
-    """
-    philox = np.random.Philox(key=0)
-    generator, state = np.random.Generator(philox), philox.state
-    eps = np.empty((len(keys), draws.stop - draws.start, L), np.float32)
-    for key, out in zip(keys, eps, strict=True):
-        state["state"]["key"][:] = key
-        state["state"]["counter"][:] = (0, 0, draws.start, 0)
-        philox.state = state
-        generator.standard_normal(dtype=np.float32, out=out)
-    return eps
-
-
-def _slices(n: int, size: int) -> Iterator[slice]:
-    """Cut 0 … n into slices of at most `size`."""
-    size = max(1, size)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def _width(model: Autoencoder) -> int:
-    """Return the width of the model's widest layer."""
-    return max(model.n_features, *(max(view.shape) for view in model.parameters.values()))
+    if "log_likelihood" in result:
+        monte_carlo = result["monte_carlo_error"]
+        remark = "" if monte_carlo is None else f" (from the samples alone ± {monte_carlo:.3f})"
+        L = len(result["kl_per_dimension"])
+        order = sorted(enumerate(result["kl_per_dimension"]), key=lambda pair: -pair[1])
+        kls = ", ".join(f"{i}: {value:.2f}" for i, value in order)
+        lines += [
+            line(f"log p(x), {result['samples']:,} samples", "log_likelihood", remark),
+            line("  effective samples, median", "effective_samples_median"),
+            line("  effective samples, least", "effective_samples_least"),
+            line("mutual information I(x; z)", "mutual_information"),
+            line("aggregate KL(q(z) ‖ p(z))", "aggregate_kl"),
+            f"{'active units':<34}{result['active_units']:>7} of {L}",
+            textwrap.fill(f"KL of each latent dimension: {kls}", 100, subsequent_indent="  "),
+        ]
+    return "\n".join(lines + [f"note: {warning}" for warning in result["warnings"]])
