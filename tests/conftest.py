@@ -1,4 +1,4 @@
-"""What all tests share: one seeded generator, and the rule that `gpu` tests need a GPU that works."""
+"""What all tests share: a seeded generator, and the rule that `gpu` tests need a working GPU."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ from tinyvae.layers import (
     mlp,
 )
 
-# Each layer as (make, n_in, n_out): widths of 1 and batches of 1 are where broadcasting hides errors.
+# As (make, n_in, n_out). Widths of 1 and batches of 1 are where broadcasting hides errors.
 LAYERS = {
     "dense": (lambda: Dense(4, 3), 4, 3),
     "dense one in": (lambda: Dense(1, 3), 1, 3),

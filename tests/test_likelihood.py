@@ -1,4 +1,4 @@
-"""Likelihoods: values from the density's definition, gradients from differences, σ by calibration."""
+"""Likelihoods: values from the density, gradients from differences, σ by calibration."""
 
 import math
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""The models: one loss in nats per example, its gradient, and what encode, decode and sample give."""
+"""The models: a loss in nats per example, its gradient, and the ways through a model."""
 
 import math
 
