@@ -449,6 +449,12 @@ def test_subfolders_are_labels():
     assert load_dataset("pets").y_train is None
 
 
+def test_hidden_files_and_folders_are_passed_over():
+    for name in ("a.png", "b.png", ".c.png", ".thumbnails/a.png"):
+        paint(f"im/{name}")
+    assert len(whole(load_dataset("im"))) == 2
+
+
 def test_images_of_mixed_sizes_need_a_size():
     paint("im/a.png", size=(6, 4))
     paint("im/b.png", size=(5, 9))

@@ -22,7 +22,8 @@ def find(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    files = [p for p in files if not p.name.startswith(".")]
+    hidden = [any(part.startswith(".") for part in p.relative_to(path).parts) for p in files]
+    files = [p for p, is_hidden in zip(files, hidden, strict=True) if not is_hidden]
     if not files:
         raise ValueError(f"{path} has no images in it (.png, .jpg and the like)")
     return files
