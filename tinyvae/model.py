@@ -213,7 +213,8 @@ class VAE(Autoencoder):
         reconstruction = self.likelihood.forward(y, x).mean()
         kl_per_dimension = kl(mu, logvar).mean(axis=0)  # (L,)
         counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
-        self.counts = (kl_per_dimension > self.free_bits) if self.free_bits else 1.0
+        used_up = kl_per_dimension > self.free_bits
+        self.counts = used_up.astype(mu.dtype) if self.free_bits else 1.0
         loss = self.reconstruction_weight * reconstruction + self.beta * counted.sum()
         return Terms(loss, reconstruction, kl_per_dimension.sum())
 
