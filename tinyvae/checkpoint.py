@@ -4,6 +4,7 @@ A checkpoint is a zip of plain arrays by name ("encoder.0.W", "optimizer.m.encod
 that any NumPy user can read. The random state is the pair (seed, epoch): see `seed_sequence`.
 """
 
+import io
 import json
 import math
 import os
@@ -109,15 +110,18 @@ def find(path: str | os.PathLike) -> Path:
 def read(path: Path) -> dict[str, np.ndarray]:
     """Return all arrays of a checkpoint file, after testing each against its checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        with zipfile.ZipFile(content) as archive:
             broken = archive.testzip()
         if broken:
             raise ValueError(f"the part {broken} fails its checksum")
-        with np.load(path, allow_pickle=False) as file:
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         json.loads(str(arrays["config"]))["class"]
-    except OSError as error:
-        raise OSError(f"cannot read {path}: {error.strerror or error}") from None
     except KeyError:
         raise ValueError(f"{path} is no checkpoint of tinyvae, or damaged: {REMEDY}") from None
     except Exception as error:  # what zipfile and NumPy raise on damage has no common class

@@ -194,6 +194,7 @@ def _batches(model: Autoencoder, x_train: Any, batch_size: int, epoch: int) -> I
     return batches(len(x_train), batch_size, rng)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks for it
 def _step(model: Autoencoder, optimizer: Any, x: Any, labels: Any, rows: Array, log: Array) -> None:
     """Train on one batch, and note its terms in `log` (4,), without a copy to the host."""
     on_device = isinstance(x, model.backend.xp.ndarray)
@@ -212,7 +213,7 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
     theta = model.parameters.theta
     if len(wrong) or not bool(array_module(theta).isfinite(theta).all()):
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
-        since = f"in epoch {epoch}, step {step} of {len(log)}"
+        since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
         cause = f"the learning rate {lr:g} is too high for this model and its data"
         change = f"a lower one, such as {lr / 10:.1g}, or data scaled to a range around 1"

@@ -1,0 +1,281 @@
+"""The command line: what a person types, what they get, and one clear line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyvae import cli, load
+
+FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs that commands only read."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, options in {
+        "vae": [],
+        "conditional": ["--conditional"],
+        "autoencoder": ["--model", "autoencoder"],
+    }.items():
+        run = [*FAST, "--epochs", "1", "--quiet", "--out", str(folder / name), *options]
+        assert cli.main(["train", *run]) == 0
+    return folder
+
+
+def one_line(capsys):
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "Traceback" not in err
+    return err
+
+
+def test_train_leaves_a_run_folder_and_says_what_came_of_it(capsys):
+    assert cli.main(["train", *FAST, "--epochs", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "4,500 rows to train on" in out and "run folder: runs/digits" in out
+    assert "2 epochs" in out and "mean squared error" in out
+    assert sorted(os.listdir("runs/digits")) == [
+        *("checkpoint.npz", "config.json", "kl_per_dimension.csv", "metrics.csv"),
+    ]
+
+
+def test_a_second_run_gets_a_number(capsys):
+    for _ in range(2):
+        assert cli.main(["train", *FAST, "--epochs", "1", "--quiet"]) == 0
+    assert sorted(os.listdir("runs")) == ["digits", "digits-2"]
+
+
+def test_quiet_prints_nothing(capsys):
+    cli.main(["train", *FAST, "--epochs", "1", "--quiet"])
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_every_option_reaches_the_model():
+    options = "--latent-dim 3 --hidden none --activation tanh --likelihood bernoulli --beta 2"
+    options += " --reconstruction-weight 0.5 --free-bits 0.1 --dtype float64 --seed 7"
+    assert cli.main(["train", *options.split(), "--epochs", "1", "--quiet", "--no-figures"]) == 0
+    config = json.loads(open("runs/digits/config.json").read())["model"]
+    assert config == {
+        **{"class": "VAE", "n_features": 784, "latent_dim": 3, "hidden": [], "activation": "tanh"},
+        **{"likelihood": "bernoulli", "beta": 2.0, "reconstruction_weight": 0.5, "free_bits": 0.1},
+        **{"dtype": "float64", "seed": 7},
+    }
+    assert load("runs/digits").beta == 2.0
+
+
+def test_images_default_to_a_sigmoid_output_and_half_variance():
+    cli.main(["train", *FAST, "--epochs", "1", "--quiet"])
+    model = load("runs/digits")
+    assert model.sigma == pytest.approx(0.5**0.5) and model.likelihood.output == "sigmoid"
+
+
+def test_other_data_default_to_an_identity_output_and_a_learned_sigma(rng):
+    np.save("own.npy", rng.standard_normal((50, 4)))
+    assert cli.main(["train", "--dataset", "own.npy", *FAST, "--epochs", "1", "--quiet"]) == 0
+    model = load("runs/own")
+    assert model.likelihood.auto and model.likelihood.output == "identity"
+
+
+def test_a_finished_run_says_so_and_can_be_extended(trained, capsys):
+    run = ["train", *FAST, "--epochs", "1", "--quiet", "--out", "r"]
+    cli.main(run)
+    assert cli.main(["train", "--resume", "r", "--no-figures"]) == 0
+    assert "already" in capsys.readouterr().out
+    assert cli.main(["train", "--resume", "r", "--epochs", "3", "--no-figures", "--quiet"]) == 0
+    assert len(open("r/metrics.csv").readlines()) == 4
+    assert cli.main(["train", "--resume", "r", "--epochs", "2", "--quiet"]) == 2
+    assert "r has 3 epochs already" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--epochs 0", "--epochs: the value must be a whole number of at least 1, not 0"),
+        ("--epochs 1.5", "--epochs: the value must be a whole number of at least 1, not '1.5'"),
+        ("--lr -1", "--lr: the value must be a finite number above 0, not -1"),
+        ("--lr inf", "--lr: the value must be a finite number above 0, not inf"),
+        ("--latent-dim 0", "--latent-dim: the value must be a whole number of at least 1"),
+        ("--hidden a,b", "--hidden: the value must be widths such as 256,128"),
+        ("--hidden 5,0", "--hidden: the value must be widths such as 256,128"),
+        ("--sigma 0", "--sigma: the value must be a finite number above 0"),
+        ("--sigma abc", "--sigma: the value must be a finite number above 0, not 'abc'"),
+        ("--beta nan", "--beta: the value must be a finite number of at least 0, not nan"),
+        ("--seed -1", "--seed: the value must be a whole number of at least 0, not -1"),
+        ("--model gan", "--model: invalid choice: 'gan'"),
+        ("--dataset nothing", "'nothing' does not exist; data sets by name: digits"),
+        ("--backend cupy", "backend 'cupy' does not work here"),
+        ("--epoch 3", "unrecognized arguments: --epoch 3"),
+        ("--resume nothing", "nothing is no run folder"),
+        ("--out a-file", "a-file is a file"),
+        ("--out a-file/r", "cannot make the folder a-file/r"),
+        ("--out full", "full exists and is not empty"),
+    ],
+)
+def test_bad_usage_gets_one_line_and_leaves_no_trace(options, message, capsys, tmp_path):
+    (tmp_path / "a-file").write_text("kept")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").touch()
+    try:
+        status = cli.main(["train", *options.split()])
+    except SystemExit as stop:
+        status = stop.code
+    if "cupy" in message and status == 0:
+        pytest.skip("a GPU is here")
+    assert status == 2
+    assert message in one_line(capsys)
+    assert sorted(os.listdir()) == ["a-file", "full"]
+
+
+def test_an_option_that_the_run_has_fixed_does_not_go_with_resume(trained, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "--resume", str(trained / "vae"), "--lr", "1"])
+    assert stop.value.code == 2 and "--lr does not go with --resume" in one_line(capsys)
+
+
+def test_a_loss_that_explodes_ends_with_status_1_and_keeps_the_last_checkpoint(capsys):
+    assert cli.main(["train", *FAST, "--optimizer", "sgd", "--lr", "1e9", "--quiet"]) == 1
+    assert "the learning rate 1e+09 is too high" in one_line(capsys)
+    assert np.isfinite(load("runs/digits").parameters.theta).all()
+
+
+def test_an_interrupt_says_how_to_go_on_and_ends_with_130(capsys, monkeypatch):
+    from tinyvae.runs import Run
+
+    save = Run.save
+
+    def interrupted(run, model, optimizer, history, kl_history):
+        save(run, model, optimizer, history, kl_history)
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save", interrupted)
+    assert cli.main(["train", *FAST, "--epochs", "4", "--quiet"]) == 130
+    assert "continue with: python -m tinyvae train --resume runs/digits" in one_line(capsys)
+    monkeypatch.undo()
+    os.chdir(os.getcwd())
+
+
+def test_a_full_disk_during_training_ends_with_status_1(capsys, monkeypatch, tmp_path):
+    from tinyvae.runs import Run
+
+    save = Run.save
+
+    def full(run, model, optimizer, history, kl_history):
+        if history:
+            raise OSError(f"cannot write {run.path}/checkpoint.npz: No space left on device")
+        save(run, model, optimizer, history, kl_history)
+
+    monkeypatch.setattr(Run, "save", full)
+    assert cli.main(["train", *FAST, "--epochs", "2", "--quiet"]) == 1
+    err = one_line(capsys)
+    assert "No space left on device" in err and "--resume runs/digits" in err
+
+
+def test_python_m_tinyvae_train_runs_without_a_warning():
+    command = [sys.executable, "-W", "error", "-m", "tinyvae.train", *FAST, "--epochs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "" and "run folder: runs/digits" in done.stdout
+
+
+def test_help_and_version_and_an_unknown_command(capsys):
+    assert cli.main(["--help"]) == 0
+    assert all(command in capsys.readouterr().out for command in ("train",))
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("tinyvae ")
+    assert cli.main(["trian"]) == 2
+    assert "no command 'trian'; there are train, evaluate" in one_line(capsys)
+
+
+def test_sample_writes_an_array_or_a_picture_and_a_seed_fixes_it(trained, capsys):
+    for seed in ("1", "1", "2"):
+        out = f"s{seed}.npy"
+        command = ["sample", str(trained / "vae"), "-n", "5", "--seed", seed, "--out", out]
+        assert cli.main(command) == 0
+    assert np.load("s1.npy").shape == (5, 784)
+    assert not np.array_equal(np.load("s1.npy"), np.load("s2.npy"))
+    assert cli.main(["sample", str(trained / "vae"), "--out", "s.png"]) == 0
+    assert open("s.png", "rb").read(4) == b"\x89PNG"
+    assert "s.png: 64 samples" in capsys.readouterr().out
+
+
+def test_temperature_0_samples_the_centre_of_the_prior(trained):
+    run = str(trained / "vae")
+    cli.main(["sample", run, "-n", "2", "--temperature", "0", "--out", "s.npy"])
+    centre = load(trained / "vae").decode(np.zeros((1, 2)))
+    assert np.allclose(np.load("s.npy"), centre, atol=1e-6)
+
+
+def test_encode_then_decode_is_reconstruct(trained):
+    run = str(trained / "vae")
+    assert cli.main(["encode", run, "digits", "--out", "z.npz"]) == 0
+    assert cli.main(["decode", run, "z.npz", "--out", "x.npy"]) == 0
+    assert cli.main(["reconstruct", run, "digits", "--out", "r.npy"]) == 0
+    with np.load("z.npz") as z:
+        assert z["mu"].shape == z["logvar"].shape == (500, 2)
+    assert np.allclose(np.load("x.npy"), np.load("r.npy"), atol=1e-6)
+
+
+def test_interpolate_starts_and_ends_at_the_reconstructions(trained):
+    run = str(trained / "vae")
+    cli.main(["interpolate", run, "digits", "3", "8", "--steps", "4", "--out", "w.npy"])
+    cli.main(["reconstruct", run, "digits", "--out", "r.npy"])
+    walk, reconstructions = np.load("w.npy"), np.load("r.npy")
+    assert np.allclose(walk[[0, -1]], reconstructions[[3, 8]], atol=1e-5)
+
+
+def test_an_autoencoder_encodes_to_z(trained):
+    assert cli.main(["encode", str(trained / "autoencoder"), "digits", "--out", "z.npz"]) == 0
+    with np.load("z.npz") as z:
+        assert z.files == ["z"]
+
+
+def test_a_conditional_model_samples_the_label_asked_for(trained):
+    run = str(trained / "conditional")
+    for label in "17":
+        command = ["sample", run, "--label", label, "-n", "3", "--out", f"s{label}.npy"]
+        assert cli.main(command) == 0
+    assert not np.allclose(np.load("s1.npy"), np.load("s7.npy"))
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sample nothing --out s.png", "nothing is no run folder"),
+        ("sample {vae} --out s.gif", "the name must end in .npy or .png"),
+        ("sample {vae} -n 0 --out s.png", "-n: the value must be a whole number of at least 1"),
+        ("sample {vae} --label 3 --out s.npy", "is not conditional"),
+        ("sample {autoencoder} --out s.npy", "holds an autoencoder"),
+        ("sample {conditional} --out s.npy", "--label is needed"),
+        ("sample {conditional} --label 11 --out s.npy", "--label 11 is unknown: it is one of 0, 1"),
+        ("sample {vae} --out no/such/folder/s.npy", "cannot write no/such/folder/s.npy"),
+        ("encode {vae} nothing.npy --out z.npz", "nothing.npy"),
+        ("encode {vae} narrow.npy --out z.npz", "narrow.npy has 3 columns"),
+        ("encode {conditional} wide.npy --out z.npz", "wide.npy has no labels"),
+        ("decode {vae} narrow.npy --out x.npy", "z must have the shape (examples, 2), not (4, 3)"),
+        ("decode {vae} nothing.npy --out x.npy", "nothing.npy: no such file"),
+        ("decode {vae} text.npy --out x.npy", "text.npy can't be read"),
+        ("interpolate {vae} digits 1 500 --out w.npy", "digits has the rows 0 … 499, not 500"),
+        ("evaluate {vae} --samples 0", "--samples: the value must be a whole number"),
+    ],
+)
+def test_what_commands_cannot_do_gets_one_line(trained, command, message, capsys):
+    np.save("narrow.npy", np.zeros((4, 3), "float32"))
+    np.save("wide.npy", np.zeros((4, 784), "float32"))
+    open("text.npy", "w").write("text")
+    runs = {name: str(trained / name) for name in os.listdir(trained)}
+    try:
+        status = cli.main(command.format(**runs).split())
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    assert message in one_line(capsys)

@@ -1,0 +1,295 @@
+"""`fit` trains, is reproducible, resumes bit for bit, and refuses what it can't train on."""
+
+import csv
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+
+from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
+from tinyvae.runs import COLUMNS, Run, next_free, open_run
+
+
+@pytest.fixture
+def x(rng):
+    factor = rng.standard_normal((60, 2))
+    x = factor @ rng.standard_normal((2, 5)) + 0.1 * rng.standard_normal((60, 5))
+    return x.astype("float32")
+
+
+def small_vae(**options):
+    return VAE(5, 2, (4,), **{"backend": "numpy", "seed": 1, **options})
+
+
+def without_seconds(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+def test_the_loss_on_real_digits_falls_to_a_stated_value():
+    digits = load_dataset("digits")
+    vae = VAE(784, 2, (128,), sigma=math.sqrt(0.5), output="sigmoid", backend="numpy")
+    history = fit(vae, digits.x_train, epochs=5, validation=digits.x_test, progress=False)
+    constant = 784 / 2 * math.log(math.pi)  # of the Gaussian with σ² = ½
+    assert history[0]["loss"] - constant > 80
+    assert history[-1]["val_loss"] - constant < 51.5
+
+
+def test_history_has_one_row_an_epoch_with_the_columns_of_metrics_csv(x):
+    history = fit(small_vae(), x, epochs=3, validation=x[:10], progress=False)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert all(tuple(row) == COLUMNS for row in history)
+
+
+def test_losses_are_weighted_by_the_size_of_the_batch(x):
+    vae = small_vae(sigma=1.0)
+    seen = []
+    vae_forward = vae.forward
+
+    def noted(*args, **kwargs):
+        terms = vae_forward(*args, **kwargs)
+        seen.append((len(args[0]), float(terms.loss)))
+        return terms
+
+    vae.forward = noted
+    (row,) = fit(vae, x[:50], epochs=1, batch_size=40, progress=False)
+    assert [size for size, _ in seen] == [40, 10]
+    assert row["loss"] == pytest.approx(sum(size * loss for size, loss in seen) / 50, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(x):
+    def theta(seed):
+        vae = small_vae(seed=seed)
+        fit(vae, x, epochs=2, progress=False)
+        return vae.parameters.theta
+
+    assert np.array_equal(theta(1), theta(1))
+    assert not np.array_equal(theta(1), theta(2))
+
+
+def test_the_global_random_state_is_neither_read_nor_changed(x):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    fit(small_vae(), x, epochs=1, progress=False)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_sigma_auto_keeps_the_root_of_the_last_epochs_mean_variance(x):
+    vae = small_vae(sigma="auto")
+    variances = []
+    step = vae.backward
+
+    def noted():
+        variances.append(float(vae.likelihood.variance))
+        step()
+
+    vae.backward = noted
+    fit(vae, x, epochs=2, batch_size=20, progress=False)
+    assert vae.sigma == pytest.approx(math.sqrt(np.mean(variances[-3:])), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kl_cycles", "expected"),
+    [(1, [0, 0.25, 0.5, 0.75, 1, 1, 1, 1]), (2, [0, 0.25, 0.5, 0.75] * 2)],
+)
+def test_kl_warmup_raises_beta_step_by_step_and_gives_it_back(x, kl_cycles, expected):
+    vae = small_vae(beta=2.0)
+    betas = []
+    step = vae.backward
+
+    def noted():
+        betas.append(vae.beta / 2.0)
+        step()
+
+    vae.backward = noted
+    fit(vae, x, epochs=4, batch_size=30, kl_warmup=2, kl_cycles=kl_cycles, progress=False)
+    assert betas == pytest.approx(expected)
+    assert vae.beta == 2.0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [1, 1, 1]), ("step", [1, 1, 0.2]), ("cosine", [1, 0.75, 0.25])],
+)
+def test_lr_schedules(x, schedule, expected):
+    rates = []
+    optimizer = SGD((vae := small_vae()).parameters, lr=1e-4)
+    step = optimizer.step
+    optimizer.step = lambda: (rates.append(optimizer.lr / 1e-4), step())
+    fit(vae, x, epochs=3, batch_size=60, lr_schedule=schedule, optimizer=optimizer, progress=False)
+    assert rates == pytest.approx(expected)
+
+
+def test_a_callback_that_returns_true_ends_the_training(x):
+    history = fit(small_vae(), x, epochs=9, callback=lambda row: row["epoch"] == 2, progress=False)
+    assert len(history) == 2
+
+
+def test_a_run_folder_holds_config_metrics_and_checkpoint(x, tmp_path):
+    vae = small_vae()
+    history = fit(vae, x, epochs=2, validation=x[:10], progress=False, run=tmp_path / "r")
+    assert json.loads((tmp_path / "r/config.json").read_text())["model"]["latent_dim"] == 2
+    with open(tmp_path / "r/metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["val_kl"]) for row in rows] == [row["val_kl"] for row in history]
+    assert np.array_equal(load(tmp_path / "r").parameters.theta, vae.parameters.theta)
+
+
+OPTIMIZERS = ["adam", "sgd"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_resumed_training_ends_bit_for_bit_as_an_uninterrupted_one(x, tmp_path, optimizer):
+    options = {"batch_size": 16, "lr": 1e-3, "optimizer": optimizer, "validation": x[:10]}
+    options |= {"progress": False, "kl_warmup": 3, "lr_schedule": "cosine"}
+    whole = small_vae()
+    history = fit(whole, x, epochs=5, run=tmp_path / "whole", **options)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(row):
+        if row["epoch"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(small_vae(), x, epochs=5, run=tmp_path / "cut", callback=kill, **options)
+    resumed = small_vae()
+    again = fit(resumed, x, epochs=5, run=tmp_path / "cut", resume=True, **options)
+
+    assert np.array_equal(resumed.parameters.theta, whole.parameters.theta)
+    assert without_seconds(again) == without_seconds(history)
+    assert same_checkpoints(tmp_path / "whole", tmp_path / "cut")
+
+
+def same_checkpoints(*runs):
+    first, second = (np.load(run / "checkpoint.npz") for run in runs)
+    with first, second:
+        assert first.files == second.files
+        names = [name for name in first.files if "second" not in name and "config" not in name]
+        return all(np.array_equal(first[name], second[name]) for name in names)
+
+
+@pytest.mark.parametrize("call", range(1, 12))
+def test_a_kill_at_any_write_leaves_a_run_that_resumes(x, tmp_path, monkeypatch, call):
+    options = {"epochs": 2, "batch_size": 20, "validation": x[:10], "progress": False}
+    fit(small_vae(), x, run=tmp_path / "whole", **options)
+
+    calls, replace = 0, os.replace
+
+    class Killed(BaseException):
+        pass
+
+    def killed_before(source, target):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_before)
+    run = Run(tmp_path / "cut", {"model": {}, "training": {}})
+    try:
+        fit(small_vae(), x, run=run, **options)
+    except Killed:
+        monkeypatch.undo()
+    else:  # no such write: the run has fewer
+        assert call > 9
+        monkeypatch.undo()
+    assert not list(run.path.glob("*.partial"))
+    if (run.path / "config.json").exists():
+        fit(small_vae(), x, run=run, resume=True, **options)
+        assert same_checkpoints(tmp_path / "whole", tmp_path / "cut")
+    else:
+        assert call == 1
+
+
+def test_a_loss_that_is_not_finite_says_since_when_why_and_what_to_change(x, tmp_path):
+    vae = small_vae(sigma=1.0)
+    with pytest.raises(FloatingPointError) as caught:
+        fit(vae, x, epochs=200, optimizer="sgd", lr=50.0, run=tmp_path / "r", progress=False)
+    message = str(caught.value)
+    assert "not finite since in epoch" not in message
+    for part in ("not finite since epoch", "the learning rate 50 is too high", "try"):
+        assert part in message
+    assert np.isfinite(load(tmp_path / "r").parameters.theta).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((0, 5)), r"x_train must have the shape \(examples, 5\), not \(0, 5\)"),
+        (np.zeros((4, 3)), r"x_train must have the shape \(examples, 5\), not \(4, 3\)"),
+        (np.zeros((4, 5), "uint8"), "x_train has the dtype uint8"),
+        (np.full((4, 5), np.nan), "x_train holds nan in row 0, column 0"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_are_refused_before_a_folder_is_made(
+    data, message, tmp_path
+):
+    with pytest.raises(ValueError, match=message):
+        fit(small_vae(), data, run=tmp_path / "r", progress=False)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"lr": -1}, "lr must be a finite number above 0, not -1"),
+        ({"lr": math.nan}, "lr must be"),
+        ({"lr_schedule": "magic"}, "lr_schedule must be one of constant, step, cosine"),
+        ({"optimizer": "lion"}, "optimizer must be one of adam, sgd, not 'lion'"),
+        ({"kl_warmup": -1}, "kl_warmup must be"),
+    ],
+)
+def test_options_out_of_range_are_refused(x, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(small_vae(), x, progress=False, **options)
+
+
+def test_bernoulli_refuses_data_outside_0_to_1(x):
+    with pytest.raises(ValueError, match="takes \\[0, 1\\]: scale the data"):
+        fit(small_vae(likelihood="bernoulli"), x, progress=False)
+
+
+def test_an_existing_run_is_never_overwritten(x, tmp_path):
+    fit(small_vae(), x, epochs=1, run=tmp_path / "r", progress=False)
+    before = (tmp_path / "r/checkpoint.npz").read_bytes()
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
+        fit(small_vae(), x, epochs=1, run=tmp_path / "r", progress=False)
+    assert (tmp_path / "r/checkpoint.npz").read_bytes() == before
+
+
+def test_runs_are_numbered(tmp_path):
+    assert next_free(tmp_path, "digits").name == "digits"
+    (tmp_path / "digits").mkdir()
+    assert next_free(tmp_path, "digits").name == "digits"  # still empty
+    (tmp_path / "digits/config.json").touch()
+    assert next_free(tmp_path, "digits").name == "digits-2"
+
+
+def test_what_is_no_run_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        open_run(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"holds no config.json"):
+        open_run(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        open_run(tmp_path)
+
+
+def test_an_autoencoder_trains_with_a_kl_of_0(x):
+    history = fit(Autoencoder(5, 2, (4,), backend="numpy"), x, epochs=2, progress=False)
+    assert history[-1]["kl"] == 0.0
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_a_conditional_model_trains_on_labels(x, rng):
+    vae = small_vae(n_classes=3)
+    labels = rng.integers(0, 3, len(x))
+    history = fit(vae, x, epochs=2, labels=labels, progress=False)
+    assert math.isfinite(history[-1]["loss"])
+    with pytest.raises(ValueError, match="give labels"):
+        fit(vae, x, epochs=1, progress=False)
