@@ -11,15 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinyvae.figures_latent import (
-    aggregate,
-    factor_figure,
-    kl_over_training,
-    manifold,
-    plane,
-    three_panels,
-    traversals,
-)
+from tinyvae.figures_latent import aggregate, factor_figure, kl_over_training, traversals
+from tinyvae.figures_plane import manifold, plane, plane_grid, quantile_grid, square, three_panels
 from tinyvae.figures_rows import row_reconstructions, row_samples, row_traversals
 from tinyvae.picture import (
     ACCENT,
@@ -50,11 +43,14 @@ __all__ = [
     "kl_over_training",
     "manifold",
     "plane",
+    "plane_grid",
     "posterior",
+    "quantile_grid",
     "reconstructions",
     "row_reconstructions",
     "row_samples",
     "row_traversals",
+    "square",
     "three_panels",
     "traversals",
 ]
@@ -73,9 +69,9 @@ def curves(history: Sequence[dict], title: str = "Training") -> Figure:
     terms = [t for t in ("loss", "reconstruction", "kl") if any(row[t] for row in history)]
     names = {"loss": "Loss", "reconstruction": "Reconstruction", "kl": "KL divergence"}
     fig = page(10.4, 3.9, title, "Nats per example, by epoch.")
-    width = (10.4 - 2 * MARGIN - 0.4) / len(terms)
+    width = (10.4 - 2 * MARGIN + 0.2) / len(terms)
     for i, term in enumerate(terms):
-        ax = panel(fig, MARGIN + 0.4 + i * width, 1.15, width - 0.55, 2.15)
+        ax = panel(fig, MARGIN + 0.4 + i * width, 1.15, width - 0.6, 2.15)
         _curve(ax, history, term)
         ax.set(xlabel="epoch")
         ax.set_title(names[term], pad=8)
@@ -96,7 +92,7 @@ def _curve(ax, history: Sequence[dict], term: str) -> None:
     later = later[np.isfinite(later)]
     low, high = later.min(), later.max()
     ax.set_ylim(low - 0.06 * (high - low) - 1e-9, high + 0.08 * (high - low) + 1e-9)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y", color="#eceef1", lw=0.8)
     ax.legend(loc="best", labelcolor="linecolor", handlelength=1.4)
 
@@ -235,7 +231,7 @@ def interpolations(
         show_pixels(ax, tile(as_pixels(images, image_shape, ink), columns, gap), (0, columns, P, 0))
         if columns > 1 or S == 1:
             marks = np.linspace(0, 1, S)
-            top_labels(ax, [i + 0.5 for i in range(S)], [f"{t:.2g}" for t in marks])
+            top_labels(ax, [i + 0.5 for i in range(S)], ["t = 0"] + [f"{t:.2g}" for t in marks[1:]])
             ax.tick_params(axis="x", labelcolor=GREY)
         else:
             top_labels(ax, [0.5], ["from" if images is first else "to"])

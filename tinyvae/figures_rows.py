@@ -115,7 +115,7 @@ def row_traversals(
     subtitle: str = "Each panel moves one latent dimension and leaves the others at 0: from blue "
     "(low) through grey to red (high).",
 ) -> Figure:
-    """Rows decoded (K, S, D) along each of K latent dimensions, at S `values`; `names` say which."""
+    """Rows decoded (K, S, D) along each of K latent dimensions, called `names`, at S `values`."""
     K, S, D = decoded.shape
     columns = 3 if D <= FEW else 2
     fig, axes = _grid(K, D, columns, title, subtitle)

@@ -6,122 +6,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyvae import checks
-from tinyvae.latent import kl
-from tinyvae.model import VAE
+from tinyvae import checks, figures
+from tinyvae.picture import Picture
+from tinyvae.view import View
 
-MAX_POINTS = 5000  # rows of the data that figures look at
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
-BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array
-
-
-class View:
-    """A model and its data, as the figures want them; each array is computed when first used."""
-
-    def __init__(self, model: Any, dataset: Any, history: Any, kl_history: Any) -> None:
-        self.model, self.dataset = model, dataset
-        self.history = history
-        self.kl_history = None if kl_history is None else np.asarray(kl_history, dtype=float)
-        self.L, self.shape = model.latent_dim, dataset.image_shape
-        self.is_vae = isinstance(model, VAE)
-        N = len(dataset.x_test)
-        self.rows = np.unique(np.linspace(0, N - 1, min(N, MAX_POINTS)).astype(int))
-        y = dataset.y_test
-        self.labels = None if y is None else np.asarray(y)[self.rows]  # (N,)
-
-    def x(self, places: Any) -> np.ndarray:
-        """Return examples (n, D) in the model's units; places count within `rows`."""
-        return np.asarray(self.dataset.x_test[self.rows[places]])
-
-    def _blocks(self, n: int) -> Iterable[slice]:
-        size = max(1, BLOCK_VALUES // max(self.model.n_features, 1024))
-        return (slice(start, start + size) for start in range(0, n, size))
-
-    def _conditions(self, labels: np.ndarray | None, part: slice = slice(None)) -> dict:
-        return {"labels": labels[part]} if self.model.n_classes else {}
-
-    @cached_property
-    def codes(self) -> tuple[np.ndarray, np.ndarray]:
-        """mu and sigma (N, L) of all rows; an autoencoder's code has sigma 0."""
-        parts = []
-        for part in self._blocks(len(self.rows)):
-            code = self.model.encode(self.x(part), **self._conditions(self.labels, part))
-            mu, logvar = code if self.is_vae else (code, code)
-            parts.append([self.model.backend.to_numpy(a).astype(float) for a in (mu, logvar)])
-        mu, logvar = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return mu, np.exp(0.5 * logvar) if self.is_vae else np.zeros_like(mu)
-
-    @cached_property
-    def kl(self) -> np.ndarray:
-        """Mean KL of each latent dimension (L,), or the variance of an autoencoder's codes."""
-        mu, sigma = self.codes
-        return kl(mu, 2 * np.log(sigma)).mean(axis=0) if self.is_vae else mu.var(axis=0)
-
-    @cached_property
-    def order(self) -> list[int]:
-        """Latent dimensions, the one that carries most first (in plain order where L = 2)."""
-        return [0, 1] if self.L == 2 else np.argsort(-self.kl, kind="stable").tolist()
-
-    def decode(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
-        """Return x_hat (n, D) in the model's units; `labels` (n,), or one for all."""
-        if self.model.n_classes:
-            labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
-        z = z.astype(self.model.dtype)
-        parts = [
-            self.model.decode(z[part], **self._conditions(labels, part))
-            for part in self._blocks(len(z))
-        ]
-        return np.concatenate([self.model.backend.to_numpy(part) for part in parts])
-
-    def images(self, x: np.ndarray) -> np.ndarray:
-        """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""
-        scaling = self.dataset.scaling
-        raw = scaling.undo(x)
-        low, high = getattr(scaling, "low", None), getattr(scaling, "high", None)
-        if low is None or high is None or high <= low or (low >= 0 and high <= 1):
-            return raw
-        return (raw - low) / (high - low)
-
-    @cached_property
-    def examples(self) -> np.ndarray:
-        """Places of up to 40 examples, the labels in turn so that columns show one label each."""
-        n = min(len(self.rows), 40)
-        if self.labels is None:
-            return np.linspace(0, len(self.rows) - 1, n).astype(int)
-        classes = np.unique(self.labels)[:10]
-        found = [np.flatnonzero(self.labels == c) for c in classes]
-        turns = [group[turn] for turn in range(n) for group in found if turn < len(group)]
-        return np.array(turns[: n // len(classes) * len(classes) or n])
-
-    @property
-    def default_label(self) -> int:
-        """The label that a conditional model's plane is decoded with: the first example's."""
-        return int(self.labels[self.examples[0]])
-
-    def name_of(self, label: int) -> str:
-        names = self.dataset.label_names
-        return str(names[label]) if names else str(label)
-
-    @property
-    def unit(self) -> str:
-        return "standardised value" if self.dataset.scaling.kind == "standardize" else "value"
 
 
 def _curves(view: View):
-    from tinyvae import figures
-
     return figures.curves(view.history)
 
 
 def _reconstructions(view: View):
-    from tinyvae import figures
-
     places = view.examples[: 30 if view.shape else 6]
     mu = view.codes[0][places]
     labels = None if view.labels is None else view.labels[places]
@@ -137,8 +38,6 @@ def _reconstructions(view: View):
 
 
 def _samples(view: View):
-    from tinyvae import figures
-
     C = view.model.n_classes
     if view.shape is None:
         places = np.linspace(0, len(view.rows) - 1, min(60, len(view.rows))).astype(int)
@@ -162,20 +61,16 @@ def _samples(view: View):
 
 
 def _plane(view: View):
-    from tinyvae import figures
-    from tinyvae.figures_latent import plane_grid, square
-
     mu, sigma = view.codes
     pair = view.order[:2]
-    z, extent = mu[:, pair], square(mu[:, pair], centred=view.is_vae)
+    z, extent = mu[:, pair], figures.square(mu[:, pair], centred=view.is_vae)
     ellipses = None
     if view.is_vae:
-        few = view.examples[:20]
-        labels = None if view.labels is None else view.labels[few]
+        few, labels = _typical(view, z)
         ellipses = (mu[few][:, pair], sigma[few][:, pair], labels)
     decoded, right = None, "What each place decodes to"
     if view.shape:
-        grid = plane_grid(extent, 22)
+        grid = figures.plane_grid(extent, 22)
         full = np.zeros((len(grid), view.L)) if view.is_vae else np.tile(mu.mean(0), (len(grid), 1))
         full[:, pair] = grid
         decoded = view.images(view.decode(full))
@@ -197,23 +92,29 @@ def _plane(view: View):
     )  # fmt: skip
 
 
-def _manifold(view: View):
-    from tinyvae import figures
-    from tinyvae.figures_latent import quantile_grid
+def _typical(view: View, z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a few examples and their labels, away from the medians where labels are written."""
+    places = z[view.examples]
+    if view.labels is None:
+        return view.one_each(np.arange(len(places))), None
+    medians = [np.median(z[view.labels == c], axis=0) for c in np.unique(view.labels)]
+    distance = np.linalg.norm(places[:, None] - np.array(medians), axis=2)
+    few = view.one_each(-np.minimum(distance.min(axis=1), 0.4))
+    return few, view.labels[few]
 
+
+def _manifold(view: View):
     title = "The decoded prior"
     if view.model.n_classes:
         title += f", with the label {view.name_of(view.default_label)}"
-    images = view.images(view.decode(quantile_grid(20)))
+    images = view.images(view.decode(figures.quantile_grid(20)))
     return figures.manifold(images, view.shape, title=title)
 
 
 def _traversals(view: View):
-    from tinyvae import figures
-
     mu, _ = view.codes
     dimensions = view.order[:MAX_DIMENSIONS]
-    place = int(view.examples[len(view.examples) // 2])
+    place = int(view.examples[np.argmin((mu[view.examples] ** 2).sum(axis=1))])  # most typical
     steps = np.linspace(-3, 3, 11 if view.shape else 9)
     base = mu[place] if view.shape or not view.is_vae else np.zeros(view.L)
     z = np.tile(base, (len(dimensions), len(steps), 1))  # (K, S, L)
@@ -238,29 +139,31 @@ def _traversals(view: View):
 
 
 def _posterior(view: View):
-    from tinyvae import figures
-
     mu, sigma = view.codes
-    # The least certain of ten images: its draws differ enough to be told apart by eye.
-    few = view.examples[:10]
-    place = int(few[np.argmax(np.log(sigma[few]).sum(axis=1))])
+    labels = None if view.labels is None else view.labels
     eps = np.random.default_rng(0).standard_normal((60, view.L))
-    z = np.concatenate([mu[None, place], mu[place] + sigma[place] * eps])
-    images = view.images(view.decode(z, None if view.labels is None else view.labels[place]))
+
+    def draws(place: int, n: int) -> np.ndarray:
+        """mu and n draws of one example's posterior, decoded, (1 + n, D)."""
+        z = mu[place] + sigma[place] * np.concatenate([np.zeros((1, view.L)), eps[:n]])
+        return view.images(view.decode(z, None if labels is None else labels[place]))
+
+    # Of ten images the one whose draws differ most: differences that an eye can see.
+    place = max(view.examples[:10].tolist(), key=lambda i: draws(i, 12).std(axis=0).sum())
+    images = draws(place, len(eps))
     original = view.images(view.x(slice(place, place + 1)))[0]
     return figures.posterior(original, images[0], images[1:], view.shape)
 
 
 def _interpolations(view: View):
-    from tinyvae import figures
-
     mu, _ = view.codes
-    few = view.examples
-    pairs = min(6, len(few) // 2)
-    first = few[:pairs]
-    last = few[(np.arange(pairs) + max(1, len(few) // 2 - 1)) % len(few)]
-    if view.labels is not None:
-        last = np.roll(few[: max(10, 2 * pairs)], -3)[:pairs]
+    labels = None if view.labels is None else view.labels[view.examples]
+    error = view.x(view.examples) - view.decode(mu[view.examples], labels)
+    few = view.one_each((error**2).sum(axis=1))
+    if len(few) < 2:
+        few = view.examples[:2]
+    first = few[: min(6, len(few) if len(few) > 2 else 1)]
+    last = np.roll(few, -3 if len(few) > 6 else -1)[: len(first)]
     t = np.linspace(0, 1, 11)[None, :, None]
     z = (1 - t) * mu[first][:, None] + t * mu[last][:, None]  # (P, S, L)
     labels = None
@@ -273,8 +176,6 @@ def _interpolations(view: View):
 
 
 def _kl(view: View):
-    from tinyvae import figures
-
     epochs = [row["epoch"] for row in view.history] if view.history else None
     if epochs and len(epochs) != len(view.kl_history):
         epochs = None
@@ -282,8 +183,6 @@ def _kl(view: View):
 
 
 def _aggregate(view: View):
-    from tinyvae import figures
-
     return figures.aggregate(*view.codes, order=view.order)
 
 
@@ -348,7 +247,7 @@ def draw(
     Parameters
     ----------
     model : VAE or Autoencoder
-    dataset : tinyvae.dataset.Dataset
+    dataset : tinyvae.data.dataset.Dataset
         Its test rows are what the figures show.
     history : list of dicts
         One per epoch, as `fit` returns them.
@@ -364,8 +263,6 @@ def draw(
     ValueError
         A name is unknown, or a figure that was asked for does not apply.
     """
-    from tinyvae.picture import Picture
-
     checks.choice("format", format, Picture().canvas.get_supported_filetypes())
     checks.number("dpi", dpi, above=True)
     view = View(model, dataset, history, kl_history)
