@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyvae import mnist
-from tinyvae.data import batches, load_dataset, read_labelled, read_matrix
-from tinyvae.rows import BinarizedRows, value_range
+from tinyvae.data import batches, load_dataset, mnist, read_labelled, read_matrix
+from tinyvae.data.rows import BinarizedRows, value_range
 
 MNIST = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "mnist"
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST's files are not in {MNIST}")
@@ -56,7 +55,7 @@ def folder(tiny, tmp_path):
 
 def test_digits_are_the_bundled_bytes_over_255():
     digits = load_dataset("digits")
-    with (resources.files("tinyvae") / "bundled" / "digits.npz").open("rb") as file:
+    with (resources.files("tinyvae.data") / "bundled" / "digits.npz").open("rb") as file:
         raw = np.load(file)["x_train"]
     assert digits.x_train.shape == (4500, 784) and digits.x_test.shape == (500, 784)
     assert digits.x_train.dtype == np.float32

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvae import imagefiles, ownfiles
-from tinyvae.data import load_dataset, read_labelled, read_matrix
-from tinyvae.rows import LazyRows, value_range
-from tinyvae.scaling import Scaling
+from tinyvae.data import imagefiles, load_dataset, ownfiles, read_labelled, read_matrix
+from tinyvae.data.rows import LazyRows, value_range
+from tinyvae.data.scaling import Scaling
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +77,7 @@ def test_standardised_columns_have_mean_0_and_deviation_1_in_the_training_rows(r
 
 
 def test_statistics_of_many_blocks_are_those_of_the_whole(rng, monkeypatch):
-    monkeypatch.setattr("tinyvae.scaling.BLOCK_BYTES", 8 * 3 * 7)  # seven rows a block
+    monkeypatch.setattr("tinyvae.data.scaling.BLOCK_BYTES", 8 * 3 * 7)  # seven rows a block
     raw = rng.normal([100, 0, -5], [1, 2, 3], size=(50, 3))
     np.save("x.npy", raw)
     data = load_dataset("x.npy", scale="standardize", validation=0.5)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvae import shapes
-from tinyvae.data import load_dataset
+from tinyvae.data import load_dataset, shapes
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import numpy as np
 
 from tinyvae import terminal
 from tinyvae.data import read_labelled
+from tinyvae.data.scaling import Scaling
 from tinyvae.files import write_atomically, write_text
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.runs import Run, open_run
-from tinyvae.scaling import Scaling
 
 PICTURES = (".png", ".svg", ".pdf")
 BLOCK = 1000  # rows that pass through a model at once
@@ -183,6 +183,7 @@ def figures(parser: terminal.Parser) -> Callable:
 
     def work(run: Run, only: list[str] | None, out: Path | None, dpi: int, format: str) -> None:
         history, kl_history = run.histories
+        kl_history = kl_history or None
         folder = out or run.path / "figures"
         for path in gallery.draw(
             run.model, run.dataset, folder, history, kl_history, only=only, dpi=dpi, format=format

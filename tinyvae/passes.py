@@ -12,10 +12,10 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.backend import Array
+from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.latent import reparameterize
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
-from tinyvae.rows import BinarizedRows, LazyRows, value_range
 
 BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
 

@@ -64,9 +64,8 @@ class Run:
 
     def extend(self, epochs: int) -> None:
         """Set the number of epochs that a resumed training goes on to."""
-        done = len(self.histories[0]) if (self.path / checkpoint.FILE).exists() else 0
-        if epochs < done:
-            raise ValueError(f"{self.path} has {done} epochs already: --epochs must be more")
+        if epochs < self.done:
+            raise ValueError(f"{self.path} has {self.done} epochs already: --epochs must be more")
         if epochs != self.config["training"]["epochs"]:
             self.config["training"]["epochs"] = epochs
             self.write_config()
@@ -134,10 +133,15 @@ class Run:
             history.append({name: row[name] for name in COLUMNS})
         return history, list(arrays["kl_per_dimension"])
 
-    @cached_property
+    @property
     def histories(self) -> tuple[History, list[np.ndarray]]:
         """The rows of metrics.csv, and the KL per latent dimension of each epoch (may be empty)."""
         return self._histories(checkpoint.read(self.path / checkpoint.FILE))
+
+    @property
+    def done(self) -> int:
+        """How many epochs the last checkpoint has behind it."""
+        return len(self.histories[0]) if (self.path / checkpoint.FILE).exists() else 0
 
     @cached_property
     def model(self) -> Autoencoder:

@@ -18,10 +18,10 @@ from tinyvae import checks, evaluate
 from tinyvae.backend import Array, array_module, seed_sequence
 from tinyvae.checkpoint import model_config
 from tinyvae.data import batches
+from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
-from tinyvae.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.runs import History, Run
 
 KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
@@ -51,7 +51,7 @@ def fit(
     Parameters
     ----------
     model : VAE or Autoencoder
-    x_train : array (N, D) of floats, or rows that are read lazily (`tinyvae.rows`)
+    x_train : array (N, D) of floats, or rows that are read lazily (`tinyvae.data.rows`)
     epochs, batch_size : int
     lr : float
         Learning rate at the start.

@@ -27,6 +27,8 @@ def _train(argv: list[str] | None) -> int:
     say(dataset.describe())
     say(f"run folder: {run.path}")
 
+    if run.done >= run.config["training"]["epochs"]:
+        say(f"already trained for all of its {run.done} epochs; extend it with --epochs")
     history = _fit(model, dataset, run, given)
     if "quiet" not in given:
         _report(model, dataset, run, history)
@@ -109,7 +111,7 @@ def _draw(model: Autoencoder, dataset: Dataset, run: Run, history: History, say:
     from tinyvae import gallery
 
     folder = run.path / "figures"
-    kl_history = run.histories[1]
+    kl_history = run.histories[1] or None
     for path in gallery.draw(model, dataset, folder, history, kl_history):
         say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
 

@@ -53,7 +53,7 @@ def load_dataset(
     validation : float
         The part of own data that is held out as the test rows; 0.1 unless given.
     binarize : {"none", "static", "dynamic"}
-        Draw black and white pixels; see `tinyvae.rows.BinarizedRows` for the protocols.
+        Draw black and white pixels; see `tinyvae.data.rows.BinarizedRows` for the protocols.
     seed : int
         Of the held-out part and of dynamic binarization.
 
@@ -105,7 +105,7 @@ def _handwritten(name: str, data_dir) -> Dataset:
 
 def _digits() -> tuple[np.ndarray, ...]:
     """5,000 images of MNIST that come with the package: 4,500 to train on, 500 to test on."""
-    with (resources.files("tinyvae") / "bundled" / "digits.npz").open("rb") as file:
+    with (resources.files("tinyvae.data") / "bundled" / "digits.npz").open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
             x_train, x_test = (arrays[k].reshape(-1, 28, 28) for k in ("x_train", "x_test"))
             y_train, y_test = (arrays[k].astype(np.int64) for k in ("y_train", "y_test"))
