@@ -1,0 +1,172 @@
+"""A stand-in for CuPy that runs without a GPU: NumPy inside, as strict as the device outside.
+
+`strict.ndarray` wraps a NumPy array, and this module offers what both libraries have, with the
+arguments that both take. It refuses NumPy arrays and scalars, and every silent copy to the host
+(`float(a)`, `if a:`, `np.exp(a)`); `a.get()` is the one way back, and `copies` counts its use.
+`Backend("strict", strict)` runs a model on it: `array_module` finds this module by its name.
+"""
+
+from typing import Any
+
+import numpy as np
+
+UFUNCS = frozenset(
+    "abs add subtract multiply divide negative exp log log1p expm1 sqrt square tanh maximum minimum "
+    "sign isfinite".split()
+)
+# The arguments of CuPy 14's functions, in their order.
+FUNCTIONS = {
+    "sum": "a axis dtype out keepdims",
+    "mean": "a axis dtype out keepdims",
+    "max": "a axis out keepdims",
+    "min": "a axis out keepdims",
+    "any": "a axis out keepdims",
+    "all": "a axis out keepdims",
+    "matmul": "a b out",
+    "take": "a indices axis out",
+    "where": "condition x y",
+    "concatenate": "arrays axis out",
+    "zeros": "shape dtype order",
+    "ones": "shape dtype order",
+    "empty": "shape dtype order",
+    "zeros_like": "a dtype",
+    "ones_like": "a dtype",
+    "empty_like": "a dtype",
+    "arange": "start stop step dtype",
+}
+copies = 0  # how often `get` copied an array to the host
+
+
+def unwrap(value: Any) -> Any:
+    """Return the NumPy array inside a strict one; refuse NumPy's own arrays and scalars."""
+    if isinstance(value, ndarray):
+        return value.inside
+    if isinstance(value, (np.ndarray, np.generic)):
+        raise TypeError("a NumPy array or scalar meets a device array: copy it with asarray first")
+    if isinstance(value, (tuple, list)):
+        return type(value)(unwrap(item) for item in value)
+    return value
+
+
+def refuse(what: str) -> Any:
+    def method(self: "ndarray", *args: Any, **kwargs: Any) -> None:
+        raise TypeError(f"{what} copies a device array to the host, and waits for the device")
+
+    return method
+
+
+def operator(name: str) -> Any:
+    def method(self: "ndarray", *others: Any) -> "ndarray":
+        return ndarray(getattr(self.inside, name)(*map(unwrap, others)))
+
+    return method
+
+
+def in_place(name: str) -> Any:
+    def method(self: "ndarray", other: Any) -> "ndarray":
+        self.inside = getattr(self.inside, name)(unwrap(other))
+        return self
+
+    return method
+
+
+class ndarray:
+    """An array on the pretended device."""
+
+    __array_ufunc__ = None  # NumPy's operators leave it to this class to refuse
+    __array__ = refuse("np.asarray(a)")
+    __float__ = refuse("float(a)")
+    __int__ = __index__ = refuse("int(a)")
+    __bool__ = refuse("bool(a)")
+    __iter__ = refuse("a loop over a")
+    item = refuse("a.item()")
+    tolist = refuse("a.tolist()")
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = np.asarray(inside)
+
+    def get(self) -> np.ndarray:
+        global copies
+        copies += 1
+        return self.inside.copy()
+
+    def __getitem__(self, key: Any) -> "ndarray":
+        return ndarray(self.inside[checked_key(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.inside[checked_key(key)] = unwrap(value)
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+    def reshape(self, *shape: Any) -> "ndarray":
+        return ndarray(self.inside.reshape(*shape))
+
+    def astype(self, dtype: Any, copy: bool = True) -> "ndarray":
+        return ndarray(self.inside.astype(dtype, copy=copy))
+
+    def copy(self) -> "ndarray":
+        return ndarray(self.inside.copy())
+
+    T = property(lambda self: ndarray(self.inside.T))
+    shape = property(lambda self: self.inside.shape)
+    dtype = property(lambda self: self.inside.dtype)
+    ndim = property(lambda self: self.inside.ndim)
+    size = property(lambda self: self.inside.size)
+
+
+def checked_key(key: Any) -> Any:
+    """Return an index of NumPy; a mask is refused, as its size must be known on the host."""
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, ndarray) and part.dtype == bool:
+            raise TypeError("a boolean mask copies its size to the host, and waits for the device")
+    return unwrap(key)
+
+
+for _name in "add sub mul truediv pow matmul".split():
+    setattr(ndarray, f"__{_name}__", operator(f"__{_name}__"))
+    setattr(ndarray, f"__r{_name}__", operator(f"__r{_name}__"))
+    setattr(ndarray, f"__i{_name}__", in_place(f"__i{_name}__"))
+for _name in "neg abs lt le gt ge eq ne".split():
+    setattr(ndarray, f"__{_name}__", operator(f"__{_name}__"))
+
+
+def function(name: str, arguments: list[str]) -> Any:
+    """Return NumPy's function of that name, which takes strict arrays and these arguments only."""
+
+    def call(*args: Any, **kwargs: Any) -> ndarray:
+        unknown = kwargs.keys() - set(arguments)
+        if unknown or len(args) > len(arguments):
+            raise TypeError(f"cupy.{name} takes {arguments}, not {sorted(unknown) or args}")
+        out = kwargs.get("out")
+        result = getattr(np, name)(*map(unwrap, args), **{k: unwrap(v) for k, v in kwargs.items()})
+        if name == "matmul" and out is not None:
+            dtypes = {array.dtype for array in (*args, out)}
+            if len(dtypes) > 1 or not out.inside.flags.c_contiguous:
+                raise TypeError(f"cupy.matmul wants out contiguous and of one dtype, not {dtypes}")
+        return ndarray(result) if out is None else out
+
+    return call
+
+
+def reduction(name: str) -> Any:
+    call = function(name, FUNCTIONS[name].split())
+    return lambda self, *args, **kwargs: call(self, *args, **kwargs)
+
+
+for _name in ("sum", "mean", "max", "min", "any", "all"):
+    setattr(ndarray, _name, reduction(_name))
+
+
+def asarray(a: Any, dtype: Any = None) -> ndarray:
+    """Return `a` on the device: the one function that takes NumPy arrays."""
+    inside = a.inside if isinstance(a, ndarray) else np.array(a)
+    return ndarray(inside if dtype is None else inside.astype(dtype, copy=False))
+
+
+def __getattr__(name: str) -> Any:
+    if name in UFUNCS:
+        return function(name, ["x1", "x2", "out", "dtype"])
+    if name in FUNCTIONS:
+        return function(name, FUNCTIONS[name].split())
+    raise AttributeError(f"{name} is not among the functions that NumPy and CuPy share")

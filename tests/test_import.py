@@ -1,0 +1,28 @@
+"""`import tinyvae` is light: heavy libraries wait until something asks for them."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tinyvae
+
+HEAVY = ["matplotlib", "cupy", "sklearn", "pooch", "PIL", "torch", "pandas"]
+
+
+@pytest.mark.parametrize("statement", ["import tinyvae", "from tinyvae import VAE, Adam"])
+def test_import_loads_nothing_heavy(statement):
+    code = f"{statement}; import sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout.strip(), result.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("name", tinyvae.__all__)
+def test_every_public_name_resolves_and_is_listed(name):
+    assert getattr(tinyvae, name) is not None
+    assert name in dir(tinyvae)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'tinyvae' has no attribute 'Vae'"):
+        tinyvae.Vae  # noqa: B018
