@@ -1,0 +1,173 @@
+// Where the page starts: it reads the model and the examples, and joins plane, controls and panels
+// through one store of state.
+
+import { condition, dimensions, legend, sliders, switches } from "./controls.js";
+import { asDrawn, centred, Pad } from "./drawing.js";
+import { kl } from "./latent.js";
+import { Autoencoder, VAE } from "./model.js";
+import * as panels from "./panels.js";
+import { readArray, readJSON } from "./payload.js";
+import { Pictures } from "./pictures.js";
+import { Plane } from "./plane.js";
+import { Store } from "./store.js";
+import { readTheme } from "./theme.js";
+
+const $ = (id) => document.getElementById(id);
+
+/** Everything that does not change: the model, the examples and what is known of them. */
+function readWorld() {
+  const { model: description, dataset, examples: about, means } = readJSON("description");
+  const vae = description.kind === "VAE";
+  const Model = vae ? VAE : Autoencoder;
+  const model = new Model(description, readArray("theta", description.precision));
+  const [D, L] = [model.n_features, model.latent_dim];
+  const x = readArray("x", about.encoding);
+  const codes = readArray("codes", "float32"); // (N, 2L) or (N, L): mu, logvar of each example
+  const width = vae ? 2 * L : L;
+  const examples = about.rows.map((row, index) => ({
+    index,
+    label: about.labels?.[index] ?? null,
+    name: `test ${dataset.noun} ${row}`,
+    x: Float64Array.from(x.subarray(index * D, (index + 1) * D), (v) => v / about.divisor),
+    mu: codes.subarray(index * width, index * width + L),
+    logvar: vae ? codes.subarray(index * width + L, (index + 1) * width) : null,
+  }));
+  const columns = Array.from({ length: L }, (_, j) => examples.map(({ mu }) => mu[j]));
+  const use = vae ? meanKL(examples, L) : columns.map(standardDeviation);
+  const order = use.map((_, j) => j).sort((i, j) => use[j] - use[i]);
+  const reach = columns.map((values) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return vae ? [Math.min(-3.5, low), Math.max(3.5, high)] : [low, high];
+  });
+  const pictures = new Pictures(dataset, examples.map((example) => example.x));
+  return { model, vae, dataset, examples, means, use, order, reach, pictures };
+}
+
+/** The KL of each latent dimension, averaged over the examples. */
+function meanKL(examples, L) {
+  const total = new Array(L).fill(0);
+  for (const { mu, logvar } of examples) kl(mu, logvar).forEach((value, j) => (total[j] += value));
+  return total.map((value) => value / examples.length);
+}
+
+function standardDeviation(values) {
+  const mean = values.reduce((a, b) => a + b) / values.length;
+  return Math.sqrt(values.reduce((total, v) => total + (v - mean) ** 2, 0) / values.length);
+}
+
+function start() {
+  readTheme();
+  const world = readWorld();
+  const { model, examples, pictures, order } = world;
+  const L = model.latent_dim;
+  const first = examples[0];
+  const other = examples.find(({ label }) => label !== first.label) ?? examples.at(-1);
+  const eps = panels.noise(L);
+  const store = new Store({
+    z: Float64Array.from(first.mu),
+    hover: null, // z under the mouse
+    pointing: false, // whether mouse, finger or keys are on the plane
+    dims: L > 1 ? order.slice(0, 2).sort((i, j) => i - j) : [0, null],
+    hidden: new Set(), // labels that are not shown
+    map: false,
+    ellipses: false,
+    rest: null, // changes when a dimension outside the plane has
+    label: model.n_classes ? (first.label ?? 0) : null, // that a conditional model decodes
+    picked: first,
+    scale: 1, // of sigma
+    eps,
+    samples: panels.posterior(first, 1, eps),
+    from: first,
+    to: other,
+    step: null, // of the walk
+    theme: null, // changes with the colours
+    size: null, // changes with the window
+  });
+  const pick = (example) => {
+    const { scale, eps } = store.state;
+    const values = { picked: example, z: Float64Array.from(example.mu), hover: null };
+    if (model.n_classes && example.label !== null) values.label = example.label;
+    store.set({ ...values, samples: panels.posterior(example, scale, eps) });
+  };
+  document.body.style.setProperty("--plot-height", `${pictures.height}px`);
+  for (const id of ["about", "decoded", "seen", "reconstructed", "from", "to"]) {
+    $(id).classList.add("picture");
+  }
+  legend(world, store);
+  dimensions(world, store);
+  sliders(world, store);
+  switches(world, store);
+  condition(world, store);
+  const plane = new Plane($("ground"), $("marks"), world, store, pick);
+  panels.decoded(world, store);
+  panels.numbers(world, store);
+  panels.spoken(world, plane, store);
+  panels.gallery(world, store, pick);
+  panels.coding(world, store);
+  panels.samples(world, store);
+  panels.walk(world, store);
+  if (pictures.shape) drawing(world, store, pick);
+  followMap(world, store);
+  followWindow(store);
+  window.tinyvae = { ...world, store, plane };
+}
+
+/** The pad: a drawing is picked like an example. */
+function drawing({ model, pictures, vae, dataset }, store, pick) {
+  const [height, width, colours = 1] = pictures.shape;
+  const encode = (strokes) => {
+    if (!strokes.length) return;
+    const grey = ($("centre").checked ? centred : asDrawn)(strokes, [height, width]);
+    const x = new Float64Array(grey.length * colours);
+    x.forEach((_, d) => (x[d] = toModel(grey[Math.floor(d / colours)], d, dataset)));
+    const { label } = store.state;
+    const [mu, logvar] = vae ? model.encode(x, label) : [model.encode(x, label), null];
+    pick({ index: null, label: null, name: "your drawing", x, mu, logvar });
+  };
+  const pad = new Pad($("pad"), (strokes) => {
+    $("hint").hidden = true;
+    encode(strokes);
+  });
+  $("clear").onclick = () => {
+    pad.clear();
+    $("hint").hidden = false;
+  };
+  $("centre").onchange = () => encode(pad.strokes);
+  store.watch(["label"], () => {
+    if (model.n_classes && store.state.picked.name === "your drawing") encode(pad.strokes);
+  });
+  store.watch(["theme", "size"], () => pad.draw());
+}
+
+/** A grey value in [0, 1] in the model's units. */
+function toModel(grey, d, { low, high, scaling: { kind, divisor, mean, std } }) {
+  const raw = low + grey * (high - low);
+  if (kind === "divide") return raw / divisor;
+  return kind === "standardize" ? (raw - mean[d]) / std[d] : raw;
+}
+
+/** Draw the decoded map anew, a moment after a dimension outside the plane has moved. */
+function followMap({ model }, store) {
+  let timer = 0;
+  if (model.latent_dim < 3) return;
+  store.watch(["z"], ({ map }) => {
+    clearTimeout(timer);
+    if (map) timer = setTimeout(() => store.set({ rest: null }), 100);
+  });
+}
+
+/** Follow the window's size, and the colours: the system's, or the button's. */
+function followWindow(store) {
+  const root = document.documentElement;
+  const paint = (dark) => {
+    root.dataset.theme = dark ? "dark" : "light";
+    readTheme();
+    store.set({ theme: null });
+  };
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", () => paint(system.matches));
+  $("theme").onclick = () => paint(root.dataset.theme !== "dark");
+  addEventListener("resize", () => store.set({ size: null }));
+}
+
+start();

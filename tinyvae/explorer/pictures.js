@@ -1,0 +1,149 @@
+// Examples as pictures: an image where the data are images, else bars with the features' names, or
+// a line where there are too many of them for bars.
+
+import { channels, prepare, theme } from "./theme.js";
+
+const MOST_BARS = 24;
+const ROW = 24; // pixels, of a bar with its name
+
+export class Pictures {
+  /** dataset: what page.py says of it; examples: list of x (D,), for the range of the axes. */
+  constructor(dataset, examples) {
+    this.dataset = dataset;
+    this.shape = dataset.image_shape;
+    const D = examples[0].length;
+    this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
+    this.bars = !this.shape && D <= MOST_BARS;
+    if (this.shape) return;
+    this.low = Math.min(0, ...examples.map((x) => x.reduce((a, b) => Math.min(a, b))));
+    this.high = Math.max(0, ...examples.map((x) => x.reduce((a, b) => Math.max(a, b))));
+  }
+
+  /** What is shown, in a word. */
+  get noun() {
+    return this.shape ? "image" : "row";
+  }
+
+  /** The height in pixels that a large plot needs; null for images, which are scaled. */
+  get height() {
+    if (this.shape) return null;
+    return this.bars ? this.names.length * ROW + 8 : 240;
+  }
+
+  /** Value d of x in the units of the data. */
+  undo(value, d) {
+    const { kind, divisor, mean, std } = this.dataset.scaling;
+    if (kind === "divide") return value * divisor;
+    return kind === "standardize" ? value * std[d] + mean[d] : value;
+  }
+
+  /** Show x on a canvas; `beside` is another x, marked in plots; `large` plots have names. */
+  show(canvas, x, { beside = null, large = false } = {}) {
+    if (this.shape) this.image(canvas, x);
+    else if (this.bars) this.barPlot(prepare(canvas), canvas, x, beside, large);
+    else this.linePlot(prepare(canvas), canvas, x, beside, large);
+  }
+
+  /** Put x as an image into a canvas of its size in pixels; the style sheet scales it. */
+  image(canvas, x) {
+    const [height, width] = this.shape;
+    if (canvas.width !== width || canvas.height !== height) {
+      [canvas.width, canvas.height] = [width, height];
+    }
+    canvas.getContext("2d").putImageData(this.pixels(x), 0, 0);
+  }
+
+  /** x as ImageData. Drawings on empty ground take the page's paper and ink for 0 and 1. */
+  pixels(x) {
+    const { ink, low, high } = this.dataset;
+    const [height, width, colours = 1] = this.shape;
+    const pixels = new ImageData(width, height);
+    const dark = ink ? channels(theme.paper) : [0, 0, 0];
+    const bright = ink ? channels(theme.ink) : [255, 255, 255];
+    for (let place = 0; place < height * width; place++) {
+      for (let k = 0; k < 3; k++) {
+        const d = place * colours + (colours === 3 ? k : 0);
+        const grey = Math.min(1, Math.max(0, (this.undo(x[d], d) - low) / (high - low)));
+        pixels.data[4 * place + k] = dark[k] + (bright[k] - dark[k]) * grey;
+      }
+      pixels.data[4 * place + 3] = 255;
+    }
+    return pixels;
+  }
+
+  barPlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
+    const [left, right] = large ? [Math.min(150, 0.34 * width), width - 76] : [3, width - 3];
+    const row = large ? ROW : (height - 6) / x.length;
+    const across = (value) => {
+      const inside = Math.min(this.high, Math.max(this.low, value));
+      return left + ((right - left) * (inside - this.low)) / (this.high - this.low);
+    };
+    const zero = across(0);
+    context.font = `13px ${theme.font}`;
+    context.textBaseline = "middle";
+    x.forEach((value, d) => {
+      const y = (large ? 4 : 3) + d * row;
+      const bar = [Math.min(zero, across(value)), Math.abs(across(value) - zero)];
+      context.fillStyle = large ? theme.accent : theme.ink;
+      context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
+      if (!large) return;
+      context.fillStyle = theme.ink;
+      if (beside) context.fillRect(across(beside[d]) - 1, y + 2, 2, row - 4);
+      context.fillText(shortened(context, this.names[d], left - 10), 0, y + row / 2);
+      context.textAlign = "right";
+      context.fillText(readable(this.undo(value, d)), width, y + row / 2);
+      context.textAlign = "left";
+    });
+    context.fillStyle = theme.rule;
+    context.fillRect(zero - 0.5, 0, 1, height);
+  }
+
+  linePlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
+    const [left, bottom] = large ? [44, height - 22] : [3, height - 3];
+    const across = (d) => left + ((width - 4 - left) * d) / (x.length - 1);
+    const up = (value) =>
+      bottom - ((bottom - 6) * (value - this.low)) / (this.high - this.low);
+    const line = (values, colour, thickness) => {
+      context.beginPath();
+      values.forEach((value, d) => context.lineTo(across(d), up(value)));
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.stroke();
+    };
+    context.fillStyle = theme.rule;
+    context.fillRect(left, up(0) - 0.5, width - left, 1);
+    if (beside) line(beside, theme.muted, 1);
+    line(x, large ? theme.accent : theme.ink, large ? 2 : 1);
+    if (!large) return;
+    context.font = `12px ${theme.font}`;
+    context.fillStyle = theme.muted;
+    context.fillText(readable(this.high), 0, 14);
+    if (this.low < 0) context.fillText(readable(this.low), 0, bottom);
+    context.fillText(shortened(context, this.names[0], width / 2 - 30), left, height - 4);
+    context.textAlign = "right";
+    const last = shortened(context, this.names[x.length - 1], width / 2 - 30);
+    context.fillText(last, width - 4, height - 4);
+    context.textAlign = "left";
+  }
+
+  /** x in words, for screen readers; null for images and for plots of many values. */
+  words(x) {
+    if (!this.bars) return null;
+    return Array.from(x, (v, d) => `${this.names[d]} ${readable(this.undo(v, d))}`).join(", ");
+  }
+}
+
+/** A number in few characters. */
+export function readable(value) {
+  const size = Math.abs(value);
+  const digits = size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2;
+  const text = size >= 1e6 || (size > 0 && size < 0.005) ? value.toPrecision(2) : value.toFixed(digits);
+  return text.replace("-", "−");
+}
+
+function shortened(context, name, width) {
+  if (context.measureText(name).width <= width) return name;
+  let length = name.length;
+  while (length > 1 && context.measureText(`${name.slice(0, length)}…`).width > width) length--;
+  return `${name.slice(0, length)}…`;
+}

@@ -1,0 +1,294 @@
+// The latent plane: two of the latent dimensions, the examples' codes in them, and the point z,
+// which follows the mouse, the finger and the arrow keys.
+
+import { steer } from "./steer.js";
+import { labelColour, prepare, theme, traceMark } from "./theme.js";
+
+const MAP = 15; // decoded images along each side of the map
+const LENS = 76; // pixels, of the decoded image beside the pointer
+
+export class Plane {
+  /** world: model, examples, pictures (see app.js); pick(example) is called for a chosen one. */
+  constructor(ground, marks, world, store, pick) {
+    Object.assign(this, { ground, marks, world, store });
+    const picture = ["dims", "hidden", "ellipses", "map", "rest", "label", "theme", "size"];
+    store.watch(picture, () => this.drawGround());
+    const moving = ["z", "hover", "dims", "picked", "samples", "from", "to", "label"];
+    store.watch([...moving, "pointing", "theme", "size", "hidden"], () => this.drawMarks());
+    steer(this, marks, store, pick);
+  }
+
+  // ---- geometry: latent units to pixels and back --------------------------------------------
+
+  get side() {
+    return this.ground.clientWidth;
+  }
+
+  /** Centre and half width of what is seen, in latent units. */
+  view() {
+    const { examples, vae } = this.world;
+    const ranges = this.store.state.dims.map((j) => {
+      const values = j === null ? [-1, 1] : examples.map(({ mu }) => mu[j]);
+      return [Math.min(...values), Math.max(...values)];
+    });
+    if (vae) {
+      const reach = Math.max(...ranges.flat().map(Math.abs));
+      return { centre: [0, 0], radius: Math.min(Math.max(3.4, 1.05 * reach), 6) };
+    }
+    const radius = 0.58 * Math.max(...ranges.map(([low, high]) => high - low), 1e-6);
+    return { centre: ranges.map(([low, high]) => (low + high) / 2), radius };
+  }
+
+  toPixels([a, b]) {
+    const { centre, radius } = this.seen;
+    const unit = this.side / (2 * radius);
+    return [this.side / 2 + (a - centre[0]) * unit, this.side / 2 - (b - centre[1]) * unit];
+  }
+
+  toLatent([x, y]) {
+    const { centre, radius } = this.seen;
+    const unit = (2 * radius) / this.side;
+    return [centre[0] + (x - this.side / 2) * unit, centre[1] - (y - this.side / 2) * unit];
+  }
+
+  /** The two coordinates of a vector (L,) in the plane; with L = 1 the height means nothing. */
+  project(vector, height = 0) {
+    return this.store.state.dims.map((j) => (j === null ? height : vector[j]));
+  }
+
+  /** Where an example stands; with L = 1 at a height of its own, so that none hides another. */
+  place(example) {
+    return this.toPixels(this.project(example.mu, ((example.index * 0.618) % 1) * 1.6 - 0.8));
+  }
+
+  /** z moved to the point (a, b) of the plane. */
+  moved([a, b]) {
+    const z = Float64Array.from(this.store.state.z);
+    this.store.state.dims.forEach((j, axis) => {
+      if (j !== null) z[j] = [a, b][axis];
+    });
+    return z;
+  }
+
+  visible() {
+    const { hidden } = this.store.state;
+    return this.world.examples.filter(({ label }) => !hidden.has(label));
+  }
+
+  /** The visible example nearest to a pixel, and how far it is. */
+  nearest([x, y]) {
+    let best = { example: null, distance: Infinity };
+    for (const example of this.visible()) {
+      const [px, py] = this.place(example);
+      const distance = Math.hypot(px - x, py - y);
+      if (distance < best.distance) best = { example, distance };
+    }
+    return best;
+  }
+
+  // ---- what stands still -----------------------------------------------------------------------
+
+  drawGround() {
+    this.seen = this.view();
+    const { state } = this.store;
+    const context = prepare(this.ground);
+    if (state.map && this.world.pictures.shape) this.drawMap(context);
+    this.drawAxes(context);
+    if (this.world.vae) this.drawPrior(context);
+    const visible = this.visible();
+    if (state.ellipses && this.world.vae) {
+      for (const example of visible) {
+        context.strokeStyle = labelColour(example.label);
+        context.globalAlpha = 0.35;
+        context.lineWidth = 1;
+        this.traceEllipse(context, this.place(example), example.logvar, 1);
+        context.stroke();
+      }
+    }
+    for (const example of visible) {
+      const [x, y] = this.place(example);
+      traceMark(context, example.label, x, y, 4);
+      context.globalAlpha = 0.9;
+      context.fillStyle = labelColour(example.label);
+      context.fill();
+      context.globalAlpha = 1;
+      context.strokeStyle = theme.paper;
+      context.lineWidth = 0.8;
+      context.stroke();
+    }
+  }
+
+  /** The decoder's images on a grid of the plane, pale behind everything else. */
+  drawMap(context) {
+    const { model, pictures } = this.world;
+    const [height, width] = pictures.shape;
+    const sheet = new OffscreenCanvas(MAP * width, MAP * height);
+    const sheetContext = sheet.getContext("2d");
+    const cell = this.side / MAP;
+    for (let row = 0; row < MAP; row++) {
+      for (let column = 0; column < MAP; column++) {
+        const point = this.toLatent([(column + 0.5) * cell, (row + 0.5) * cell]);
+        const x_hat = model.decode(this.moved(point), this.store.state.label);
+        sheetContext.putImageData(pictures.pixels(x_hat), column * width, row * height);
+      }
+    }
+    context.globalAlpha = 0.4;
+    context.drawImage(sheet, 0, 0, this.side, this.side);
+    context.globalAlpha = 1;
+  }
+
+  drawAxes(context) {
+    const { centre, radius } = this.seen;
+    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((s) => radius / s < 7) ?? 200;
+    context.font = `11px ${theme.font}`;
+    context.fillStyle = theme.muted;
+    const names = this.store.state.dims.map((j) => (j === null ? "" : `z${j + 1}`));
+    for (const axis of [0, 1]) {
+      if (this.store.state.dims[axis] === null) continue;
+      const first = Math.ceil((centre[axis] - radius) / step);
+      for (let k = first; k * step < centre[axis] + radius; k++) {
+        const pixel = this.toPixels([k * step, k * step])[axis];
+        context.strokeStyle = theme.rule;
+        context.lineWidth = k === 0 ? 1.6 : 0.8;
+        context.beginPath();
+        for (const end of [0, this.side]) context.lineTo(...(axis ? [end, pixel] : [pixel, end]));
+        context.stroke();
+        if (pixel < 24 || pixel > this.side - 24) continue;
+        const text = Number((k * step).toPrecision(3)).toString().replace("-", "−");
+        context.textAlign = axis ? "left" : "center";
+        context.fillText(text, ...(axis ? [5, pixel - 4] : [pixel, this.side - 6]));
+      }
+    }
+    context.font = `italic 13px ${theme.font}`;
+    context.textAlign = "right";
+    context.fillText(names[0], this.side - 7, this.side - 7);
+    context.textAlign = "left";
+    context.fillText(names[1], 7, 16);
+  }
+
+  /** Rings at 1, 2 and 3 standard deviations of N(0, I); lines, where there is one dimension. */
+  drawPrior(context) {
+    context.strokeStyle = theme.muted;
+    context.fillStyle = theme.muted;
+    context.lineWidth = 1;
+    context.setLineDash([3, 4]);
+    context.textAlign = "center";
+    context.font = `11px ${theme.font}`;
+    const [x0, y0] = this.toPixels([0, 0]);
+    for (const k of [1, 2, 3]) {
+      const reach = this.toPixels([k, 0])[0] - x0;
+      context.beginPath();
+      if (this.store.state.dims[1] !== null) context.arc(x0, y0, reach, 0, 2 * Math.PI);
+      else {
+        for (const x of [x0 - reach, x0 + reach]) {
+          context.moveTo(x, 0);
+          context.lineTo(x, this.side);
+        }
+      }
+      context.stroke();
+      const diagonal = this.store.state.dims[1] === null ? [reach, -12] : [0.71, 0.71].map((c) => c * reach);
+      context.fillText(`${k}σ`, x0 + diagonal[0] + 9, y0 - diagonal[1] - 5);
+    }
+    context.setLineDash([]);
+  }
+
+  /** Trace the ellipse `times` standard deviations of q(z|x) around a point of the plane. */
+  traceEllipse(context, [x, y], logvar, times) {
+    const unit = this.side / (2 * this.seen.radius);
+    const [a, b] = this.store.state.dims.map((j) =>
+      j === null ? 4 : times * Math.exp(0.5 * logvar[j]) * unit,
+    );
+    context.beginPath();
+    context.ellipse(x, y, a, b, 0, 0, 2 * Math.PI);
+  }
+
+  // ---- what moves --------------------------------------------------------------------------------
+
+  drawMarks() {
+    const { state } = this.store;
+    const context = prepare(this.marks);
+    this.drawWay(context, state);
+    this.drawPicked(context, state);
+    const z = state.hover ?? state.z;
+    const point = this.toPixels(this.project(z));
+    this.drawPoint(context, point);
+    if (state.pointing && this.world.pictures.shape) this.drawLens(context, point, z);
+  }
+
+  /** The straight line between the two codes of the walk. */
+  drawWay(context, { from, to }) {
+    context.strokeStyle = theme.ink;
+    context.globalAlpha = 0.45;
+    context.lineWidth = 1.2;
+    context.setLineDash([1, 4]);
+    context.lineCap = "round";
+    context.beginPath();
+    for (const { mu } of [from, to]) context.lineTo(...this.toPixels(this.project(mu)));
+    context.stroke();
+    context.setLineDash([]);
+    context.globalAlpha = 1;
+  }
+
+  /** The posterior of the picked example, at the chosen scale of sigma, and its samples. */
+  drawPicked(context, { picked, scale, samples }) {
+    const centre = this.toPixels(this.project(picked.mu));
+    context.strokeStyle = theme.accent;
+    context.fillStyle = theme.accent;
+    context.lineWidth = 1.6;
+    if (!this.world.vae) {
+      context.beginPath();
+      context.arc(...centre, 8, 0, 2 * Math.PI);
+      context.stroke();
+      return;
+    }
+    for (const [times, opacity] of [[2, 0.1], [1, 0.22]]) {
+      this.traceEllipse(context, centre, picked.logvar, times * scale);
+      context.globalAlpha = opacity;
+      context.fill();
+    }
+    context.globalAlpha = 1;
+    this.traceEllipse(context, centre, picked.logvar, scale);
+    context.stroke();
+    for (const z of samples) {
+      context.beginPath();
+      context.arc(...this.toPixels(this.project(z)), 2, 0, 2 * Math.PI);
+      context.fill();
+    }
+  }
+
+  /** The mark of z, kept at the edge where z lies outside. */
+  drawPoint(context, point) {
+    const [x, y] = point.map((p) => Math.min(this.side - 4, Math.max(4, p)));
+    for (const [radius, thickness, colour] of [[9, 4.5, theme.paper], [9, 2, theme.ink]]) {
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.strokeStyle = colour;
+      context.lineWidth = thickness;
+      context.stroke();
+    }
+    context.beginPath();
+    context.arc(x, y, 2.5, 0, 2 * Math.PI);
+    context.fillStyle = theme.ink;
+    context.fill();
+  }
+
+  /** The decoded image beside the pointer, on the side where there is room. */
+  drawLens(context, [x, y], z) {
+    const { model, pictures } = this.world;
+    const [height, width] = pictures.shape;
+    this.lens ??= new OffscreenCanvas(width, height);
+    const x_hat = model.decode(z, this.store.state.label);
+    this.lens.getContext("2d").putImageData(pictures.pixels(x_hat), 0, 0);
+    const left = x + 18 + LENS < this.side ? x + 18 : x - 18 - LENS;
+    const top = y - 18 - LENS > 0 ? y - 18 - LENS : y + 18;
+    context.fillStyle = theme.paper;
+    context.strokeStyle = theme.rule;
+    context.lineWidth = 1;
+    context.beginPath();
+    context.roundRect(left - 4, top - 4, LENS + 8, LENS + 8, 6);
+    context.fill();
+    context.stroke();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.lens, left, top, LENS, (LENS * height) / width);
+  }
+}
