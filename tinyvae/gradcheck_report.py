@@ -1,0 +1,204 @@
+"""What a gradient check found, in words: the table that `print(check(...))` shows, and its hints.
+
+A wrong gradient is most often wrong in a simple way: a factor, a sign, a transpose, a forgotten
+term. `pattern` tries these on the numbers and says which one fits.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+CLOSE = 1e-5  # a pattern fits where it leaves less than this share of the numbers unexplained
+
+
+@dataclass
+class ArrayCheck:
+    """One array's check: ‖analytic − numeric‖ / ‖numeric‖, and the entry that is most wrong."""
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int  # entries that were compared
+    kinks: int  # entries left out, as the function has no derivative there
+    error: float
+    index: tuple[int, ...] | None
+    analytic: float
+    numeric: float
+    passed: bool
+    floor: float | None = None  # stands for ‖numeric‖ where that is too small to be measured
+    hint: str = ""
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(repr=False)
+class Report:
+    """The outcome of a gradient check: true where it passed; `print(report)` explains it.
+
+    Attributes
+    ----------
+    name : str
+        What was checked.
+    passed : bool
+    arrays : dict of ArrayCheck
+        By the array's name: `report.arrays["W"].error`.
+    problems, notes : list of str
+        What fails beside the numbers, and what is worth knowing though it does not.
+    """
+
+    name: str
+    arrays: dict[str, ArrayCheck]
+    tolerance: float
+    dtype: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems and all(array.passed for array in self.arrays.values())
+
+    @property
+    def worst(self) -> ArrayCheck | None:
+        """The array with the largest relative error: its name, index, analytic, numeric, error."""
+        order = [a for a in self.arrays.values() if a.index is not None]
+        return max(order, key=lambda a: (not a.passed, a.error), default=None)
+
+    @property
+    def error(self) -> float:
+        """The largest relative error of all arrays (nan where nothing could be compared)."""
+        return self.worst.error if self.worst else float("nan")
+
+    @property
+    def size(self) -> int:
+        """How many numbers were moved and compared."""
+        return sum(array.checked for array in self.arrays.values())
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        verdict = "passes" if self.passed else "FAILS"
+        lines = [f"{self.name} {verdict} the gradient check ({self.dtype})"]
+        lines += [f"  ! {problem}" for problem in self.problems]
+        if self.arrays:
+            lines += ["", *self._table(), ""]
+        worst = self.worst
+        if worst and not worst.passed:
+            place = ", ".join(map(str, worst.index))
+            lines.append(
+                f"  worst entry, {worst.name}[{place}]: backward says {worst.analytic:.6g}, "
+                f"central differences say {worst.numeric:.6g}"
+            )
+        hints: dict[str, list[str]] = {}
+        for array in self.arrays.values():
+            if array.hint:
+                hints.setdefault(array.hint, []).append(array.name)
+        lines += [f"  → {', '.join(names)}: {hint}" for hint, names in hints.items()]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines).rstrip()
+
+    __repr__ = __str__
+
+    def _table(self) -> list[str]:
+        rows = [("array", "shape", "compared", "relative error", "")]
+        for a in self.arrays.values():
+            compared = f"all {a.size}" if a.checked == a.size else f"{a.checked} of {a.size}"
+            shape = "×".join(map(str, a.shape)) or "number"
+            verdict = "ok" if a.passed else "FAIL"
+            if a.floor is not None:
+                verdict += " *"
+            rows.append((a.name, shape, compared, f"{a.error:.1e}", verdict))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        return [
+            f"  {n:<{widths[0]}}  {s:<{widths[1]}}  {c:>{widths[2]}}  {e:>{widths[3]}}  {v}".rstrip()
+            for n, s, c, e, v in rows
+        ]
+
+
+def pattern(
+    places: list[tuple[int, ...]],
+    analytic: np.ndarray,
+    numeric: np.ndarray,
+    right: np.ndarray,
+    sizes: dict[str, int],
+    relatives: dict[str, np.ndarray],
+) -> str:
+    """Return what is wrong with the values `analytic` (n,) at the indices `places`, in words.
+
+    `right` (n,) marks the entries that agree; `sizes` names the dimensions that a factor could be,
+    `relatives` the arrays, here (n,) too, that a forgotten factor or term could be.
+    """
+    if not np.any(analytic):
+        return "zero throughout, which it should not be: backward never writes it, or cuts it off"
+    factor = _factor(analytic, numeric)
+    if factor is not None:
+        words = factor_in_words(factor, sizes)
+        if words or len(analytic) > 1:
+            return f"{factor:.4g} times the right value in every entry" + words
+    entry = dict(zip(places, analytic, strict=True))
+    if all(place[::-1] in entry for place in places) and len(places[0]) == 2:
+        if _close(np.array([entry[place[::-1]] for place in places]), numeric):
+            return "transposed: the value of entry [i, j] stands at [j, i]"
+    for name, array in relatives.items():
+        if _close(analytic * array, numeric):
+            return f"the factor {name} is missing"
+        if _close(analytic, numeric * array):
+            return f"multiplied by {name} once too often"
+    if right.any():
+        what = "wrong" if np.any(analytic[~right]) else "zero where it should not be"
+        return f"{what} in {np.count_nonzero(~right)} of {len(right)} entries, right elsewhere"
+    missing = numeric - analytic
+    for name, array in (("1", np.ones(len(missing))), *relatives.items()):
+        factor = _factor(missing, array)
+        if factor is not None and len(missing) > 2:
+            term = f"{factor:.4g}" if name == "1" else f"{factor:.4g} · {name}"
+            return f"a term is missing: {term} has to be added everywhere"
+    return "no simple pattern: the error differs from entry to entry (a missing term or factor?)"
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.linalg.norm(a - b) <= CLOSE * np.linalg.norm(b)) and bool(np.any(b))
+
+
+def _factor(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Return c where a = c b, or None where no c does."""
+    square = float(np.vdot(b, b))
+    c = float(np.vdot(a, b)) / square if square else 0.0
+    return c if c and _close(c * b, a) else None
+
+
+def factor_in_words(factor: float, sizes: dict[str, int]) -> str:
+    """Return what a factor could be, such as " (1/B with B = 5: …)", or "" for no known one."""
+    size = abs(factor)
+
+    def near(value: float) -> bool:
+        return abs(size - value) <= 1e-4 * value
+
+    sign = "the sign is flipped" if factor < 0 else ""
+    guesses = []
+    if near(0.5):
+        guesses.append("a ½ too many, or a 2 forgotten")
+    if near(2.0):
+        guesses.append("a ½ forgotten, or a 2 too many")
+    for name, n in sizes.items():
+        if n > 1 and near(n):
+            guesses.append(f"{name} = {n}: the mean's 1/{name} is missing")
+        if n > 1 and near(1 / n):
+            guesses.append(f"1/{name} with {name} = {n}: divided by {name} once too often")
+    text = ", and ".join(filter(None, [sign, " or ".join(guesses)]))
+    return f" ({text})" if text else ""
+
+
+def where_it_enters(names: list[str], wrong: list[bool]) -> str:
+    """Return where an error enters, if arrays are wrong up to a place, and right after it.
+
+    The backward pass goes from the last array to the first, and carries an error along.
+    """
+    last = sum(wrong)
+    if last < 2 or last == len(names) or not all(wrong[:last]):
+        return ""
+    return (
+        f"backward goes from the last array to the first: it is right down to {names[last]} and "
+        f"wrong from {names[last - 1]} on, so look at the step between the two"
+    )
