@@ -79,10 +79,11 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "passes" if self.passed else "FAILS"
-        lines = [f"{self.name} {verdict} the gradient check ({self.dtype})"]
+        terms = f"{self.dtype}, tolerance {self.tolerance:g}"
+        lines = [f"{self.name} {verdict} the gradient check ({terms})"]
         lines += [f"  ! {problem}" for problem in self.problems]
         if self.arrays:
-            lines += ["", *self._table(), ""]
+            lines += ["", *self._table(), *self._legend(), ""]
         worst = self.worst
         if worst and not worst.passed:
             place = ", ".join(map(str, worst.index))
@@ -100,6 +101,22 @@ class Report:
 
     __repr__ = __str__
 
+    def _legend(self) -> list[str]:
+        """Return what the table's numbers do not say by themselves."""
+        lines = []
+        kinks = sum(a.kinks for a in self.arrays.values())
+        if kinks:
+            lines.append(f"  {kinks} left out: on a kink, as a ReLU's at 0, without a derivative")
+        if any(a.checked + a.kinks < a.size for a in self.arrays.values()):
+            lines.append("  large arrays: entries drawn at random")
+        floors = [a.floor for a in self.arrays.values() if a.floor is not None]
+        if floors:
+            lines.append(
+                "  * too small to be told from rounding: the error is relative to "
+                f"{max(floors):.0e}, not to its norm"
+            )
+        return lines
+
     def _table(self) -> list[str]:
         rows = [("array", "shape", "compared", "relative error", "")]
         for a in self.arrays.values():
@@ -110,10 +127,13 @@ class Report:
                 verdict += " *"
             rows.append((a.name, shape, compared, f"{a.error:.1e}", verdict))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        return [
-            f"  {n:<{widths[0]}}  {s:<{widths[1]}}  {c:>{widths[2]}}  {e:>{widths[3]}}  {v}".rstrip()
-            for n, s, c, e, v in rows
+        aligned = [
+            [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+            + [cell.rjust(width) for cell, width in zip(row[2:4], widths[2:4], strict=True)]
+            + [row[4]]
+            for row in rows
         ]
+        return ["  " + "  ".join(row).rstrip() for row in aligned]
 
 
 def pattern(
@@ -147,7 +167,8 @@ def pattern(
             return f"multiplied by {name} once too often"
     if right.any():
         what = "wrong" if np.any(analytic[~right]) else "zero where it should not be"
-        return f"{what} in {np.count_nonzero(~right)} of {len(right)} entries, right elsewhere"
+        share = f"{np.count_nonzero(~right)} of {len(right)} entries"
+        return f"{what} in {share}{_common_place(places, right)}, right elsewhere"
     missing = numeric - analytic
     for name, array in (("1", np.ones(len(missing))), *relatives.items()):
         factor = _factor(missing, array)
@@ -155,6 +176,22 @@ def pattern(
             term = f"{factor:.4g}" if name == "1" else f"{factor:.4g} · {name}"
             return f"a term is missing: {term} has to be added everywhere"
     return "no simple pattern: the error differs from entry to entry (a missing term or factor?)"
+
+
+def _common_place(places: list[tuple[int, ...]], right: np.ndarray) -> str:
+    """Return in which rows or columns the wrong entries lie, if those hold no right one."""
+    for axis in reversed(range(len(places[0]))):
+        position = np.array([place[axis] for place in places])
+        wrong = sorted(set(position[~right].tolist()))
+        if not np.isin(position[right], wrong).any():
+            label = ("row", "column")[axis] if len(places[0]) == 2 else f"index {axis}"
+            return f" (all of {label} {', '.join(map(str, wrong))})"
+    return ""
+
+
+def gradient_name(name: str) -> str:
+    """Return "dW" for "W", and words for "encoder.0.W"."""
+    return f"d{name}" if name.isidentifier() else f"the gradient of {name}"
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

@@ -95,10 +95,10 @@ class Module:
         written = self.gradients()
         for name, view in self.views.items():
             if written[name] is not view:
-                a = name.rpartition(".")[2]
+                a = f"d{name.rpartition('.')[2]}"
                 self.problems.append(
-                    f"backward makes a new d{a}: write into it, self.d{a}[...] = …, as the "
-                    "optimizer sees only the array that is there"
+                    f"backward makes a new {a}, which no optimizer will see: write into the one "
+                    f"that is there, self.{a}[...] = …"
                 )
         return {k: g for k, g in (found | written).items() if g is not None}
 
@@ -135,7 +135,7 @@ class Module:
         return weights, gradients
 
     def _first_forward(self, inputs: tuple, shape: tuple | None, place: "Place") -> dict[str, Any]:
-        """Return the named inputs, drawn where there are none; try widths until forward takes it."""
+        """Return the named inputs; where there are none, draw some of a width that forward takes."""
         takes = _arguments(self.thing.forward)
         n_inputs = sum(required for k, required in takes.items() if k not in self.constants)
         if inputs or not n_inputs:
@@ -239,7 +239,7 @@ def _named(arrays: Any, label: str) -> dict[str, Any]:
 
 
 def _number_or_array(result: Any) -> Any:
-    """Return the loss as a float (a number, or `.loss`, or the first of a tuple), or the array y."""
+    """Return the loss as a float (a number, `.loss`, or the first of a tuple), or the array y."""
     result = getattr(result, "loss", result)
     if isinstance(result, tuple | list) and result and np.ndim(result[0]) == 0:
         result = result[0]
@@ -260,9 +260,8 @@ def _by_input(result: Any, inputs: dict[str, Any], moved: dict[str, Array]) -> d
 
 
 def _floats(inputs: dict[str, Any]) -> dict[str, Array]:
-    return {
-        k: v for k, v in inputs.items() if getattr(getattr(v, "dtype", None), "kind", "") == "f"
-    }
+    arrays = {name: value for name, value in inputs.items() if hasattr(value, "dtype")}
+    return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
 
 
 def _sizes(thing: Any, inputs: dict[str, Any]) -> dict[str, int]:
