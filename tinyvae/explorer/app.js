@@ -55,13 +55,23 @@ function standardDeviation(values) {
   return Math.sqrt(values.reduce((total, v) => total + (v - mean) ** 2, 0) / values.length);
 }
 
+/** Two examples to begin with, of two labels, which the model reconstructs better than most. */
+function twoExamples({ model, examples }) {
+  const label = (example) => (model.n_classes ? example.label : null);
+  const judged = examples.slice(0, 60).map((example) => {
+    return { example, nll: model.nll(example.mu, example.x, label(example)) };
+  });
+  judged.sort((a, b) => a.nll - b.nll);
+  const known = judged.slice(Math.floor(judged.length / 4)).map(({ example }) => example);
+  return [known[0], known.find((other) => other.label !== known[0].label) ?? known.at(-1)];
+}
+
 function start() {
   readTheme();
   const world = readWorld();
   const { model, examples, pictures, order } = world;
   const L = model.latent_dim;
-  const first = examples[0];
-  const other = examples.find(({ label }) => label !== first.label) ?? examples.at(-1);
+  const [first, other] = twoExamples(world);
   const eps = panels.noise(L);
   const store = new Store({
     z: Float64Array.from(first.mu),
@@ -69,7 +79,7 @@ function start() {
     pointing: false, // whether mouse, finger or keys are on the plane
     dims: L > 1 ? order.slice(0, 2).sort((i, j) => i - j) : [0, null],
     hidden: new Set(), // labels that are not shown
-    map: false,
+    map: Boolean(pictures.shape) && L === 2, // of decoded images
     ellipses: false,
     rest: null, // changes when a dimension outside the plane has
     label: model.n_classes ? (first.label ?? 0) : null, // that a conditional model decodes

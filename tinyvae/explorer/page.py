@@ -127,13 +127,12 @@ def _module(name: str, source: str) -> str:
 def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str, str]:
     """The texts that depend on the model, escaped for HTML."""
     noun = "image" if dataset.image_shape else "row"
-    plural = "rows of values" if noun == "row" else "images"
     vae, labelled = isinstance(model, VAE), dataset.y_test is not None
     widths = [model.n_features, *_hidden(model), model.latent_dim]
     numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
     kind = "variational autoencoder" if vae else "plain autoencoder"
     lede = (
-        f"A {kind} squeezes {plural} of {model.n_features} values into {numbers}, and"
+        f"A {kind} squeezes {noun}s of {model.n_features} values into {numbers}, and"
         f" makes them again from these. This page holds the whole model"
         f" ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,} weights):"
         " whatever you see is computed here, as you move."
@@ -142,14 +141,15 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
     classes = {
         "vae": vae, "autoencoder": not vae, "images": noun == "image", "rows": noun == "row",
         "labelled": labelled, "conditional": bool(model.n_classes),
-        "plane-choice": model.latent_dim > 2,
+        "plane-choice": model.latent_dim > 2, "line": model.latent_dim == 1,
     }  # fmt: skip
     words = {
         "title": title or f"The latent space of {dataset.name}",
         "lede": lede,
         "noun": noun,
         "a_noun": "an image" if noun == "image" else "a row of values",
-        "colours": f", coloured by its label, {told}.",
+        "told": told,
+        "plot": _about_plot(model.n_features),
         "n_features": f"{model.n_features:,}",
         "likelihood": _about_likelihood(model),
         "origin": "[" + ", ".join(["0"] * min(model.latent_dim, 12)) + "]",
@@ -163,6 +163,16 @@ def _hidden(model: Autoencoder) -> list[int]:
     """Widths of the encoder's hidden layers."""
     dense = [layer for layer in model.encoder.layers if hasattr(layer, "W")]
     return [layer.shapes["W"][1] for layer in dense[:-1]]
+
+
+def _about_plot(n_features: int) -> str:
+    """What the large plot of a row shows; pictures.js draws bars up to 24 features."""
+    if n_features <= 24:
+        return (
+            "Bars are what is decoded, in the model's units so that they compare; the numbers are"
+            " in the units of the data. Thin marks are the picked row."
+        )
+    return "The coloured line is what is decoded, the grey one the picked row."
 
 
 def _about_likelihood(model: Autoencoder) -> str:

@@ -44,7 +44,7 @@ export function decoded({ model, pictures, vae }, store) {
     pictures.show($("decoded"), x_hat, { beside: state.picked.x, large: true });
     const words = pictures.words(x_hat);
     if (words) $("decoded").setAttribute("aria-label", `The decoded row: ${words}`);
-    $("point").textContent = `(${Array.from(z, signed).join(", ")} )`;
+    $("point").textContent = `(${Array.from(z, signed).join(", ")})`;
   });
   store.watch(["z", "hover", "label", "picked", "scale"], (state) => {
     const { picked, scale, label } = state;

@@ -15,8 +15,11 @@ export class Pictures {
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = !this.shape && D <= MOST_BARS;
     if (this.shape) return;
-    this.low = Math.min(0, ...examples.map((x) => x.reduce((a, b) => Math.min(a, b))));
-    this.high = Math.max(0, ...examples.map((x) => x.reduce((a, b) => Math.max(a, b))));
+    const values = Float64Array.from(examples.flatMap((x) => Array.from(x))).sort();
+    const spare = this.bars ? Math.floor(0.005 * values.length) : 0; // bars may end at the edge
+    this.low = Math.min(0, values[spare]);
+    this.high = Math.max(0, values.at(-1 - spare));
+    if (this.low === this.high) this.high = 1;
   }
 
   /** What is shown, in a word. */

@@ -95,6 +95,11 @@ export class Plane {
     if (state.map && this.world.pictures.shape) this.drawMap(context);
     this.drawAxes(context);
     if (this.world.vae) this.drawPrior(context);
+    this.drawExamples(context, state);
+    if (this.world.vae) this.drawNames(context);
+  }
+
+  drawExamples(context, state) {
     const visible = this.visible();
     if (state.ellipses && this.world.vae) {
       for (const example of visible) {
@@ -139,9 +144,8 @@ export class Plane {
 
   drawAxes(context) {
     const { centre, radius } = this.seen;
-    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((s) => radius / s < 7) ?? 200;
+    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((s) => radius / s < 4.5) ?? 200;
     context.font = `11px ${theme.font}`;
-    context.fillStyle = theme.muted;
     const names = this.store.state.dims.map((j) => (j === null ? "" : `z${j + 1}`));
     for (const axis of [0, 1]) {
       if (this.store.state.dims[axis] === null) continue;
@@ -156,24 +160,21 @@ export class Plane {
         if (pixel < 24 || pixel > this.side - 24) continue;
         const text = Number((k * step).toPrecision(3)).toString().replace("-", "−");
         context.textAlign = axis ? "left" : "center";
-        context.fillText(text, ...(axis ? [5, pixel - 4] : [pixel, this.side - 6]));
+        write(context, text, ...(axis ? [5, pixel - 4] : [pixel, this.side - 6]));
       }
     }
     context.font = `italic 13px ${theme.font}`;
     context.textAlign = "right";
-    context.fillText(names[0], this.side - 7, this.side - 7);
+    write(context, names[0], this.side - 7, this.side - 7);
     context.textAlign = "left";
-    context.fillText(names[1], 7, 16);
+    write(context, names[1], 7, 16);
   }
 
   /** Rings at 1, 2 and 3 standard deviations of N(0, I); lines, where there is one dimension. */
   drawPrior(context) {
     context.strokeStyle = theme.muted;
-    context.fillStyle = theme.muted;
     context.lineWidth = 1;
     context.setLineDash([3, 4]);
-    context.textAlign = "center";
-    context.font = `11px ${theme.font}`;
     const [x0, y0] = this.toPixels([0, 0]);
     for (const k of [1, 2, 3]) {
       const reach = this.toPixels([k, 0])[0] - x0;
@@ -186,10 +187,19 @@ export class Plane {
         }
       }
       context.stroke();
-      const diagonal = this.store.state.dims[1] === null ? [reach, -12] : [0.71, 0.71].map((c) => c * reach);
-      context.fillText(`${k}σ`, x0 + diagonal[0] + 9, y0 - diagonal[1] - 5);
     }
     context.setLineDash([]);
+  }
+
+  /** The names of the prior's rings, above the examples. */
+  drawNames(context) {
+    context.font = `11px ${theme.font}`;
+    context.textAlign = "center";
+    for (const k of [1, 2, 3]) {
+      const flat = this.store.state.dims[1] === null;
+      const [x, y] = this.toPixels(flat ? [k, 0] : [0.707 * k, 0.707 * k]);
+      write(context, `${k}σ`, x, flat ? 16 : y + 4);
+    }
   }
 
   /** Trace the ellipse `times` standard deviations of q(z|x) around a point of the plane. */
@@ -291,4 +301,14 @@ export class Plane {
     context.imageSmoothingEnabled = false;
     context.drawImage(this.lens, left, top, LENS, (LENS * height) / width);
   }
+}
+
+/** Write a quiet word, on a rim of paper that keeps it readable. */
+function write(context, text, x, y) {
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  context.strokeStyle = theme.paper;
+  context.strokeText(text, x, y);
+  context.fillStyle = theme.muted;
+  context.fillText(text, x, y);
 }
