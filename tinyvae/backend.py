@@ -68,26 +68,19 @@ def get_backend(backend: str | Backend = "auto") -> Backend:
     checks.choice("backend", backend, ["auto", "numpy", "cupy"])
     if backend != "numpy":
         try:
-            return _cupy_backend()
-        except RuntimeError:
+            import cupy
+
+            if not cupy.cuda.is_available():
+                raise RuntimeError("CuPy finds no GPU")
+            # A device count above 0 proves neither the compiler nor cuBLAS: use both once.
+            float(((cupy.ones((2, 2)) + 1) @ cupy.ones((2, 2))).sum())
+            return Backend("cupy", cupy)
+        except Exception as error:  # CuPy's errors have no common class
             if backend == "cupy":
-                raise
+                remedy = "install 'tinyvae[cupy]', check nvidia-smi, or choose backend 'numpy'"
+                problem = f"backend 'cupy' does not work here ({checks.first_line(error)})"
+                raise RuntimeError(f"{problem}: {remedy}") from None
     return Backend("numpy", np)
-
-
-def _cupy_backend() -> Backend:
-    try:
-        import cupy
-
-        if not cupy.cuda.is_available():
-            raise RuntimeError("CuPy finds no GPU")
-        # A device count above 0 proves neither the compiler nor cuBLAS: use both once.
-        float(((cupy.ones((2, 2)) + 1) @ cupy.ones((2, 2))).sum())
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        remedy = "install 'tinyvae[cupy]' and check the driver with nvidia-smi, or choose 'numpy'"
-        raise RuntimeError(f"backend 'cupy' does not work here ({reason}): {remedy}") from None
-    return Backend("cupy", cupy)
 
 
 def sigmoid(x: Array) -> Array:

@@ -108,3 +108,8 @@ def fraction(name: str, value: object) -> float:
     if number(name, value) >= 1:
         raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
     return float(value)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its class's name where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,7 +5,6 @@ the chain rule: it returns dx = ∂loss/∂x and writes (not adds) ∂loss/∂W 
 Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo.
 """
 
-from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -132,11 +131,9 @@ class Sequential:
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         """Return dx, or None with `need_dx=False`, which saves the first layer's product."""
-        for layer in reversed(self.layers[1:]):
-            dy = layer.backward(dy)
-        for layer in self.layers[:1]:
-            skip_dx = isinstance(layer, Dense) and not need_dx
-            dy = layer.backward(dy, need_dx=False) if skip_dx else layer.backward(dy)
+        for layer in reversed(self.layers):
+            last = layer is self.layers[0] and isinstance(layer, Dense)
+            dy = layer.backward(dy, need_dx) if last else layer.backward(dy)
         return dy
 
 
@@ -149,20 +146,14 @@ def mlp(widths: list[int], activation: str) -> Sequential:
     return Sequential(*layers, Dense(widths[-2], widths[-1]))
 
 
-class Parameters(Mapping):
+class Parameters(dict):
     """All weights of a model as one vector θ, and their gradient as one vector g.
 
     Every layer's W and b is a view into θ, its dW and db the same view into g, so a step of an
     optimizer is a few operations on two vectors, and a gradient check moves θ[i] and looks at g[i].
-    As a mapping it goes from "encoder.0.W" to the view, in the order of θ; 0, 1, … number the
-    layers with parameters of each network.
-
-    Attributes
-    ----------
-    theta, grad : arrays (n,)
-        θ and g.
-    gradients : dict
-        The same names, with the views into g.
+    `theta` and `grad` are θ and g. The dict goes from "encoder.0.W" to the view into θ, in its
+    order, and `gradients` from the same names to the views into g; 0, 1, … number the layers with
+    parameters of each network. Assigning to a name copies into θ.
     """
 
     def __init__(
@@ -186,25 +177,19 @@ class Parameters(Mapping):
 
         self.theta = backend.xp.zeros(sum(value.size for *_, value in slots), dtype=dtype)
         self.grad = backend.xp.zeros_like(self.theta)
-        self.views, self.gradients = {}, {}
-        start = 0
+        self.gradients, start = {}, 0
         for name, layer, attribute, value in slots:
             stop = start + value.size
-            self.views[name] = self.theta[start:stop].reshape(value.shape)
-            self.views[name][...] = backend.asarray(value, dtype)
+            view = self.theta[start:stop].reshape(value.shape)
+            view[...] = backend.asarray(value, dtype)
+            super().__setitem__(name, view)
             self.gradients[name] = self.grad[start:stop].reshape(value.shape)
-            setattr(layer, attribute, self.views[name])
+            setattr(layer, attribute, view)
             setattr(layer, "d" + attribute, self.gradients[name])
             start = stop
 
-    def __getitem__(self, name: str) -> Array:
-        return self.views[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.views)
-
-    def __len__(self) -> int:
-        return len(self.views)
+    def __setitem__(self, name: str, value: Array) -> None:
+        self[name][...] = value
 
 
 def _first_values(layer: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
