@@ -10,21 +10,23 @@ A gradient check cannot see an error that forward and backward pass share: it pr
 gradient belongs to the function, not that the function is the right one.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.backend import Array, array_module, get_backend
+from tinyvae.backend import array_module, get_backend
 from tinyvae.differences import Slopes, slopes
 from tinyvae.gradcheck_report import (
     ArrayCheck,
     Report,
-    gradient_name,
     pattern,
+    repeat_problems,
+    shape_problem,
     where_it_enters,
 )
-from tinyvae.gradcheck_subjects import FunctionPair, Module, Place
+from tinyvae.gradcheck_subjects import FunctionPair, Module, NotCheckable, Place
 
 TOLERANCE = {"float64": 1e-7, "float32": 1e-2}
 MAX_KINKS = 0.25  # the share of an array's entries that may be left out at one point
@@ -99,15 +101,15 @@ def check(
 def _subject(subject: Any, inputs: tuple, constants: dict, shape: Any, place: Place) -> Any:
     name = getattr(subject, "__name__", type(subject).__name__)
     if isinstance(subject, type):
-        raise TypeError(f"{name} is a class: give an object of it, check({name}(…))")
+        raise NotCheckable(f"{name} is a class: give an object of it, check({name}(…))")
     lacking = [m for m in ("forward", "backward") if not callable(getattr(subject, m, None))]
     if not lacking:
         return Module(subject, inputs, constants, shape, place)
     if callable(subject) and inputs and callable(inputs[0]):
         return FunctionPair(subject, inputs[0], inputs[1:], constants, place)
     if len(lacking) == 2 and callable(subject):
-        raise TypeError(f"{name} needs its gradient beside it: check({name}, its_gradient, x)")
-    raise TypeError(f"{name} has no {' and no '.join(lacking)}: a layer needs both")
+        raise NotCheckable(f"{name} needs its gradient beside it: check({name}, its_gradient, x)")
+    raise NotCheckable(f"{name} has no {' and no '.join(lacking)}: a layer needs both")
 
 
 def _crowded(array: ArrayCheck) -> bool:
@@ -155,7 +157,7 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         return report
     analytic = {name: to_host(gradient).copy() for name, gradient in analytic.items()}
     again = {name: to_host(gradient) for name, gradient in subject.backward(dy).items()}
-    report.problems += [*_repeats(analytic, again), *subject.problems]
+    report.problems += [*repeat_problems(analytic, again), *subject.problems]
     size = float(np.linalg.norm(np.ravel(to_host(y * dy))))
 
     def change() -> float:
@@ -163,7 +165,7 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         return difference if isinstance(y, float) else float((difference * dy).sum(dtype=float))
 
     for name, array in subject.arrays.items():
-        trouble = _unusable(name, array, analytic.get(name))
+        trouble = shape_problem(name, array, analytic.get(name))
         if trouble and (name in analytic or name not in subject.inputs):
             report.problems.append(trouble)
         if trouble:
@@ -209,36 +211,6 @@ def _draw_dy(y: Any, subject: Any, rng: np.random.Generator) -> Any:
     xp = array_module(y)
     dy = np.ones(y.shape) if subject.sums else rng.standard_normal(y.shape)
     return xp.asarray(dy, dtype=y.dtype)
-
-
-def _repeats(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[str]:
-    """Return what is wrong if a second call of backward gives something else."""
-    added, other = [], []
-    for name, gradient in first.items():
-        if np.allclose(2 * gradient, second[name], rtol=1e-6, atol=0) and gradient.any():
-            added.append(gradient_name(name))
-        elif not np.allclose(gradient, second[name], rtol=1e-6, atol=0, equal_nan=True):
-            other.append(gradient_name(name))
-    problems = []
-    if added:
-        text = "instead of writing: the second call gives twice the first (use =, not +=)"
-        problems.append(f"backward adds to {', '.join(added)} {text}")
-    if other:
-        text = "does it draw noise of its own, instead of the forward pass's?"
-        problems.append(f"backward gives another {', '.join(other)} when called again: {text}")
-    return problems
-
-
-def _unusable(name: str, array: Array, gradient: np.ndarray | None) -> str:
-    """Return why a gradient can't be compared, or ""."""
-    d = gradient_name(name)
-    if gradient is None:
-        return f"{name} has no gradient: backward leaves no {d}"
-    if np.shape(gradient) != array.shape:
-        transposed = np.ndim(gradient) > 1 and np.shape(gradient)[::-1] == array.shape
-        hint = ": is it transposed?" if transposed else ""
-        return f"{d} has the shape {np.shape(gradient)}, but {name} has {array.shape}{hint}"
-    return "" if np.isfinite(gradient).all() else f"backward gives nan or inf in {d}"
 
 
 def _compare(
@@ -292,3 +264,14 @@ def _compare(
 
 def to_host(array: Any) -> np.ndarray:
     return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command `python -m tinyvae.gradcheck`; return its exit status."""
+    from tinyvae import gradcheck_command
+
+    return gradcheck_command.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,6 +5,7 @@ term. `pattern` tries these on the numbers and says which one fits.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,9 @@ class Report:
         for array in self.arrays.values():
             if array.hint:
                 hints.setdefault(array.hint, []).append(array.name)
-        lines += [f"  → {', '.join(names)}: {hint}" for hint, names in hints.items()]
+        for hint, names in hints.items():
+            everywhere = 1 < len(names) == len(self.arrays)
+            lines.append(f"  → {'every array' if everywhere else ', '.join(names)}: {hint}")
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines).rstrip()
 
@@ -184,9 +187,41 @@ def _common_place(places: list[tuple[int, ...]], right: np.ndarray) -> str:
         position = np.array([place[axis] for place in places])
         wrong = sorted(set(position[~right].tolist()))
         if not np.isin(position[right], wrong).any():
-            label = ("row", "column")[axis] if len(places[0]) == 2 else f"index {axis}"
-            return f" (all of {label} {', '.join(map(str, wrong))})"
+            label = {1: ("index",), 2: ("row", "column")}.get(len(places[0]), ("axis",))
+            return f" ({label} {', '.join(map(str, wrong[:9]))}{', …' if wrong[9:] else ''})"
     return ""
+
+
+def repeat_problems(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[str]:
+    """Return what is wrong if a second call of backward gives something else."""
+    added, other = [], []
+    for name, gradient in first.items():
+        if np.allclose(2 * gradient, second[name], rtol=1e-6, atol=0) and gradient.any():
+            added.append(name)
+        elif not np.allclose(gradient, second[name], rtol=1e-6, atol=0, equal_nan=True):
+            other.append(name)
+    problems = []
+    if added:
+        text = "(+=) instead of writing it (=): the second call gives twice the first"
+        problems.append(f"backward adds to the gradient of {', '.join(added)} {text}")
+    if other:
+        text = "does it draw noise of its own, instead of taking the forward pass's?"
+        problems.append(
+            f"backward gives another gradient of {', '.join(other)} when it is called again: {text}"
+        )
+    return problems
+
+
+def shape_problem(name: str, array: Any, gradient: np.ndarray | None) -> str:
+    """Return why a gradient can't be compared, or ""."""
+    d = gradient_name(name)
+    if gradient is None:
+        return f"{name} has no gradient: backward leaves no {d}"
+    if np.shape(gradient) != array.shape:
+        transposed = np.ndim(gradient) > 1 and np.shape(gradient)[::-1] == array.shape
+        hint = ": is it transposed?" if transposed else ""
+        return f"{d} has the shape {np.shape(gradient)}, but {name} has {array.shape}{hint}"
+    return "" if np.isfinite(gradient).all() else f"backward gives nan or inf in {d}"
 
 
 def gradient_name(name: str) -> str:

@@ -18,6 +18,10 @@ from tinyvae.layers import Parameters
 BATCH = 5  # rows of the inputs that are drawn
 
 
+class NotCheckable(TypeError):
+    """What was given is neither a layer nor a model nor a function with its gradient."""
+
+
 class FunctionPair:
     """A function, and the function of its gradient, as `gradcheck.check` describes them."""
 
@@ -135,12 +139,12 @@ class Module:
         return weights, gradients
 
     def _first_forward(self, inputs: tuple, shape: tuple | None, place: "Place") -> dict[str, Any]:
-        """Return the named inputs; where there are none, draw some of a width that forward takes."""
+        """Return the named inputs; where there are none, draw some, of a width that fits."""
         takes = _arguments(self.thing.forward)
         n_inputs = sum(required for k, required in takes.items() if k not in self.constants)
         if inputs or not n_inputs:
             if len(inputs) < n_inputs:
-                raise TypeError(f"{self.name}.forward needs {n_inputs} inputs: give them all")
+                raise NotCheckable(f"{self.name}.forward needs {n_inputs} inputs: give them all")
             candidates: Iterator = iter([inputs])
         else:
             widths = [n for w in self.weights.values() if np.ndim(w) for n in w.shape] or [4]
@@ -249,7 +253,9 @@ def _number_or_array(result: Any) -> Any:
         return float(result)
     except (TypeError, ValueError):
         kind = type(result).__name__
-        raise TypeError(f"forward returns a {kind}; it must return an array or a number") from None
+        raise NotCheckable(
+            f"forward returns a {kind}; it must return an array or a number"
+        ) from None
 
 
 def _by_input(result: Any, inputs: dict[str, Any], moved: dict[str, Array]) -> dict[str, Any]:

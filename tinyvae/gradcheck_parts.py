@@ -1,0 +1,120 @@
+"""The parts of tinyvae whose gradients `python -m tinyvae.gradcheck` checks, each at a few shapes.
+
+B = 1, L = 1 and D = 1 are among them, as they are where broadcasting errors hide.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyvae.backend import Backend
+from tinyvae.gradcheck import check
+from tinyvae.gradcheck_report import Report
+from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
+from tinyvae.layers import Dense, ReLU, Sigmoid, Softplus, Tanh, mlp
+from tinyvae.likelihood import Bernoulli, Gaussian
+from tinyvae.model import VAE, Autoencoder
+
+SHAPES = [(5, 3), (1, 4), (4, 1)]  # (B, D) or (B, L)
+MODELS = [(5, 6, 2), (1, 4, 3), (4, 5, 1)]  # (B, D, L)
+
+
+class Part(NamedTuple):
+    """One row of the table: what was checked, and one report for each shape."""
+
+    name: str
+    shapes: list[tuple[int, ...]]
+    reports: list[Report]
+
+
+def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterator[Part]:
+    """Check and yield every part of tinyvae that has a gradient, from layers up to models."""
+    rng = np.random.default_rng(seed)
+    options = {"backend": backend, "dtype": dtype, "seed": seed}
+
+    def part(name: str, report: Callable[..., Report], shapes: list = SHAPES) -> Part:
+        return Part(name, shapes, [report(*shape) for shape in shapes])
+
+    def layer(make: Callable[[int], Any]) -> Callable[..., Report]:
+        return lambda B, D: check(make(D), rng.standard_normal((B, D)), **options)
+
+    def pair(value: Callable, gradient: Callable, n_inputs: int) -> Callable[..., Report]:
+        return lambda *shape: check(
+            value, gradient, *rng.standard_normal((n_inputs, *shape)), **options
+        )
+
+    def model(kind: type, **arguments: Any) -> Callable[..., Report]:
+        return lambda B, D, L: _model(kind, B, D, L, arguments, rng, backend, dtype)
+
+    yield part("Dense", layer(lambda D: Dense(D, 2)))
+    for activation in (ReLU, Tanh, Sigmoid, Softplus):
+        yield part(activation.__name__, layer(lambda D, activation=activation: activation()))
+    yield part("Sequential: Dense, Tanh, Dense", layer(lambda D: mlp([D, 4, 2], "tanh")))
+    yield part("reparameterize", pair(reparameterize, _reparameterize_backward, 3))
+    yield part("KL", pair(kl, kl_backward, 2))
+    for name, likelihood in (
+        ("Gaussian, sigma 0.3", Gaussian(0.3)),
+        ("Gaussian, sigma 0.3, sigmoid output", Gaussian(0.3, "sigmoid")),
+        ("Gaussian, sigma auto", Gaussian("auto")),
+        ("Gaussian, sigma auto, sigmoid output", Gaussian("auto", "sigmoid")),
+        ("Bernoulli", Bernoulli()),
+    ):
+        yield part(name, pair(*_mean_nll(likelihood), n_inputs=2))
+    yield part("Gaussian, sigma auto at its floor", pair(*_nll_at_the_floor(), n_inputs=1))
+    for name, reports in (
+        ("Autoencoder, Gaussian", model(Autoencoder, sigma=0.5)),
+        ("Autoencoder, Bernoulli", model(Autoencoder, likelihood="bernoulli", activation="tanh")),
+        ("VAE, Gaussian", model(VAE, sigma=0.5)),
+        ("VAE, sigma auto, sigmoid output", model(VAE, output="sigmoid", activation="softplus")),
+        ("VAE, Bernoulli", model(VAE, likelihood="bernoulli", activation="tanh")),
+        ("VAE, linear", model(VAE, hidden=())),
+        (
+            "VAE, both weights",
+            model(VAE, beta=4.0, reconstruction_weight=0.5, activation="sigmoid"),
+        ),
+        ("VAE, free bits", model(VAE, free_bits=0.3)),
+        ("VAE, conditional", model(VAE, n_classes=3)),
+    ):
+        yield part(name, reports, MODELS)
+
+
+def _reparameterize_backward(dz: Any, mu: Any, logvar: Any, eps: Any) -> tuple[Any, Any]:
+    return reparameterize_backward(dz, logvar, eps)
+
+
+def _mean_nll(likelihood: Any) -> tuple[Callable, Callable]:
+    """Return the batch's mean nll, as under "auto" σ² belongs to the batch, and its gradient."""
+
+    def value(y: Any, x: Any) -> Any:
+        return likelihood.forward(y, x).mean()
+
+    def gradient(y: Any, x: Any) -> Any:
+        likelihood.forward(y, x)
+        return likelihood.backward(1 / len(y))
+
+    return value, gradient
+
+
+def _nll_at_the_floor() -> tuple[Callable, Callable]:
+    """Return the same for y = 1e-7 u and x = 0, where a step of u leaves σ² at its floor."""
+    value, gradient = _mean_nll(Gaussian("auto"))
+    return lambda u: value(1e-7 * u, 0 * u), lambda u: 1e-7 * gradient(1e-7 * u, 0 * u)
+
+
+def _model(
+    kind: type,
+    B: int,
+    D: int,
+    L: int,
+    arguments: dict,
+    rng: np.random.Generator,
+    backend: Backend,
+    dtype: str,
+) -> Report:
+    """Check a model with one hidden layer of 4 on random data, with the noise held still."""
+    model = kind(D, L, **{"hidden": (4,)} | arguments, backend=backend, dtype=dtype)
+    held = {"labels": rng.integers(3, size=B)} if model.n_classes else {}
+    if kind is VAE:
+        held["eps"] = rng.standard_normal((B, L))
+    return check(model, rng.random((B, D)), **held)
