@@ -227,7 +227,8 @@ def table(result: dict) -> str:
         remark = "" if monte_carlo is None else f" (from the samples alone ± {monte_carlo:.3f})"
         L = len(result["kl_per_dimension"])
         order = sorted(enumerate(result["kl_per_dimension"]), key=lambda pair: -pair[1])
-        kls = ", ".join(f"{i}: {value:.2f}" for i, value in order)
+        # The no-break space keeps a number with its dimension where the line is wrapped.
+        kls = ", ".join(f"{i}:\N{NO-BREAK SPACE}{value:.2f}" for i, value in order)
         lines += [
             line(f"log p(x), {result['samples']:,} samples", "log_likelihood", remark),
             line("  effective samples, median", "effective_samples_median"),
