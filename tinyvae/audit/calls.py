@@ -1,0 +1,155 @@
+"""Calling a function under audit: what works is found once and kept, what fails gets one line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from tinyvae.audit import frameworks, roles
+
+SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
+
+
+class Function:
+    """A function of somebody's VAE, called by roles ("mu", "s", …) with NumPy arrays.
+
+    Parameters
+    ----------
+    function : callable
+        Of any framework.
+    name : str
+        What the user called it in `audit(...)`: for messages.
+    wanted : tuple of str
+        The roles that it must take.
+    wrap : callable or None
+        Turns a NumPy array into what the function takes; found by trial where None.
+    beta : float
+        Passed where the function asks for a weight of the KL.
+    """
+
+    def __init__(
+        self,
+        function: Callable,
+        name: str,
+        wanted: tuple[str, ...],
+        wrap: Callable | None = None,
+        beta: float | None = None,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, not {function!r}")
+        self.function, self.name, self.beta = function, name, 1.0 if beta is None else beta
+        try:
+            self.arrangements = roles.arrangements(function, wanted)
+        except TypeError as error:
+            raise TypeError(f"{name} {error}: wrap it in a lambda") from None
+        makers = [wrap] if wrap else None
+        self.makers = makers or [
+            frameworks.maker(name, function) for name in frameworks.candidates(function)
+        ]
+        self.settled: tuple[roles.Arrangement, Callable] | None = None
+        self.calls = 0
+        self.rng = np.random.default_rng(20140425)
+
+    @property
+    def named(self) -> bool:
+        """Whether the function's own parameter names told the order of its arguments."""
+        return self.settled is not None and self.settled[0].named
+
+    def uses(self, role: str) -> bool:
+        """Whether the function takes this role besides those it must."""
+        return any(role in arrangement.roles() for arrangement in self.arrangements)
+
+    def __call__(self, **values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Return what the function gives, as labelled float64 arrays.
+
+        Raises
+        ------
+        ValueError
+            The function raised; its message is kept, with what it was given.
+        """
+        if self.settled:
+            return self._attempt(*self.settled, values)
+        first: Exception | None = None
+        for arrangement, make in itertools.product(self.arrangements, self.makers):
+            try:
+                result = self._attempt(arrangement, make, values)
+            except Exception as error:
+                first = first or error
+                continue
+            self.settled = arrangement, make
+            return result
+        raise first
+
+    def _attempt(self, arrangement: roles.Arrangement, make: Callable, values: dict) -> list:
+        self.calls += 1
+        if arrangement.roles() & {"eps", "key", "beta"}:
+            values = {**self._extras(values), **values}
+        made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        positions, keywords = arrangement.arguments(made)
+        try:
+            result = self.function(*positions, **keywords)
+        except Exception as error:
+            raise ValueError(self._failed(error, values)) from error
+        return list(frameworks.leaves(result, self.name))
+
+    def _extras(self, values: dict) -> dict[str, Any]:
+        extras: dict[str, Any] = {"beta": self.beta}
+        if "s" in values:
+            extras["eps"] = self.rng.standard_normal(values["s"].shape).astype(values["s"].dtype)
+        if "jax" in sys.modules:
+            extras["key"] = sys.modules["jax"].random.PRNGKey(self.calls)
+        return extras
+
+    def _failed(self, error: Exception, values: dict) -> str:
+        given = ", ".join(
+            f"{SYMBOLS.get(k, k)} {tuple(v.shape)}" for k, v in values.items() if np.ndim(v)
+        )
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) < 240 else reason[:237] + "…"
+        return (
+            f"{self.name} raised {type(error).__name__}: {reason} (it was given {given}; "
+            "pass pixels=, latent=, batch= for other sizes, wrap= for another kind of array)"
+        )
+
+
+def numbers_in(function: Callable) -> dict[str, list[int]]:
+    """Whole numbers that a function's code mentions: sizes that it may insist on.
+
+    Under "pixels", "latent" and "batch" by the names they stand under; "any" holds the constants.
+    """
+    found: dict[str, list[int]] = {"pixels": [], "latent": [], "batch": [], "any": []}
+    functions = [function, *(v for _, v in frameworks.reachable(function) if callable(v))]
+    for code in (getattr(f, "__code__", None) for f in functions):
+        for constant in getattr(code, "co_consts", ()):
+            found["any"] += _integers(constant)
+    for name, item in frameworks.reachable(function):
+        settings = getattr(item, "__dict__", {}) if not isinstance(item, type(sys)) else {}
+        for key, number in [(name, item), *settings.items()]:
+            if isinstance(number, (int, np.integer)) and not isinstance(number, bool):
+                found[_kind(str(key).lower())].append(int(number))
+    return {kind: [n for n in dict.fromkeys(items) if n > 1] for kind, items in found.items()}
+
+
+def _integers(constant: Any) -> Iterable[int]:
+    if isinstance(constant, bool):
+        return []
+    if isinstance(constant, int):
+        return [constant]
+    if isinstance(constant, tuple) and constant and all(isinstance(n, int) for n in constant):
+        return [int(np.prod([n for n in constant if n > 0])), *constant]
+    return []
+
+
+def _kind(name: str) -> str:
+    if re.search("batch|^bs$|^n_b", name):
+        return "batch"
+    if re.search("latent|z_?dim|dim_?z|n_?z|code|bottleneck|embed", name):
+        return "latent"
+    if re.search("pixel|input|orig|image|feature|in_dim|x_?dim|dim_?x|data", name):
+        return "pixels"
+    return "any"

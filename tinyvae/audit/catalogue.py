@@ -1,0 +1,74 @@
+"""The named errors: the line of code that usually causes each, and its correction."""
+
+from __future__ import annotations
+
+CATALOGUE: dict[str, tuple[str, str]] = {
+    # The sampler
+    "sampler-std": ("std = torch.exp(logvar)", "std = torch.exp(0.5 * logvar)"),
+    "noise-scale": ("eps = 0.1 * torch.randn_like(std)", "eps = torch.randn_like(std)"),
+    "noise-uniform": ("eps = torch.rand_like(std)", "eps = torch.randn_like(std)"),
+    "noise-mean": ("eps with a mean other than 0", "eps = torch.randn_like(std)"),
+    "sampler-mean": ("z = std * eps (without mu)", "z = mu + std * eps"),
+    "noise-not-normal": ("eps from another distribution", "eps = torch.randn_like(std)"),
+    "noise-shared-over-batch": ("eps = torch.randn(latent_dim)", "eps = torch.randn_like(std)"),
+    "noise-shared-over-latents": ("eps = torch.randn(batch, 1)", "eps = torch.randn_like(std)"),
+    "noise-repeats": ("noise drawn once and used again", "draw eps inside the sampler"),
+    "sampler-frozen-noise": ("torch.manual_seed(0) in the sampler", "seed once, at the start"),
+    "sampler-no-noise": ("return mu (evaluation mode?)", "call model.train() before the audit"),
+    # The KL
+    "kl-half": (
+        "-torch.sum(1 + logvar - mu**2 - logvar.exp())",
+        "-0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp())",
+    ),
+    "kl-sign": ("0.5 * torch.sum(1 + logvar - ...)", "-0.5 * torch.sum(1 + logvar - ...)"),
+    "kl-log-sigma": (
+        "1 + 2 * log_sigma - mu**2 - exp(2 * log_sigma), fed with logvar",
+        "1 + logvar - mu**2 - exp(logvar)",
+    ),
+    "kl-std-not-var": (
+        "1 + logvar - mu**2 - std",
+        "1 + logvar - mu**2 - std**2",
+    ),
+    "kl-mu-not-squared": ("1 + logvar - mu - logvar.exp()", "1 + logvar - mu**2 - logvar.exp()"),
+    "kl-missing-mu": ("1 + logvar - logvar.exp()", "1 + logvar - mu**2 - logvar.exp()"),
+    "kl-missing-variance": ("1 + logvar - mu**2", "1 + logvar - mu**2 - logvar.exp()"),
+    "kl-missing-log": ("1 - mu**2 - logvar.exp()", "1 + logvar - mu**2 - logvar.exp()"),
+    "kl-form": ("another formula", "-0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp())"),
+    "kl-mean-over-latents": ("kl.mean()", "kl.sum(dim=1).mean()"),
+    "kl-missing": ("return reconstruction", "return reconstruction + beta * kl"),
+    # The reconstruction and the balance
+    "reconstruction-missing": ("return kl", "return reconstruction + beta * kl"),
+    "reconstruction-sign": ("return kl - nll", "return kl + nll"),
+    "bce-swapped": ("binary_cross_entropy(x, x_hat)", "binary_cross_entropy(x_hat, x)"),
+    "bce-clipped": ("x_hat.clamp(0.01, 0.99)", "the loss on logits, which needs no clipping"),
+    "bce-double-sigmoid": (
+        "binary_cross_entropy_with_logits(sigmoid(y), x)",
+        "binary_cross_entropy_with_logits(y, x)",
+    ),
+    "bce-needs-sigmoid": ("binary_cross_entropy(y, x)", "binary_cross_entropy(sigmoid(y), x)"),
+    "pixel-mean": (
+        "binary_cross_entropy(x_hat, x) + kl.sum(dim=1).mean()",
+        "binary_cross_entropy(x_hat, x, reduction='sum') / len(x) + kl.sum(dim=1).mean()",
+    ),
+    "batch-reduction-mismatch": (
+        "mse_loss(x_hat, x, reduction='sum') + kl.sum(dim=1).mean()",
+        "divide both terms by the batch size, or neither",
+    ),
+    "beta-twice": ("loss = nll + beta * (beta * kl)", "loss = nll + beta * kl"),
+    "beta-unused": ("loss = nll + kl", "loss = nll + beta * kl"),
+    "beta-off": ("another weight than the stated beta", "loss = nll + beta * kl"),
+    # Hand-written gradients
+    "two-noises": (
+        "eps drawn again (or left out) in the backward pass",
+        "self.eps = eps in forward; dlogvar = dz * 0.5 * std * self.eps",
+    ),
+    "gradient-scale": ("a factor (1/B, 2, a sign) in the backward pass", "the loss's own factor"),
+    "gradient-kl": (
+        "the derivative of the KL",
+        "dmu += beta * mu / B; dlogvar += beta * 0.5 * (exp(logvar) - 1) / B",
+    ),
+    "gradient-wrong": ("the backward pass of the blocks named", "derive it again, layer by layer"),
+    # A whole loss
+    "loss-deterministic": ("z = mu", "z = mu + std * eps, with new noise in every call"),
+    "loss-mismatch": ("loss(x) is not objective(x, decode(z), mu, s)", "one of the two is stale"),
+}

@@ -1,0 +1,125 @@
+"""How a weight depends on the batch size B, the latent dimensions L and the data dimensions D.
+
+Sizes are primes, so that 1/B, 1/L and 1/D are never confused. A function that insists on its sizes
+leaves only the number itself: then say which of 1/B, 1/L, 1/D it equals, if only one fits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinyvae.audit.measure import Sizes, Term
+
+NAMES = ("B", "L", "D")
+NICE = (1.0, 0.5, 2.0)
+
+
+@dataclass
+class Law:
+    """weight = constant · B^b L^l D^d; `powers` holds b, l, d, with None where unknown."""
+
+    constant: float
+    powers: dict[str, float | None]
+    fixed: frozenset[str] = frozenset()
+    ambiguous: str = ""
+
+    def __getitem__(self, name: str) -> float:
+        return self.powers.get(name) or 0.0
+
+    def over(self, other: Law) -> Law:
+        """The quotient of two laws."""
+        powers = {n: self[n] - other[n] for n in NAMES}
+        return Law(self.constant / other.constant, powers, self.fixed | other.fixed)
+
+    def __str__(self) -> str:
+        top = "·".join(_power(n, self[n]) for n in NAMES if self[n] > 0)
+        bottom = "·".join(_power(n, -self[n]) for n in NAMES if self[n] < 0)
+        inverse = 1 / self.constant if self.constant else 0.0
+        if top and inverse > 1 and abs(inverse - round(inverse)) < 2e-3 * inverse:
+            bottom = "·".join([f"{round(inverse)}", *([bottom] if bottom else [])])
+            number = ""
+        else:
+            number = "" if (top and abs(self.constant - 1) < 2e-3) else f"{self.constant:.4g}"
+        text = "·".join(part for part in (number, top) if part) or "1"
+        if not bottom:
+            return text
+        return f"{text}/({bottom})" if "·" in bottom else f"{text}/{bottom}"
+
+
+def _power(name: str, power: float) -> str:
+    return name if power == 1 else f"{name}^{power:g}"
+
+
+def other_sizes(sizes: Sizes) -> dict[str, Sizes]:
+    """For each of B, L, D sizes that differ in that one alone."""
+    B, L, pixels = sizes
+    if len(pixels) == 1:
+        new = (23,) if pixels != (23,) else (31,)
+    elif len(pixels) == 2:
+        new = (3, 7) if pixels != (3, 7) else (5, 7)
+    else:
+        first = pixels[0] <= 4
+        new = (pixels[0], 3, 7) if first else (3, 7, pixels[-1])
+        new = new if new != pixels else ((pixels[0], 5, 7) if first else (5, 7, pixels[-1]))
+    return {
+        "B": Sizes(7 if B != 7 else 11, L, pixels),
+        "L": Sizes(B, 3 if L != 3 else 5, pixels),
+        "D": Sizes(B, L, new),
+    }
+
+
+def law(term: Term, weight: float, effect: Callable[[Sizes], float], names: str) -> Law:
+    """Measure the powers of a weight.
+
+    Parameters
+    ----------
+    weight : the weight at the term's own sizes
+    effect : sizes → a quantity proportional to the weight
+    names : which of B, L, D the function can depend on
+    """
+    powers: dict[str, float | None] = {}
+    base = effect(term.sizes)
+    for name, sizes in other_sizes(term.sizes).items():
+        if name not in names:
+            continue
+        if not term.accepts(sizes):
+            powers[name] = None
+            continue
+        ratio = effect(sizes) / base
+        before, after = (_size(s, name) for s in (term.sizes, sizes))
+        power = math.log(ratio) / math.log(after / before) if ratio > 0 else 0.0
+        powers[name] = float(round(power)) if abs(power - round(power)) < 0.15 else power
+    constant = weight
+    for name, power in powers.items():
+        constant /= _size(term.sizes, name) ** (power or 0.0)
+    fixed = frozenset(name for name, power in powers.items() if power is None)
+    return _explain(term.sizes, Law(constant, powers, fixed))
+
+
+def _size(sizes: Sizes, name: str) -> int:
+    return getattr(sizes, name)
+
+
+def _explain(sizes: Sizes, found: Law) -> Law:
+    """Guess the powers that could not be measured from the number, if only one guess fits."""
+    fixed = sorted(found.fixed)
+    fits = []
+    for powers in itertools.product((0, -1, 1), repeat=len(fixed)):
+        constant = found.constant
+        for name, power in zip(fixed, powers, strict=True):
+            constant /= _size(sizes, name) ** power
+        if any(abs(constant - nice) < 2e-3 * nice for nice in NICE):
+            fits.append((sum(map(abs, powers)), constant not in NICE, powers, constant))
+    if not fixed or not fits:
+        return found
+    fits.sort()
+    best = [fit for fit in fits if fit[0] == fits[0][0]]
+    if len(best) == 1:
+        _, _, powers, constant = best[0]
+        named = dict(zip(fixed, map(float, powers), strict=True))
+        return Law(constant, found.powers | named, found.fixed)
+    guesses = [str(Law(c, dict(zip(fixed, p, strict=True)))) for _, _, p, c in best]
+    return Law(found.constant, found.powers, found.fixed, " or ".join(guesses))

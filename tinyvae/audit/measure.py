@@ -1,0 +1,214 @@
+"""One number out of anybody's loss function, at any sizes, with every argument set at will."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyvae.audit import scales
+from tinyvae.audit.calls import Function, numbers_in
+
+REPEATS = 200  # calls that a random term is averaged over
+LOSS_KEYS = re.compile("loss|total|objective|elbo|cost", re.IGNORECASE)
+
+
+class Sizes(NamedTuple):
+    """A batch of B examples of the shape `pixels`, with L latent dimensions."""
+
+    B: int
+    L: int
+    pixels: tuple[int, ...]
+
+    @property
+    def D(self) -> int:
+        """How many numbers an example has."""
+        return int(np.prod(self.pixels))
+
+
+class Term:
+    """What a loss function returns, as one number.
+
+    Arrays with a row for each example are summed over the rest and averaged over the batch; of
+    several returned items, the loss is the one that depends on both x_hat and mu.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        Those that the function took, its own first.
+    random : bool
+        Whether equal calls give different numbers (a Monte Carlo estimate of the KL).
+    per_example : bool
+        Whether it returned an array rather than a scalar.
+    apart : bool
+        Whether reconstruction and KL came as two items, without their sum.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        roles: tuple[str, ...],
+        scale: str,
+        dtype: str,
+        batch: int | None = None,
+        latent: int | None = None,
+        pixels: tuple[int, ...] | None = None,
+    ) -> None:
+        self.function, self.roles, self.scale, self.dtype = function, roles, scale, dtype
+        self.keys: list[int] | None = None
+        self.x, self.x_hat = 0.0, 1e-6
+        self.rng = np.random.default_rng(1)
+        self.per_example = self.apart = False
+        self.unit = float(scales.encoder_output(scale, np.array(0.0)))  # s where σ = 1
+        self.sizes = self._settle(batch, latent, pixels)
+        self._choose()
+        point = {"mu": 0.7, "s": self._s(0.5)}
+        first, second = self(**point), self(**point)
+        self.random = abs(first - second) > 1e-5 * max(abs(first), abs(second))
+        if "mu" in roles and "x" in roles:
+            self._quieten()
+
+    def _s(self, logvar: float) -> float:
+        return float(scales.encoder_output(self.scale, np.array(logvar)))
+
+    def raw(self, sizes: Sizes, mu=0.0, s=None, x=None, x_hat=None) -> list[np.ndarray]:
+        """Return all that the function returns; numbers stand for arrays filled with them."""
+        s = self.unit if s is None else s
+        x, x_hat = self.x if x is None else x, self.x_hat if x_hat is None else x_hat
+        latents, images = (sizes.B, sizes.L), (sizes.B, *sizes.pixels)
+        values = {
+            "mu": (mu, latents),
+            "s": (s, latents),
+            "x": (x, images),
+            "x_hat": (x_hat, images),
+        }
+        arrays = {
+            role: np.array(np.broadcast_to(number, shape), dtype=self.dtype)
+            for role, (number, shape) in values.items()
+            if role in self.roles
+        }
+        if self.function.uses("z"):
+            sigma = scales.READINGS[self.scale](np.broadcast_to(s, latents))
+            z = mu + sigma * self.rng.standard_normal(latents)
+            arrays["z"] = z.astype(self.dtype)
+        return self.function(**arrays)
+
+    def __call__(self, sizes: Sizes | None = None, **point) -> float:
+        """Return the loss at a point, as one number (NaN where it is none)."""
+        sizes = sizes or self.sizes
+        items = self.raw(sizes, **point)
+        return float(sum(self._scalar(items[key][1], sizes) for key in self.keys))
+
+    def mean(self, sizes: Sizes | None = None, **point) -> tuple[float, float]:
+        """Return the loss and its standard error, averaged over calls where it is random."""
+        if not self.random:
+            return self(sizes, **point), 0.0
+        values = [self(sizes, **point) for _ in range(REPEATS)]
+        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(REPEATS))
+
+    def _scalar(self, array: np.ndarray, sizes: Sizes) -> float:
+        if array.size == 1:
+            return float(array.reshape(()))
+        self.per_example = True
+        if array.shape[0] == sizes.B:
+            return float(array.reshape(sizes.B, -1).sum(axis=1).mean())
+        latent = array.shape == (sizes.L,)
+        if latent or array.shape == sizes.pixels:
+            return float(array.sum())
+        raise ValueError(
+            f"{self.function.name} returned the shape {array.shape}; expected a number, "
+            f"or an array with {sizes.B} rows"
+        )
+
+    def _settle(self, batch, latent, pixels) -> Sizes:
+        """The first sizes that the function takes."""
+        hints = numbers_in(self.function.function)
+        images = [n for n in hints["any"] if n >= 64 and n != 100 and n % 2 == 0]
+        known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
+        shapes = [pixels] if pixels else [*known[:4], (29,), (1, 5, 7), (5, 7, 1)]
+        if not pixels:
+            shapes += [(3, 5, 7), (5, 7, 3), (5, 7)]
+            shapes += [shape for (n,) in known[:4] for shape in _images(n)]
+            shapes += [(784,), (1, 28, 28), (28, 28, 1), (28, 28), (3, 32, 32), (32, 32, 3)]
+            shapes += [(3, 64, 64), (64, 64, 3), (1, 32, 32), (1, 64, 64)]
+        if "x" not in self.roles:
+            shapes = [(1,)]
+        small = [n for n in hints["any"] if n <= 256]
+        Ls = [latent] if latent else [5, *hints["latent"][:3], *small[:4]]
+        Bs = [batch] if batch else [13, *hints["batch"][:2]]
+        order = [(Bs[0], Ls[0], shape) for shape in shapes]
+        order += [(B, L, shape) for shape in shapes[:8] for L in Ls for B in Bs]
+        first: Exception | None = None
+        for sizes in dict.fromkeys(Sizes(*item) for item in order):
+            try:
+                items = self.raw(sizes, x=0.25, x_hat=0.5)
+                self.keys = list(range(len(items)))[:1]
+                self._scalar(items[0][1], sizes)
+                return sizes
+            except Exception as failure:
+                first = first or failure
+                self.function.settled = None
+        raise first
+
+    def accepts(self, sizes: Sizes) -> bool:
+        """Whether the function takes these sizes too."""
+        try:
+            return bool(np.isfinite(self(sizes, x=0.25, x_hat=0.5)))
+        except Exception:
+            return False
+
+    def _choose(self) -> None:
+        """Find which of the returned items is the loss."""
+        base = self.raw(self.sizes, x=0.25, x_hat=0.5)
+        if not base:
+            raise ValueError(f"{self.function.name} returned nothing")
+        again = self.raw(self.sizes, x=0.25, x_hat=0.5)
+        reconstruction = self.raw(self.sizes, x=0.25, x_hat=0.8)
+        kl = self.raw(self.sizes, x=0.25, x_hat=0.5, mu=3.0)
+
+        def moved(other: list, i: int) -> bool:
+            a, b, c = (items[i][1] for items in (base, again, other))
+            if not a.shape == b.shape == c.shape:
+                return False
+            change, chance = np.abs(c - a).max(), np.abs(b - a).max()
+            return bool(change > 20 * chance + 1e-6 * np.abs(a).max())
+
+        usable = list(range(len(base)))
+        uses_x = [i for i in usable if moved(reconstruction, i)]
+        uses_mu = [i for i in usable if moved(kl, i)]
+        both = [i for i in uses_x if i in uses_mu]
+        titled = [i for i in usable if LOSS_KEYS.fullmatch(base[i][0])]
+        if len(self.roles) < 4 or len(base) == 1:
+            wanted = uses_mu if "mu" in self.roles else uses_x
+            self.keys = (wanted or usable)[:1]
+        elif both:
+            self.keys = ([i for i in titled if i in both] or both)[:1]
+        elif titled:
+            self.keys = titled[:1]
+        else:
+            self.apart = bool(uses_x and uses_mu)
+            self.keys = [*uses_x[:1], *uses_mu[:1]] or usable[:1]
+
+    def _quieten(self) -> None:
+        """Choose an x_hat that makes the reconstruction small, so that it drowns no KL."""
+        sizes_of = {}
+        for x_hat in (1e-6, -20.0, 0.0):
+            try:
+                size = abs(self(x=0.0, x_hat=x_hat))
+            except ValueError:
+                continue
+            if np.isfinite(size):
+                sizes_of[x_hat] = size
+        if sizes_of and sizes_of.get(1e-6, np.inf) > 1.0:
+            self.x_hat = min(sizes_of, key=sizes_of.get)
+
+
+def _images(n: int) -> list[tuple[int, ...]]:
+    """Shapes of square images of n numbers, or of n pixels on a side."""
+    shapes = []
+    for channels in (1, 3):
+        side = round((n / channels) ** 0.5)
+        for edge in {side} if side * side * channels == n else {n} if 16 <= n <= 128 else set():
+            shapes += [(channels, edge, edge), (edge, edge, channels)]
+    return shapes

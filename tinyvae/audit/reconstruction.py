@@ -1,0 +1,192 @@
+"""Which reconstruction is it, and with what weight?
+
+Constant images x = t and x_hat = p give the loss of one pixel as a function of t and p; a mixed
+batch then tells whether the pixels add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyvae.audit.measure import Term
+from tinyvae.audit.report import Finding, error, note, value
+
+TARGETS = np.array([0.0, 0.25, 0.6, 1.0])
+PROBABILITIES = np.array([0.03, 0.2, 0.5, 0.8, 0.97])
+
+
+def cross_entropy(t: np.ndarray, p: np.ndarray, lift: float = 0.0) -> np.ndarray:
+    """−t log(p + lift) − (1 − t) log(1 − p + lift), with 0 log 0 = 0."""
+    with np.errstate(all="ignore"):
+        one = np.where(t > 0, -t * np.log(p + lift), 0.0)
+        return one + np.where(t < 1, -(1 - t) * np.log(1 - p + lift), 0.0)
+
+
+def _logits(t: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.0, y) - t * y
+
+
+def _total(f: Callable) -> Callable:
+    return lambda x, x_hat: f(x, x_hat).sum()
+
+
+def _norm(axis: int | None) -> Callable:
+    def norm(x: np.ndarray, x_hat: np.ndarray) -> float:
+        d = (x - x_hat).reshape(len(x), -1)
+        return np.sqrt(np.square(d).sum(axis=axis)).sum()
+
+    return norm
+
+
+# Name → (loss of one pixel, loss of a batch). Several batch forms may agree on constant images.
+FORMS: dict[str, tuple[Callable, Callable]] = {}
+for _name, _pixel in {
+    "squared error": lambda t, p: (t - p) ** 2,
+    "cross-entropy": cross_entropy,
+    "cross-entropy on logits": _logits,
+    "absolute error": lambda t, p: np.abs(t - p),
+    "cross-entropy of tanh output": lambda t, p: cross_entropy(t, 0.5 * (p + 1)),
+    "log cosh": lambda t, p: np.log(np.cosh(t - p)),
+    "Poisson": lambda t, p: p - t * np.log(p),
+    "Poisson on logs": lambda t, p: np.exp(p) - t * p,
+    "Bernoulli log of the right class only": lambda t, p: np.where(t > 0, -t * np.log(p), 0.0),
+}.items():
+    FORMS[_name] = (_pixel, _total(_pixel))
+for _lift in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+    _lifted = lambda t, p, lift=_lift: cross_entropy(t, p, lift)  # noqa: E731
+    FORMS[f"cross-entropy with {_lift:g} in the logarithm"] = (_lifted, _total(_lifted))
+for _clip in (0.1, 0.05):
+    _clipped = lambda t, p, c=_clip: cross_entropy(t, np.clip(p, c, 1 - c))  # noqa: E731
+    FORMS[f"cross-entropy clipped at {_clip:g}"] = (_clipped, _total(_clipped))
+FORMS["norm of each example's error"] = (FORMS["absolute error"][0], _norm(1))
+FORMS["norm of the batch's error"] = (FORMS["absolute error"][0], _norm(None))
+# Log of the batch's mean squared error: σ at its best value (Rybkin et al. 2021).
+FORMS["log of the squared error"] = (
+    lambda t, p: np.log((t - p) ** 2),
+    lambda x, x_hat: x.size * np.log(np.mean((x - x_hat) ** 2)),
+)
+# The arguments the other way round.
+FORMS["swapped cross-entropy"] = (
+    lambda t, p: cross_entropy(p, t),
+    _total(lambda x, x_hat: cross_entropy(x_hat, x)),
+)
+FORMS["swapped cross-entropy on logits"] = (
+    lambda t, p: _logits(p, t),
+    _total(lambda x, x_hat: _logits(x_hat, x)),
+)
+SWAPPED_TARGETS = np.array([0.1, 0.25, 0.6, 0.9])  # a logarithm of x needs x within (0, 1)
+
+
+@dataclass
+class Reconstruction:
+    """What was found.
+
+    `weight` is the factor of Σ (over batch and pixels) of the negative log likelihood of σ = 1:
+    of ½ (x − x_hat)² for the squared error.
+    """
+
+    form: str = "unknown"
+    weight: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def squared(self) -> bool:
+        """Whether its scale σ is free to choose, so that no balance is wrong in itself."""
+        return "cross-entropy" not in self.form
+
+
+def _fit(term: Term, pixel: Callable, t: np.ndarray, p: np.ndarray, values: np.ndarray):
+    """Factor and constant of a form, or None where it does not explain the values."""
+    with np.errstate(all="ignore"):
+        e = pixel(t, p)
+    if not (np.isfinite(e).all() and np.isfinite(values).all()):
+        return None
+    columns = np.stack([e, np.ones_like(e)], axis=1)
+    (a, c), *_ = np.linalg.lstsq(columns, values, rcond=None)
+    floor = 1e-11 if term.dtype == "float64" else 2e-6
+    tolerance = 4e-4 * np.ptp(values) + floor * np.abs(values).max()
+    return (a, c, tolerance) if np.abs(a * e + c - values).max() <= tolerance else None
+
+
+def _values(term: Term, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    t, p = (a.ravel() for a in np.meshgrid(targets, PROBABILITIES, indexing="ij"))
+    return t, p, np.array([term(x=x, x_hat=x_hat) for x, x_hat in zip(t, p, strict=True)])
+
+
+def audit_reconstruction(term: Term) -> Reconstruction:
+    """Return the form and weight of a reconstruction, and what is wrong with it."""
+    t, p, values = _values(term, TARGETS)
+    if np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max():
+        text = "the loss does not depend on x_hat"
+        return Reconstruction(findings=[error("reconstruction-missing", text, 0.0, 1.0)])
+    swapped = _values(term, SWAPPED_TARGETS)
+    rng = np.random.default_rng(3)
+    shape = (term.sizes.B, *term.sizes.pixels)
+    x, x_hat = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
+    mixed = term(x=x, x_hat=x_hat)
+    for name, (pixel, total) in FORMS.items():
+        points = swapped if "swapped" in name else (t, p, values)
+        fitted = _fit(term, pixel, *points)
+        if fitted is None:
+            continue
+        a, c, tolerance = fitted
+        n = term.sizes.B * term.sizes.D
+        per_cell = a / n if "norm" not in name else _norm_weight(term, name, a)
+        if abs(per_cell * total(x, x_hat) + c - mixed) > 20 * tolerance:
+            continue
+        return _described(term, name, per_cell, a)
+    text = "neither a squared or absolute error nor a cross-entropy: the balance stays unknown"
+    if not np.isfinite(values).all():
+        text = f"NaN or infinity at x = {t[~np.isfinite(values)][0]}, x_hat in (0, 1); " + text
+    return Reconstruction(findings=[note("reconstruction-unknown", text)])
+
+
+def _norm_weight(term: Term, name: str, a: float) -> float:
+    """Constant images have an error of √D (an example's) or √(B D) (the batch's) per unit."""
+    B, D = term.sizes.B, term.sizes.D
+    return a / (B * D**0.5) if "example" in name else a / (B * D) ** 0.5
+
+
+def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstruction:
+    weight = 2 * per_cell if name == "squared error" else per_cell
+    found = Reconstruction(name, float(weight))
+    if "swapped" in name:
+        text = "x_hat stands where the target belongs: −x_hat log x − …"
+        if term.function.named:
+            found.findings.append(error("bce-swapped", text))
+        else:
+            text = (
+                "read as (x_hat, x, …): pass a function that takes (x, x_hat, …) if that is wrong"
+            )
+            found.findings.append(note("arguments-swapped", text))
+        found.form = name.removeprefix("swapped ")
+    if "norm" in name:
+        text = f"the {name}, not its square: no Gaussian likelihood, and its weight varies with it"
+        found.findings.append(note("reconstruction-norm", text))
+    if name == "log of the squared error":
+        text = "σ is the batch's own best value: the balance follows the data (σ-VAE)"
+        found.findings.append(note("sigma-optimal", text))
+    if found.form in ("cross-entropy",) or "logarithm" in name or "clipped" in name:
+        found.findings += _clipping(term, a, "swapped" in name)
+    return found
+
+
+def _clipping(term: Term, a: float, swapped: bool) -> list[Finding]:
+    """How far −log x_hat rises as x_hat goes to 0 while x = 1."""
+
+    def at(p: float) -> float:
+        return term(x=p, x_hat=1.0) if swapped else term(x=1.0, x_hat=p)
+
+    try:
+        cap = (at(0.0) - at(0.5)) / a + np.log(2)
+    except ValueError:
+        return []
+    if not np.isfinite(cap):
+        return [note("bce-unclipped", "infinite or NaN at x_hat = 0: use logits, or clip x_hat")]
+    text = f"−log x_hat is cut at {cap:.3g} (x_hat at {np.exp(-cap):.2g})"
+    if cap < 7:
+        return [error("bce-clipped", text, float(cap), 16.0)]
+    return [value("bce-clip", text, float(cap))]

@@ -1,0 +1,230 @@
+"""Is z = mu + σ·eps with the right σ, and eps fresh, independent and standard normal?
+
+Six levels of log σ² and three of mu run through every row, column and call in a Latin pattern, over
+about 115,000 draws: a wrong σ of 2 % and noise shared along any axis stand out from chance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinyvae.audit import scales
+from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.report import Finding, error, note
+from tinyvae.audit.statistics import Z, chi_square_bounds, distance_from_normal
+
+LOGVARS = np.array([-4.0, -2.75, -1.5, -0.25, 1.0, 2.0])
+MUS = np.array([-1.5, 0.0, 2.0])
+DRAWS, MIN_CALLS, MAX_CALLS = 115_200, 200, 2048
+PERIOD = 18  # calls after which levels and means come round
+
+# σ as a function of s, beyond those that a scale explains.
+MISTAKES = {
+    "exp(¼ s)": lambda s: np.exp(0.25 * s),
+    "1, whatever s": np.ones_like,
+    "exp(−½ s)": lambda s: np.exp(-0.5 * s),
+    "exp(2 s)": lambda s: np.exp(2 * s),
+    "exp(exp(½ s))": lambda s: np.exp(np.exp(0.5 * s)),
+    "exp(exp(s))": lambda s: np.exp(np.exp(s)),
+    "s²": np.square,
+    "√|s|": lambda s: np.sqrt(np.abs(s)),
+    "softplus(½ s)": lambda s: np.logaddexp(0, 0.5 * s),
+    "1 + s": lambda s: np.abs(1 + s),
+}
+
+
+class Draws:
+    """The draws e = z − mu (T, B, L) of one sampler, and the level of each."""
+
+    def __init__(self, e: np.ndarray, level: np.ndarray, mean: np.ndarray) -> None:
+        self.e, self.level, self.mean = e, level, mean
+        cell = (6 * mean + level).ravel()  # each of the 18 pairs of a mean and a level
+        self.n = np.bincount(cell, minlength=18).reshape(3, 6)
+        sums = np.bincount(cell, e.ravel(), minlength=18).reshape(3, 6)
+        self.means = sums / np.maximum(self.n, 1)
+        self.rest = e - self.means[mean, level]
+        squares = np.bincount(level.ravel(), np.square(self.rest).ravel(), minlength=6)
+        self.freedom = self.n.sum(axis=0) - 3  # (6,), a mean was fitted at each of three mu
+        self.variance = squares / self.freedom  # (6,)
+        self.sd = np.sqrt(self.variance)
+        self.u = self.rest / np.maximum(self.sd, 1e-300)[level]
+
+    def slice(self, keep: tuple[slice, slice, slice]) -> Draws:
+        """The same without the copies along an axis."""
+        return Draws(self.e[keep], self.level[keep], self.mean[keep])
+
+
+def audit_sampler(
+    function: Function, scale: str, batch: int | None, latent: int | None, dtype: str
+) -> list[Finding]:
+    """Return what is wrong with a sampler (mu, s) → z.
+
+    Raises
+    ------
+    ValueError
+        It raised, or returned NaN or another shape than mu's.
+    """
+    B, L = _settle(function, scale, batch, latent, dtype)
+    draws, mu_only, frozen = _draw(function, scale, B, L, dtype)
+    if mu_only:
+        return [error("sampler-no-noise", "z is mu in every call: no noise", 0.0, 1.0)]
+    if frozen:
+        return [error("sampler-frozen-noise", "every call draws the same noise", 1.0, 0.0)]
+    findings, draws = _sharing(draws)
+    findings += _shape_and_scale(draws, scale)
+    if "eps" in function.settled[0].roles():
+        findings.append(note("noise-given", "the noise is an argument: only its use was audited"))
+    return findings
+
+
+def _inputs(scale: str, B: int, L: int, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which level of log σ² and which mean stands where (B, L) in call t."""
+    i, j = np.ogrid[:B, :L]
+    return (i + j + t) % 6, (i // 6 + j // 6 + t // 6) % 3
+
+
+def _call(function: Function, scale: str, B: int, L: int, t: int, dtype: str) -> tuple:
+    level, mean = _inputs(scale, B, L, t)
+    s = scales.encoder_output(scale, LOGVARS)[level].astype(dtype)
+    mu = MUS[mean].astype(dtype)
+    outputs = [array for _, array in function(mu=mu.copy(), s=s.copy()) if array.size == mu.size]
+    if not outputs:
+        raise ValueError(f"{function.name} returned no z of mu's shape ({B}, {L})")
+    outputs = [array.reshape(B, L) for array in outputs]
+    new = [a for a in outputs if not np.allclose(a, mu, 1e-5, 1e-5)]
+    fresh = [a for a in new if not np.allclose(a, s, 1e-5, 1e-5)]
+    return (fresh or new or outputs)[0], mu, s, level, mean
+
+
+def _settle(
+    function: Function, scale: str, batch: int | None, latent: int | None, dtype: str
+) -> tuple[int, int]:
+    """Find sizes that the function takes: 48 × 12, or those that its code mentions."""
+    hints = numbers_in(function.function)
+    small = [n for n in hints["any"] if n <= 512]
+    Bs = [batch] if batch else [48, *hints["batch"], *small]
+    Ls = [latent] if latent else [12, *hints["latent"], *small]
+    first: Exception | None = None
+    for B, L in [(B, L) for B in Bs[:6] for L in Ls[:8]]:
+        try:
+            _call(function, scale, B, L, 0, dtype)
+            return B, L
+        except Exception as failure:
+            first = first or failure
+            function.settled = None
+    raise first
+
+
+def _draw(function: Function, scale: str, B: int, L: int, dtype: str) -> tuple[Draws, bool, bool]:
+    """Call often; also tell whether z was always mu, and whether equal calls gave equal z."""
+    T = int(np.clip(math.ceil(DRAWS / (B * L)), MIN_CALLS, MAX_CALLS))
+    z, levels, means = np.empty((T, B, L)), np.empty((T, B, L), int), np.empty((T, B, L), int)
+    for t in range(T):
+        z[t], _, s, levels[t], means[t] = _call(function, scale, B, L, t % PERIOD, dtype)
+        if not np.isfinite(z[t]).all():
+            where = s[~np.isfinite(z[t])][0]
+            raise ValueError(f"{function.name} returned NaN or infinity at s = {where:g}")
+    e = z - MUS.astype(dtype).astype(float)[means]
+    mu_only = np.abs(e).max() < 1e-5
+    frozen = np.abs(e[PERIOD : 2 * PERIOD] - e[:PERIOD]).max() < 1e-6
+    return Draws(e, levels, means), bool(mu_only), bool(frozen)
+
+
+def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
+    """Sums of standardised noise: their squares add up to χ² unless the noise is shared.
+
+    Each axis is tested on one slice of the others, so that sharing along another axis is no alarm,
+    and a shared axis is cut to one copy before the next test.
+    """
+    findings = []
+    axes = {"batch": 1, "latents": 2}
+    for name, axis in axes.items():
+        one = draws.u[:, :, 0] if axis == 1 else draws.u[:, 0, :]  # (T, size)
+        size = one.shape[1]
+        statistic = float(np.square(one.sum(axis=1) / math.sqrt(size)).sum())
+        if size > 1 and statistic > chi_square_bounds(len(one))[1]:
+            ratio = statistic / len(one)
+            text = f"its sums over the {name} have {ratio:.3g} times the variance of fresh noise"
+            findings.append(error(f"noise-shared-over-{name}", text, ratio, 1.0))
+            keep = [slice(None)] * 3
+            keep[axis] = slice(1)
+            draws = draws.slice(tuple(keep))
+    sums = draws.u.sum(axis=0) / math.sqrt(len(draws.u))  # (B, L) over the calls
+    statistic = float(np.square(sums).sum())
+    if statistic > chi_square_bounds(sums.size)[1]:
+        ratio = statistic / sums.size
+        text = f"its sums over the calls have {ratio:.3g} times the variance of fresh noise"
+        findings.append(error("noise-repeats", text, ratio, 1.0))
+    return findings, draws
+
+
+def _shape_and_scale(draws: Draws, scale: str) -> list[Finding]:
+    s = scales.encoder_output(scale, LOGVARS)
+    right = scales.READINGS[scale](s)
+    wrong_scale = _scale(draws, s, right, scale)
+    eps = draws.e / (draws.sd if wrong_scale else right)[draws.level]
+    wrong_mean = _mean(draws, eps)
+    shape = draws.u if wrong_mean or wrong_scale else eps
+    distance, threshold = distance_from_normal(shape)
+    if distance <= threshold:
+        return wrong_scale + wrong_mean
+    kurtosis = float(np.mean(draws.u**4))
+    if abs(kurtosis - 1.8) < 0.06:
+        ratio = float(np.mean(eps / np.std(eps)))
+        text = f"kurtosis {kurtosis:.2f} (normal noise: 3), mean/sd = {ratio:.2f}: uniform noise"
+        named = [f for f in wrong_scale if f.name == "sampler-std"]
+        return [error("noise-uniform", text, kurtosis, 3.0), *named]
+    text = f"distance {distance:.3f} from N(0, 1) (at most {threshold:.3f} by chance)"
+    text += f", kurtosis {kurtosis:.2f} (normal: 3)"
+    wrong_scale = [f for f in wrong_scale if f.name != "noise-scale" or abs(f.statistic - 1) > 0.05]
+    return [error("noise-not-normal", text, distance, threshold), *wrong_scale, *wrong_mean]
+
+
+def _scale(draws: Draws, s: np.ndarray, right: np.ndarray, scale: str) -> list[Finding]:
+    """Compare the six standard deviations with σ(s)."""
+    sums = draws.freedom * draws.variance / right**2  # χ² with `freedom` degrees each
+    bounds = [chi_square_bounds(n) for n in [*draws.freedom, draws.freedom.sum()]]
+    inside = [low <= x <= high for x, (low, high) in zip([*sums, sums.sum()], bounds, strict=True)]
+    if all(inside):
+        return []
+    noise = Z * np.sqrt(0.5 / draws.freedom) + 2e-3  # of log sd
+    logs = np.log(np.maximum(draws.sd, 1e-300))
+    names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | MISTAKES
+    fits = []
+    for name, reading in names.items():
+        with np.errstate(all="ignore"):
+            gaps = logs - np.log(reading(s))
+        if np.isfinite(gaps).all():
+            a = float(np.average(gaps, weights=draws.freedom))
+            if (np.abs(gaps - a) < noise).all():
+                exact = abs(a) < Z * math.sqrt(0.5 / draws.freedom.sum()) + 2e-3
+                fits.append((name != scales.WORDS[scale], not exact, name, a))
+    slope = float(np.polyfit(LOGVARS, logs, 1)[0])
+    fitted = f"log σ grows by {slope:.3g} per unit of log σ² (expected 0.5)"
+    if not fits:
+        text = f"σ is not {scales.WORDS[scale]}: {fitted}"
+        return [error("sampler-std", text, slope, 0.5)]
+    other, _, name, a = min(fits)
+    if not other:
+        text = f"the noise has {math.exp(a):.4g} times the standard deviation that it should have"
+        return [error("noise-scale", text, math.exp(a), 1.0)]
+    times = "" if abs(a) < 0.02 else f", times {math.exp(a):.3g}"
+    text = f"σ is {name}{times}, not {scales.WORDS[scale]}: {fitted}"
+    return [error("sampler-std", text, slope, 0.5)]
+
+
+def _mean(draws: Draws, eps: np.ndarray) -> list[Finding]:
+    """Compare the mean of z with mu, at each of the three mu."""
+    n = np.bincount(draws.mean.ravel(), minlength=3)
+    means = np.bincount(draws.mean.ravel(), eps.ravel(), minlength=3) / n
+    if (np.abs(means) * np.sqrt(n) < Z).all():
+        return []
+    offsets = np.bincount(draws.mean.ravel(), draws.e.ravel(), minlength=3) / n
+    slope = float(np.polyfit(MUS, offsets, 1)[0])
+    if np.ptp(means) * math.sqrt(n.min() / 2) < Z:
+        text = f"eps has the mean {means.mean():.3g}, not 0"
+        return [error("noise-mean", text, float(means.mean()), 0.0)]
+    text = f"the mean of z moves by {1 + slope:.3g} per unit of mu (expected 1)"
+    return [error("sampler-mean", text, 1 + slope, 1.0)]
