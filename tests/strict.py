@@ -26,6 +26,7 @@ FUNCTIONS = {
     "take": "a indices axis out",
     "where": "condition x y",
     "concatenate": "arrays axis out",
+    "broadcast_to": "array shape",
     "zeros": "shape dtype order",
     "ones": "shape dtype order",
     "empty": "shape dtype order",

@@ -7,8 +7,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import strict
 
 from tinyvae import VAE, Autoencoder, evaluate, passes
+from tinyvae.backend import Backend
 
 D, L, SIGMA = 5, 2, 0.7
 SCALES = np.array([1.6, 0.8])  # of the two orthogonal columns of the loadings
@@ -267,6 +269,24 @@ def test_a_conditional_model_is_evaluated_with_its_labels():
     with pytest.raises(ValueError, match="give labels"):
         evaluate.elbo(vae, x)
     assert evaluate.evaluate(vae, x, labels, samples=3)["examples"] == 12
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+@pytest.mark.parametrize("options", [{}, {"n_classes": 3}])
+def test_a_model_on_another_backend_gets_the_same_noise_and_results(likelihood, options):
+    x = (np.random.default_rng(0).random((5, 6)) < 0.5).astype(np.float32)
+    labels = np.arange(5) % 3
+    host, device = (
+        VAE(6, 2, hidden=(4,), likelihood=likelihood, backend=backend, **options)
+        for backend in ("numpy", Backend("strict", strict))
+    )
+    expected = evaluate.evaluate(host, x, labels, samples=5)
+    for where in (x, strict.asarray(x)):
+        found = evaluate.evaluate(device, where, labels, samples=5)
+        assert found["warnings"] == expected["warnings"]
+        assert found["kl_per_dimension"] == pytest.approx(expected["kl_per_dimension"], rel=1e-5)
+        for name in ("elbo", "log_likelihood", "mutual_information"):
+            assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
 
 def test_evaluate_gives_what_json_holds_and_a_table():
