@@ -119,7 +119,7 @@ def image_grid(
     top = 0.85 if title else 0.0
     fig = page(9.4 if title else width, height + top + (MARGIN if title else 0), title, subtitle)
     ax = bare(panel(fig, left, top, width, height))
-    show_pixels(ax, sheet, (0, columns, -(-len(images) // columns), 0))
+    show_pixels(ax, sheet, ink, (0, columns, -(-len(images) // columns), 0))
     if row_labels:
         side_labels(ax, [i + 0.5 for i in range(len(row_labels))], list(row_labels))
     return fig
@@ -150,7 +150,7 @@ def reconstructions(
     height = width * sheet.shape[0] / sheet.shape[1]
     fig = page(9.4, height + 0.9 + MARGIN, title, subtitle)
     ax = bare(panel(fig, MARGIN + 0.75, 0.9, width, height))
-    show_pixels(ax, sheet, (0, columns, len(sheet), 0))
+    show_pixels(ax, sheet, ink, (0, columns, len(sheet), 0))
     tops = np.cumsum([0] + [len(band) for band in bands])[:-1][::2]
     side_labels(
         ax,
@@ -183,20 +183,21 @@ def posterior(
     ink = is_ink(original[None], image_shape)
     sheet = tile(as_pixels(draws, image_shape, ink), columns, gap_for(image_shape, ink))
     side, left, top = 1.55, MARGIN, 1.2
-    height = 3 * side + 2 * 0.42
+    each = side * image_shape[0] / image_shape[1]
+    height = 3 * each + 2 * 0.42
     width = min(height * sheet.shape[1] / sheet.shape[0], 9.0)
-    fig = page(left + side + 0.4 + width + MARGIN, top + height + MARGIN, title, subtitle)
-    for i, (name, image) in enumerate((("original", original), ("decoded from μ", mean))):
-        ax = bare(panel(fig, left, top + i * (side + 0.42), side, side))
-        show_pixels(ax, as_pixels(image[None], image_shape, ink)[0])
-        ax.set_title(name, pad=4)
-    ax = bare(panel(fig, left, top + 2 * (side + 0.42), side, side))
+    fig = page(left + side + 0.5 + width + MARGIN, top + height + MARGIN, title, subtitle)
     spread = draws.std(axis=0).reshape(*image_shape[:2], -1).mean(axis=2)
-    ax.imshow(spread, cmap=DENSITY, vmin=0, interpolation="bicubic", aspect="auto")
-    ax.set_title(f"standard deviation (≤ {spread.max():.2f})", pad=4)
-    ax = bare(panel(fig, left + side + 0.4, top, width, width * sheet.shape[0] / sheet.shape[1]))
-    show_pixels(ax, sheet)
-    ax.set_title(f"decoded from {len(draws)} draws of z ~ N(μ, σ²)", pad=4)
+    names = ("original", "decoded from μ", f"standard deviation (≤ {spread.max():.2f})")
+    axes = [bare(panel(fig, left, top + i * (each + 0.42), side, each)) for i in range(3)]
+    for ax, name, image in zip(axes, names, (original, mean, None), strict=True):
+        ax.set_title(name, pad=4, size=8.5)
+        if image is not None:
+            show_pixels(ax, as_pixels(image[None], image_shape, ink)[0], ink)
+    axes[2].imshow(spread, cmap=DENSITY, vmin=0, interpolation="bicubic", aspect="auto")
+    ax = bare(panel(fig, left + side + 0.5, top, width, width * sheet.shape[0] / sheet.shape[1]))
+    show_pixels(ax, sheet, ink)
+    ax.set_title(f"decoded from {len(draws)} draws of z ~ N(μ, σ²)", pad=4, size=8.5)
     return fig
 
 
@@ -228,7 +229,8 @@ def interpolations(
     left = MARGIN
     for images, columns in sheets:
         ax = bare(panel(fig, left, 1.15, columns * cell, height))
-        show_pixels(ax, tile(as_pixels(images, image_shape, ink), columns, gap), (0, columns, P, 0))
+        sheet = tile(as_pixels(images, image_shape, ink), columns, gap)
+        show_pixels(ax, sheet, ink, (0, columns, P, 0))
         if columns > 1 or S == 1:
             marks = np.linspace(0, 1, S)
             top_labels(ax, [i + 0.5 for i in range(S)], ["t = 0"] + [f"{t:.2g}" for t in marks[1:]])

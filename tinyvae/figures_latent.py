@@ -63,14 +63,14 @@ def traversals(
     fig = page(max(9.4, left + S * cell + MARGIN), height + 1.2 + MARGIN, title, subtitle)
     ax = bare(panel(fig, left, 1.2, S * cell, height))
     sheet = tile(as_pixels(decoded.reshape(K * S, D), image_shape, ink), S, gap)
-    show_pixels(ax, sheet, (0, S, K, 0))
+    show_pixels(ax, sheet, ink, (0, S, K, 0))
     top_labels(ax, [i + 0.5 for i in range(S)], [f"{v:.2g}".replace("-", "−") for v in values])
     ax.tick_params(axis="x", labelcolor=GREY)
     side_labels(ax, [i + 0.5 for i in range(K)], list(names))
     if original is not None:
         cell_height = cell * image_shape[0] / image_shape[1]
         ax = bare(panel(fig, MARGIN, 1.2, cell, cell_height))
-        show_pixels(ax, as_pixels(original[None], image_shape, ink)[0])
+        show_pixels(ax, as_pixels(original[None], image_shape, ink)[0], ink)
         top_labels(ax, [image_shape[1] / 2], ["image"])
         ax.tick_params(axis="x", labelcolor=INK)
     return fig
@@ -153,7 +153,7 @@ def aggregate(
     prior = np.exp(-0.5 * at * at) / np.sqrt(2 * np.pi)  # (G,)
     side, left = 3.7, 0.65
     flat = len(order) < 2
-    fig = page(13.2 if not flat else 6.4, 1.35 + side + 0.7, title, "" if flat else subtitle)
+    fig = page(13.2 if not flat else 6.4, 1.35 + side + 0.7, title, subtitle)
     if not flat:
         joint = marginals[1].T @ marginals[0] / len(mu)  # (G, G): rows are the second dimension
         pairs = (("Data: q(z)", joint), ("Prior: N(0, I)", np.outer(prior, prior)))

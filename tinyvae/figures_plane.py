@@ -1,5 +1,5 @@
-"""Pictures of the latent plane: where the encoder puts the data, what each place decodes to, and the
-three planes that explain what the two terms of the loss do.
+"""Pictures of the latent plane: where the encoder puts the data, what each place decodes to, and
+the three planes that explain what the two terms of the loss do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tinyvae.picture import (
     INK,
     MARGIN,
     as_pixels,
+    gap_for,
     is_ink,
     page,
     panel,
@@ -30,6 +31,7 @@ from tinyvae.picture import (
 )
 
 SIDE = 5.6  # inches of a large latent plane
+NEAR = 6.0  # a plane that reaches farther shows the prior too small for writing
 
 
 def square(z: np.ndarray, least: float = 3.3, centred: bool = True) -> tuple[float, ...]:
@@ -68,6 +70,7 @@ def plane_axes(ax: Axes, extent: tuple[float, ...], names: Sequence[str]) -> Non
 
 def circles(ax: Axes, text: bool = True) -> None:
     """Draw where the prior N(0, I) is: one, two and three standard deviations."""
+    text = text and ax.get_xlim()[1] < NEAR
     for r in (1, 2, 3):
         ax.add_patch(Circle((0, 0), r, fill=False, ec=GREY, lw=0.7, ls=(0, (1, 2.5)), zorder=1))
         if text:
@@ -87,20 +90,23 @@ def _points(ax: Axes, z: np.ndarray, labels: np.ndarray | None, size: float | No
 def _names(
     ax: Axes, z: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float
 ) -> None:
-    """Write each class's name at its median, moved apart where two would overlap."""
+    """Write each class's name at its median, moved up or down where two would overlap."""
     classes = np.unique(labels)[:20]
-    places = np.array([np.median(z[labels == c], axis=0) for c in classes])
-    apart = 0.055 * (ax.get_xlim()[1] - ax.get_xlim()[0])
+    texts = [names[c] if names else str(c) for c in classes]
+    places = np.array([np.median(z[labels == c], axis=0) for c in classes])  # (C, 2)
+    point = (
+        (ax.get_xlim()[1] - ax.get_xlim()[0]) / 72 / ax.get_window_extent().width * ax.figure.dpi
+    )
+    width, height = 0.7 * size * point * np.array([len(text) for text in texts]), size * point
+    near = np.abs(places[:, None, 0] - places[:, 0]) < (width[:, None] + width) / 2  # (C, C)
     for _ in range(50):
-        gaps = places[:, None] - places  # (C, C, 2)
-        distance = np.linalg.norm(gaps, axis=2) + np.eye(len(places)) * 9 * apart + 1e-9
-        push = np.clip(apart - distance, 0, None) / distance
-        places = places + 0.5 * (gaps * push[:, :, None]).sum(axis=1)
-    for c, place in zip(classes, places, strict=True):
-        name = names[c] if names else str(c)
+        dy = places[:, None, 1] - places[:, 1]
+        overlap = near * np.clip(height - np.abs(dy), 0, None)
+        places[:, 1] += 0.25 * (np.sign(dy) * overlap).sum(axis=1)
+    for c, place, text in zip(classes, places, texts, strict=True):
         look = {"size": size, "weight": "bold", "color": COLORS[c % len(COLORS)]}
         look |= {"ha": "center", "va": "center", "zorder": 6, "clip_on": True}
-        ax.text(*place, name, path_effects=HALO, **look)
+        ax.text(*place, text, path_effects=HALO, **look)
 
 
 def _ellipses(ax: Axes, mu: np.ndarray, sigma: np.ndarray, labels: np.ndarray | None) -> None:
@@ -171,7 +177,7 @@ def plane(
     if both:
         ax = panel(fig, 0.6 + SIDE + 0.75, 1.2, SIDE, SIDE)
         plane_axes(ax, extent, names)
-        _decoded_plane(ax, decoded, image_shape, extent, fade=prior)
+        _decoded_plane(ax, decoded, image_shape, extent, fade=prior and extent[1] < NEAR)
         if prior:
             circles(ax)
         ax.set_title(right_title, pad=8)
@@ -181,14 +187,14 @@ def plane(
 def _decoded_plane(ax, decoded, image_shape, extent, fade: bool) -> None:
     """Draw images decoded on a grid; with `fade`, paler where the prior has little mass."""
     cells = round(len(decoded) ** 0.5)
-    pixels = as_pixels(decoded, image_shape, is_ink(decoded, image_shape))
-    sheet = tile(pixels, cells)
+    ink = is_ink(decoded, image_shape)
+    sheet = tile(as_pixels(decoded, image_shape, ink), cells, gap_for(image_shape, ink) * ink)
     if fade:
         z = plane_grid(extent, sheet.shape[0])[:: sheet.shape[0], 1]
         r = np.hypot(np.linspace(*extent[:2], sheet.shape[1]), z[:, None])
         weight = np.clip((3.35 - r) / 0.9, 0, 1)[:, :, None]
         sheet = 1 - (1 - sheet) * weight**1.5
-    show_pixels(ax, sheet, extent)
+    show_pixels(ax, sheet, ink, extent)
 
 
 @styled
@@ -201,11 +207,12 @@ def manifold(
 ) -> Figure:
     """Images decoded at `quantile_grid(cells)`, (cells², D), as one seamless picture."""
     cells = round(len(decoded) ** 0.5)
-    sheet = tile(as_pixels(decoded, image_shape, is_ink(decoded, image_shape)), cells)
+    ink = is_ink(decoded, image_shape)
+    sheet = tile(as_pixels(decoded, image_shape, ink), cells, gap_for(image_shape, ink) * ink)
     side = 7.4
     fig = page(0.75 + side + MARGIN, 0.95 + side + 0.7, title, subtitle)
     ax = panel(fig, 0.75, 0.95, side, side)
-    show_pixels(ax, sheet, (0, 1, 0, 1))
+    show_pixels(ax, sheet, ink, (0, 1, 0, 1))
     marks = [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2]
     places = [NormalDist().cdf(z) for z in marks]
     texts = [f"{z:g}".replace("-", "−") for z in marks]

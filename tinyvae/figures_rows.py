@@ -82,7 +82,7 @@ def row_samples(
     feature_names: Sequence[str] | None = None,
     unit: str = "value",
     title: str = "Samples from the prior",
-    subtitle: str = "New rows from z ~ N(0, I), noise of p(x|z) included, below rows of the data: "
+    subtitle: str = "New rows from z ~ N(0, I), noise of p(x|z) included, beside rows of the data: "
     "the two should look alike.",
 ) -> Figure:
     """Samples (N, D) in the model's units beside as many rows of data x (N, D)."""

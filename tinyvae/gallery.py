@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyvae import checks, figures
+from tinyvae.files import write_atomically
 from tinyvae.picture import Picture
 from tinyvae.view import View
 
@@ -23,18 +25,14 @@ def _curves(view: View):
 
 
 def _reconstructions(view: View):
-    places = view.examples[: 30 if view.shape else 6]
-    mu = view.codes[0][places]
+    classes = 1 if view.labels is None else len(np.unique(view.labels[view.examples]))
+    columns = 10 // classes * classes  # so that each column shows one label
+    places = view.examples[: 3 * columns if view.shape else 6]
     labels = None if view.labels is None else view.labels[places]
-    x, x_hat = view.x(places), view.decode(mu, labels)
+    x, x_hat = view.x(places), view.decode(view.codes[0][places], labels)
     if view.shape is None:
         return figures.row_reconstructions(x, x_hat, view.dataset.feature_names, view.unit)
-    columns = 10
-    if view.labels is not None:
-        columns = max(1, min(10, len(np.unique(view.labels))))
-        columns *= max(1, 10 // columns)
-    x, x_hat = view.images(x), view.images(x_hat)
-    return figures.reconstructions(x, x_hat, view.shape, columns)
+    return figures.reconstructions(view.images(x), view.images(x_hat), view.shape, columns)
 
 
 def _samples(view: View):
@@ -172,7 +170,9 @@ def _interpolations(view: View):
         labels = labels.ravel()
     steps = view.images(view.decode(z.reshape(-1, view.L), labels)).reshape(*z.shape[:2], -1)
     ends = view.images(view.x(first)), view.images(view.x(last))
-    return figures.interpolations(ends[0], steps, ends[1], view.shape)
+    subtitle = "A straight line in z from one image's code to another's, decoded on the way"
+    subtitle += "; the label changes halfway." if view.model.n_classes else "."
+    return figures.interpolations(ends[0], steps, ends[1], view.shape, subtitle=subtitle)
 
 
 def _kl(view: View):
@@ -275,7 +275,13 @@ def draw(
             _check(name, view)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(FIGURES[n].draw(view), folder / f"{n}.{format}", dpi, format) for n in names]
+    paths = []
+    for name in names:
+        paths.append(folder / f"{name}.{format}")
+        picture = FIGURES[name].draw(view)
+        save = partial(picture.savefig, format=format, dpi=dpi)
+        write_atomically(paths[-1], save)
+    return paths
 
 
 def _missing(name: str, view: View) -> str | None:
@@ -291,14 +297,3 @@ def _check(name: str, view: View) -> None:
     missing = _missing(name, view)
     if missing:
         raise ValueError(f"figure {name!r} does not apply here: it needs {missing}")
-
-
-def _write(fig: Any, path: Path, dpi: int, format: str) -> Path:
-    """Write a figure under another name first: whoever finds the file finds all of it."""
-    part = path.with_name(path.name + ".part")
-    try:
-        fig.savefig(part, dpi=dpi, format=format)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

@@ -5,6 +5,7 @@ images joined into one. Knows Matplotlib and NumPy only, and never touches pyplo
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,10 @@ class Picture(Figure):
 def page(width: float, height: float, title: str, subtitle: str = "") -> Picture:
     """Return an empty page of width × height inches with a heading in its top left corner."""
     fig = Picture(figsize=(width, height))
-    for inches, text, look in (
-        (0.40, title, {"size": 13, "weight": "bold"}),
-        (0.64, subtitle, {"size": 9, "color": GREY}),
-    ):
-        fig.text(MARGIN / width, 1 - inches / height, text, **look)
+    lines = textwrap.fill(subtitle, int((width - 2 * MARGIN) / 0.072))  # inches a letter
+    heading = {"x": MARGIN / width, "va": "top"}
+    fig.text(y=1 - 0.24 / height, s=title, size=13, weight="bold", **heading)
+    fig.text(y=1 - 0.52 / height, s=lines, size=9, color=GREY, **heading)
     return fig
 
 
@@ -115,15 +115,18 @@ def tile(pixels: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
 
 
 def gap_for(image_shape: tuple[int, ...], ink: bool) -> int:
-    """Pixels between images: photographs need a frame, ink on paper needs none."""
-    return 0 if ink else max(1, image_shape[1] // 16)
+    """Pixels between images: photographs need a frame, ink on paper brings its own margin."""
+    return 0 if ink and image_shape[1] > 16 else max(1, image_shape[1] // 16)
 
 
-def show_pixels(ax: Axes, sheet: np.ndarray, extent: tuple[float, ...] | None = None) -> None:
-    """Draw a sheet (H, W, 1 or 3) of pixels in [0, 1] on an axes, smoothly enlarged."""
+def show_pixels(
+    ax: Axes, sheet: np.ndarray, ink: bool, extent: tuple[float, ...] | None = None
+) -> None:
+    """Draw a sheet (H, W, 1 or 3) of pixels in [0, 1] on an axes; ink is enlarged smoothly."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1} if sheet.shape[2] == 1 else {}
     sheet = sheet[:, :, 0] if grey else sheet
-    ax.imshow(sheet, extent=extent, interpolation="bicubic", aspect="auto", **grey)
+    interpolation = "bicubic" if ink else "antialiased"
+    ax.imshow(sheet, extent=extent, interpolation=interpolation, aspect="auto", **grey)
 
 
 def columns_for(n: int, image_shape: tuple[int, ...], ratio: float = 1.7) -> int:

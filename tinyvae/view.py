@@ -23,7 +23,8 @@ class View:
     def __init__(self, model: Any, dataset: Any, history: Any, kl_history: Any) -> None:
         self.model, self.dataset = model, dataset
         self.history = history
-        self.kl_history = None if kl_history is None else np.asarray(kl_history, dtype=float)
+        given = kl_history is not None and len(kl_history)
+        self.kl_history = np.asarray(kl_history, dtype=float) if given else None  # (epochs, L)
         self.L, self.shape = model.latent_dim, dataset.image_shape
         self.is_vae = isinstance(model, VAE)
         N = len(dataset.x_test)
