@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinyvae.audit.calls import numbers_in
 from tinyvae.audit.exponents import Law, law
 from tinyvae.audit.kl import KL
@@ -16,8 +18,6 @@ from tinyvae.audit.measure import Sizes, Term
 from tinyvae.audit.reconstruction import Reconstruction
 from tinyvae.audit.report import Finding, error, note, value
 from tinyvae.audit.scales import encoder_output
-
-import numpy as np
 
 CLOSE = 5e-3  # of β, beside the uncertainty of a Monte Carlo estimate
 
@@ -108,7 +108,7 @@ def audit_reconstruction_alone(term: Term, found: Reconstruction) -> list[Findin
 
 
 def _described(found: Reconstruction, weight: Law) -> list[Finding]:
-    factor = weight.constant / (2.0 if found.form == "squared error" else 1.0)
+    factor = weight.constant / (2.0 if "squared error" in found.form else 1.0)
     text = f"{factor:.4g} × {found.form}, {_reduced(weight, 'pixels', 'D')}"
     findings = [value("reconstruction", text, factor)]
     if found.form == "squared error" and abs(factor - 1) < CLOSE and weight["D"] == 0:
@@ -145,7 +145,7 @@ def audit_balance(
     findings = _described(rec, r)
     findings.append(value("kl", f"weight {k.constant:.4g}, {_reduced(k, 'latents', 'L')}"))
     findings.append(_stated(ratio, effective, rec, rec_term.sizes))
-    if rec.form.startswith(("norm", "log of")):
+    if rec.form.startswith("norm"):
         return Balance(findings, effective)
     given_apart = kl_term is not rec_term
     findings += _judged(k, r, ratio, effective, rec, beta, kl.uncertainty, kl_term, given_apart)
@@ -221,7 +221,7 @@ def _constant(k, r, ratio, rec, beta, expected, doubt) -> list[Finding]:
 def _at_hard_coded(ratio: Law, expected: list[float], term: Term) -> bool:
     """Whether whole numbers in the code, taken as the sizes, make the balance right."""
     hints = numbers_in(term.function.function)
-    numbers = [n for n in dict.fromkeys(sum(hints.values(), [])) if n >= 8][:40]
+    numbers = list({n for kind in hints.values() for n in kind if n >= 8})[:40]
     names = [n for n in "BLD" if ratio[n]]
     values = [ratio.constant]
     for name in names:

@@ -122,12 +122,14 @@ def audit_reconstruction(term: Term) -> Reconstruction:
     if np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max():
         text = "the loss does not depend on x_hat"
         return Reconstruction(findings=[error("reconstruction-missing", text, 0.0, 1.0)])
-    swapped = _values(term, SWAPPED_TARGETS)
+    swapped = None
     rng = np.random.default_rng(3)
     shape = (term.sizes.B, *term.sizes.pixels)
     x, x_hat = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
     mixed = term(x=x, x_hat=x_hat)
     for name, (pixel, total) in FORMS.items():
+        if "swapped" in name:
+            swapped = swapped or _values(term, SWAPPED_TARGETS)
         points = swapped if "swapped" in name else (t, p, values)
         fitted = _fit(term, pixel, *points)
         if fitted is None:
@@ -151,7 +153,7 @@ def _norm_weight(term: Term, name: str, a: float) -> float:
 
 
 def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstruction:
-    weight = 2 * per_cell if name == "squared error" else per_cell
+    weight = 2 * per_cell if "squared error" in name else per_cell
     found = Reconstruction(name, float(weight))
     if "swapped" in name:
         text = "x_hat stands where the target belongs: −x_hat log x − …"

@@ -20,9 +20,13 @@ EXACT = {
     "x_hat": {"y", "out", "outs", "xr", "xh", "p", "x_", "reco", "rec", "dec", "gen", "x2", "fake"},
     "x": {"t", "img", "imgs", "data", "batch", "label", "labels", "x1", "real"},
 }
+EXTRAS = ("z", "eps", "key", "beta")
 PATTERNS = [
     ("x", r"true|target|orig|ground|^(x|y|img|image)_in"),
-    ("x_hat", r"rec|hat$|pred|decod|logit|out|prime|generated|tilde|restored|xhat|x_p"),
+    (
+        "x_hat",
+        r"^x_?(mu|mean|loc)|rec|hat$|pred|decod|logit|out|prime|generated|tilde|restored|xhat|x_p",
+    ),
     ("s", r"lo?g_?_?(var|s|v|std)|ln_?(var|s|v)|sigma|std|varia|_var$|^var_|_sd$|logvar|lnvar"),
     ("mu", r"mu|mean|_loc$"),
     ("x", r"^x|input|image|sample_x|observ|^data"),
@@ -119,20 +123,23 @@ def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangemen
 
 def _assign(parameters: list[inspect.Parameter], wanted: tuple[str, ...]) -> dict[str, str]:
     """Parameter name → role: by name first, then what is left over, in order."""
-    extras = {"z", "eps", "key", "beta"}
     required = [p for p in parameters if p.default is p.empty]
+    ordered = [*required, *[p for p in parameters if p not in required]]
+    guesses = {p.name: role_of(p.name) for p in ordered}
+    claims = [guesses[p.name] for p in required]
     slots: dict[str, str] = {}
-    for p in [*required, *[p for p in parameters if p not in required]]:
-        role = role_of(p.name)
-        allowed = role in wanted or (role in extras and p in required)
-        if allowed and role not in slots.values():
+    for p in ordered:
+        role = guesses[p.name]
+        clear = claims.count(role) < 2 or p.name.lower() in EXACT.get(role, ())
+        allowed = role in wanted or (role in EXTRAS and p in required)
+        if clear and allowed and role not in slots.values():
             slots[p.name] = role
-    if len(required) >= len(wanted):  # one name alone tells little where another is unknown
-        matched = [p for p in required if slots.get(p.name) in wanted]
-        if len(matched) < len(wanted) - 1:
-            slots = {n: r for n, r in slots.items() if r in extras and r not in wanted}
+    matched = [p for p in required if slots.get(p.name) in wanted]
+    if len(required) >= len(wanted) and len(matched) < len(wanted) - 1:
+        # One name alone tells little where another is unknown: keep the documented order.
+        slots = {n: r for n, r in slots.items() if r not in wanted}
     left = [role for role in wanted if role not in slots.values()]
-    for p in [*required, *[p for p in parameters if p not in required]]:
+    for p in ordered:
         if left and p.name not in slots:
             slots[p.name] = left.pop(0)
     return slots

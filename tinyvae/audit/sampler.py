@@ -70,32 +70,43 @@ def audit_sampler(
     draws, mu_only, frozen = _draw(function, scale, B, L, dtype)
     if mu_only:
         return [error("sampler-no-noise", "z is mu in every call: no noise", 0.0, 1.0)]
+    if frozen and np.corrcoef(draws.u[0].ravel(), draws.u[1].ravel())[0, 1] < 0.9:
+        return [error("noise-repeats", "the same noise comes back after a few calls", 1.0, 0.0)]
     if frozen:
         return [error("sampler-frozen-noise", "every call draws the same noise", 1.0, 0.0)]
     findings, draws = _sharing(draws)
-    findings += _shape_and_scale(draws, scale)
+    rest = _shape_and_scale(draws, scale)
+    if any(f.name == "noise-repeats" for f in findings):  # few noises: bounds for fresh ones fail
+        rest = [f for f in rest if f.name == "sampler-std" and abs(f.statistic - 0.5) > 0.1]
+    findings += rest
     if "eps" in function.settled[0].roles():
         findings.append(note("noise-given", "the noise is an argument: only its use was audited"))
     return findings
 
 
-def _inputs(scale: str, B: int, L: int, t: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which level of log σ² and which mean stands where (B, L) in call t."""
-    i, j = np.ogrid[:B, :L]
-    return (i + j + t) % 6, (i // 6 + j // 6 + t // 6) % 3
+class Inputs:
+    """mu and s of the 18 different calls, with the level and the mean of each cell (B, L)."""
 
+    def __init__(self, scale: str, B: int, L: int, dtype: str) -> None:
+        i, j = np.ogrid[:B, :L]
+        calls = range(PERIOD)
+        self.level = np.stack([(i + j + t) % 6 for t in calls])  # (18, B, L)
+        self.mean = np.stack([(i // 6 + j // 6 + t // 6) % 3 for t in calls])
+        self.s = scales.encoder_output(scale, LOGVARS)[self.level].astype(dtype)
+        self.mu = MUS[self.mean].astype(dtype)
 
-def _call(function: Function, scale: str, B: int, L: int, t: int, dtype: str) -> tuple:
-    level, mean = _inputs(scale, B, L, t)
-    s = scales.encoder_output(scale, LOGVARS)[level].astype(dtype)
-    mu = MUS[mean].astype(dtype)
-    outputs = [array for _, array in function(mu=mu.copy(), s=s.copy()) if array.size == mu.size]
-    if not outputs:
-        raise ValueError(f"{function.name} returned no z of mu's shape ({B}, {L})")
-    outputs = [array.reshape(B, L) for array in outputs]
-    new = [a for a in outputs if not np.allclose(a, mu, 1e-5, 1e-5)]
-    fresh = [a for a in new if not np.allclose(a, s, 1e-5, 1e-5)]
-    return (fresh or new or outputs)[0], mu, s, level, mean
+    def draw(self, function: Function, t: int) -> np.ndarray:
+        """Return z (B, L) of call t."""
+        mu, s = self.mu[t % PERIOD], self.s[t % PERIOD]
+        outputs = [a for _, a in function(mu=mu.copy(), s=s.copy()) if a.size == mu.size]
+        if not outputs:
+            raise ValueError(f"{function.name} returned no z of mu's shape {mu.shape}")
+        outputs = [array.reshape(mu.shape) for array in outputs]
+        if len(outputs) == 1:
+            return outputs[0]
+        new = [a for a in outputs if not np.allclose(a, mu, 1e-5, 1e-5)]
+        fresh = [a for a in new if not np.allclose(a, s, 1e-5, 1e-5)]
+        return (fresh or new or outputs)[0]
 
 
 def _settle(
@@ -109,7 +120,7 @@ def _settle(
     first: Exception | None = None
     for B, L in [(B, L) for B in Bs[:6] for L in Ls[:8]]:
         try:
-            _call(function, scale, B, L, 0, dtype)
+            Inputs(scale, B, L, dtype).draw(function, 0)
             return B, L
         except Exception as failure:
             first = first or failure
@@ -120,16 +131,19 @@ def _settle(
 def _draw(function: Function, scale: str, B: int, L: int, dtype: str) -> tuple[Draws, bool, bool]:
     """Call often; also tell whether z was always mu, and whether equal calls gave equal z."""
     T = int(np.clip(math.ceil(DRAWS / (B * L)), MIN_CALLS, MAX_CALLS))
-    z, levels, means = np.empty((T, B, L)), np.empty((T, B, L), int), np.empty((T, B, L), int)
+    inputs = Inputs(scale, B, L, dtype)
+    z = np.empty((T, B, L))
     for t in range(T):
-        z[t], _, s, levels[t], means[t] = _call(function, scale, B, L, t % PERIOD, dtype)
-        if not np.isfinite(z[t]).all():
-            where = s[~np.isfinite(z[t])][0]
-            raise ValueError(f"{function.name} returned NaN or infinity at s = {where:g}")
-    e = z - MUS.astype(dtype).astype(float)[means]
+        z[t] = inputs.draw(function, t)
+    if not np.isfinite(z).all():
+        call, row, column = np.argwhere(~np.isfinite(z))[0]
+        where = inputs.s[call % PERIOD, row, column]
+        raise ValueError(f"{function.name} returned NaN or infinity at s = {where:.4g}")
+    turns = np.arange(T) % PERIOD
+    e = z - inputs.mu.astype(float)[turns]
     mu_only = np.abs(e).max() < 1e-5
     frozen = np.abs(e[PERIOD : 2 * PERIOD] - e[:PERIOD]).max() < 1e-6
-    return Draws(e, levels, means), bool(mu_only), bool(frozen)
+    return Draws(e, inputs.level[turns], inputs.mean[turns]), bool(mu_only), bool(frozen)
 
 
 def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
