@@ -55,15 +55,21 @@ function standardDeviation(values) {
   return Math.sqrt(values.reduce((total, v) => total + (v - mean) ** 2, 0) / values.length);
 }
 
-/** Two examples to begin with, of two labels, which the model reconstructs better than most. */
+/** Two examples to begin with, each among the best reconstructed, of two labels. */
 function twoExamples({ model, examples }) {
   const label = (example) => (model.n_classes ? example.label : null);
   const judged = examples.slice(0, 60).map((example) => {
     return { example, nll: model.nll(example.mu, example.x, label(example)) };
   });
   judged.sort((a, b) => a.nll - b.nll);
-  const known = judged.slice(Math.floor(judged.length / 4)).map(({ example }) => example);
-  return [known[0], known.find((other) => other.label !== known[0].label) ?? known.at(-1)];
+  const seen = new Set();
+  const best = judged.map(({ example }) => example).filter(({ label }) => {
+    const isNew = label === null || !seen.has(label);
+    seen.add(label);
+    return isNew;
+  });
+  // The best of all is often the dullest: MNIST's is a 1.
+  return [best[1] ?? best[0], best[2] ?? best[0]];
 }
 
 function start() {

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from tinyvae import __version__, checks
-from tinyvae.explorer.payload import Payload, collect, to_base64
+from tinyvae.explorer.payload import Payload, collect, plot_kind, to_base64
 from tinyvae.files import write_text
 from tinyvae.likelihood import Gaussian
 from tinyvae.model import VAE, Autoencoder
@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 # In the order in which they need each other.
 MODULES = (
     *("layers", "latent", "likelihood", "model", "payload", "store", "theme"),
-    *("pictures", "drawing", "steer", "plane", "controls", "panels", "app"),
+    *("pictures", "drawing", "axes", "steer", "plane", "controls", "panels", "app"),
 )
+PLOTS = {
+    "bars": "Bars are what is decoded, in the model's units so that they compare; the numbers are"
+    " in the units of the data. Thin marks are the picked row.",
+    "line": "The coloured line is what is decoded, the grey one the picked row.",
+}
 MAX_BYTES = 32_000_000  # what browsers open without delay
 
 
@@ -149,7 +154,7 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "noun": noun,
         "a_noun": "an image" if noun == "image" else "a row of values",
         "told": told,
-        "plot": _about_plot(model.n_features),
+        "plot": PLOTS[plot_kind(dataset) or "line"],
         "n_features": f"{model.n_features:,}",
         "likelihood": _about_likelihood(model),
         "origin": "[" + ", ".join(["0"] * min(model.latent_dim, 12)) + "]",
@@ -163,16 +168,6 @@ def _hidden(model: Autoencoder) -> list[int]:
     """Widths of the encoder's hidden layers."""
     dense = [layer for layer in model.encoder.layers if hasattr(layer, "W")]
     return [layer.shapes["W"][1] for layer in dense[:-1]]
-
-
-def _about_plot(n_features: int) -> str:
-    """What the large plot of a row shows; pictures.js draws bars up to 24 features."""
-    if n_features <= 24:
-        return (
-            "Bars are what is decoded, in the model's units so that they compare; the numbers are"
-            " in the units of the data. Thin marks are the picked row."
-        )
-    return "The coloured line is what is decoded, the grey one the picked row."
 
 
 def _about_likelihood(model: Autoencoder) -> str:

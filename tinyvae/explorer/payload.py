@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LAYERS = (Dense, ReLU, Tanh, Sigmoid, Softplus)
 PRECISIONS = ("float32", "float16")
+MOST_BARS = 24  # features that find room with their names
 
 
 class Payload(NamedTuple):
@@ -68,6 +69,13 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
         np.rint(255 * x).astype(np.uint8) if grey else _as_floats(x, precision, "a value of x"),
         codes.astype(np.float32),
     )
+
+
+def plot_kind(dataset: Dataset) -> str | None:
+    """Return how a row is drawn: "bars", "line", or None for an image."""
+    if dataset.image_shape:
+        return None
+    return "bars" if dataset.n_features <= MOST_BARS else "line"
 
 
 def to_base64(array: np.ndarray) -> str:
@@ -149,6 +157,7 @@ def _dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict
     drawings = grey and float(np.median(shown)) < low + 0.1 * (high - low)
     return {
         "noun": "image" if dataset.image_shape else "row",
+        "plot": plot_kind(dataset),
         "image_shape": dataset.image_shape and list(dataset.image_shape),
         "label_names": names if labels is None else [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],

@@ -3,7 +3,6 @@
 
 import { channels, prepare, theme } from "./theme.js";
 
-const MOST_BARS = 24;
 const ROW = 24; // pixels, of a bar with its name
 
 export class Pictures {
@@ -11,9 +10,8 @@ export class Pictures {
   constructor(dataset, examples) {
     this.dataset = dataset;
     this.shape = dataset.image_shape;
-    const D = examples[0].length;
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
-    this.bars = !this.shape && D <= MOST_BARS;
+    this.bars = dataset.plot === "bars";
     if (this.shape) return;
     const values = Float64Array.from(examples.flatMap((x) => Array.from(x))).sort();
     const spare = this.bars ? Math.floor(0.005 * values.length) : 0; // bars may end at the edge

@@ -1,6 +1,7 @@
 // The latent plane: two of the latent dimensions, the examples' codes in them, and the point z,
 // which follows the mouse, the finger and the arrow keys.
 
+import { drawAxes, drawPrior, nameRings } from "./axes.js";
 import { steer } from "./steer.js";
 import { labelColour, prepare, theme, traceMark } from "./theme.js";
 
@@ -93,10 +94,10 @@ export class Plane {
     const { state } = this.store;
     const context = prepare(this.ground);
     if (state.map && this.world.pictures.shape) this.drawMap(context);
-    this.drawAxes(context);
-    if (this.world.vae) this.drawPrior(context);
+    drawAxes(context, this);
+    if (this.world.vae) drawPrior(context, this);
     this.drawExamples(context, state);
-    if (this.world.vae) this.drawNames(context);
+    if (this.world.vae) nameRings(context, this);
   }
 
   drawExamples(context, state) {
@@ -140,66 +141,6 @@ export class Plane {
     context.globalAlpha = 0.4;
     context.drawImage(sheet, 0, 0, this.side, this.side);
     context.globalAlpha = 1;
-  }
-
-  drawAxes(context) {
-    const { centre, radius } = this.seen;
-    const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].find((s) => radius / s < 4.5) ?? 200;
-    context.font = `11px ${theme.font}`;
-    const names = this.store.state.dims.map((j) => (j === null ? "" : `z${j + 1}`));
-    for (const axis of [0, 1]) {
-      if (this.store.state.dims[axis] === null) continue;
-      const first = Math.ceil((centre[axis] - radius) / step);
-      for (let k = first; k * step < centre[axis] + radius; k++) {
-        const pixel = this.toPixels([k * step, k * step])[axis];
-        context.strokeStyle = theme.rule;
-        context.lineWidth = k === 0 ? 1.6 : 0.8;
-        context.beginPath();
-        for (const end of [0, this.side]) context.lineTo(...(axis ? [end, pixel] : [pixel, end]));
-        context.stroke();
-        if (pixel < 24 || pixel > this.side - 24) continue;
-        const text = Number((k * step).toPrecision(3)).toString().replace("-", "−");
-        context.textAlign = axis ? "left" : "center";
-        write(context, text, ...(axis ? [5, pixel - 4] : [pixel, this.side - 6]));
-      }
-    }
-    context.font = `italic 13px ${theme.font}`;
-    context.textAlign = "right";
-    write(context, names[0], this.side - 7, this.side - 7);
-    context.textAlign = "left";
-    write(context, names[1], 7, 16);
-  }
-
-  /** Rings at 1, 2 and 3 standard deviations of N(0, I); lines, where there is one dimension. */
-  drawPrior(context) {
-    context.strokeStyle = theme.muted;
-    context.lineWidth = 1;
-    context.setLineDash([3, 4]);
-    const [x0, y0] = this.toPixels([0, 0]);
-    for (const k of [1, 2, 3]) {
-      const reach = this.toPixels([k, 0])[0] - x0;
-      context.beginPath();
-      if (this.store.state.dims[1] !== null) context.arc(x0, y0, reach, 0, 2 * Math.PI);
-      else {
-        for (const x of [x0 - reach, x0 + reach]) {
-          context.moveTo(x, 0);
-          context.lineTo(x, this.side);
-        }
-      }
-      context.stroke();
-    }
-    context.setLineDash([]);
-  }
-
-  /** The names of the prior's rings, above the examples. */
-  drawNames(context) {
-    context.font = `11px ${theme.font}`;
-    context.textAlign = "center";
-    for (const k of [1, 2, 3]) {
-      const flat = this.store.state.dims[1] === null;
-      const [x, y] = this.toPixels(flat ? [k, 0] : [0.707 * k, 0.707 * k]);
-      write(context, `${k}σ`, x, flat ? 16 : y + 4);
-    }
   }
 
   /** Trace the ellipse `times` standard deviations of q(z|x) around a point of the plane. */
@@ -301,14 +242,4 @@ export class Plane {
     context.imageSmoothingEnabled = false;
     context.drawImage(this.lens, left, top, LENS, (LENS * height) / width);
   }
-}
-
-/** Write a quiet word, on a rim of paper that keeps it readable. */
-function write(context, text, x, y) {
-  context.lineWidth = 4;
-  context.lineJoin = "round";
-  context.strokeStyle = theme.paper;
-  context.strokeText(text, x, y);
-  context.fillStyle = theme.muted;
-  context.fillText(text, x, y);
 }

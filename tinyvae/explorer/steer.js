@@ -1,7 +1,7 @@
 // Mouse, finger and keys on the latent plane: what they do to z.
 
 const CLICK = 5; // pixels: a press that moves less is a click
-const NEAR = 14; // pixels: a click this near to an example picks it
+const NEAR = { mouse: 8, touch: 16, pen: 8 }; // pixels: a click this near to a mark picks it
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 
 /** Let people move z on `canvas`: a mouse over it looks, a press stays, a click on a mark picks. */
@@ -32,7 +32,7 @@ export function steer(plane, canvas, store, pick) {
     const still = start && Math.hypot(end[0] - start[0], end[1] - start[1]) < CLICK;
     start = null;
     const { example, distance } = plane.nearest(end);
-    if (still && distance < NEAR) pick(example);
+    if (still && distance < NEAR[event.pointerType]) pick(example);
     if (event.pointerType !== "mouse") leave();
   });
   canvas.addEventListener("pointercancel", () => {

@@ -1,0 +1,603 @@
+"""The explorer's page in a real browser: it computes what Python computes, and does what it says.
+
+Needs Chromium (Debian's `chromium`) and the Python package `playwright`; skipped where one lacks.
+One browser serves all tests. Every page is checked for console errors and network requests.
+"""
+
+import dataclasses
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tinyvae import VAE, Adam, Autoencoder, explorer, load_dataset
+from tinyvae.data.dataset import Dataset
+from tinyvae.data.scaling import Scaling
+from tinyvae.latent import kl
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+EVIL = """</script><script>window.hacked = 1</script>"'><img src=x onerror="window.hacked = 1">"""
+DIGITS = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        with playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        ) as chromium:
+            yield chromium
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """A function that gives the one page of each size and kind of screen."""
+    windows = {}
+
+    def window(**options):
+        key = str(options)
+        if key not in windows:
+            windows[key] = browser.new_context(**options).new_page()
+        return windows[key]
+
+    return window
+
+
+@pytest.fixture
+def show(window, tmp_path):
+    """A function that opens a page; at the end there was no error and nothing was requested."""
+    problems, pages, path = [], [], tmp_path / "explorer.html"
+
+    def on_console(message):
+        problems.append(message.text)
+
+    def on_error(error):
+        problems.append(str(error))
+
+    def on_request(request):
+        if request.url != path.as_uri() and not request.url.startswith("data:"):
+            problems.append(f"requested {request.url}")
+
+    listeners = {"console": on_console, "pageerror": on_error, "request": on_request}
+
+    def show(html, width=1280, height=800, **options):
+        explorer.write(path, html)
+        page = window(viewport={"width": width, "height": height}, **options)
+        if page not in pages:
+            pages.append(page)
+            for event, listener in listeners.items():
+                page.on(event, listener)
+        page.mouse.move(0, 0)
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for page in pages:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+    assert problems == []
+
+
+def settle(page):
+    """Wait until the views have followed the last change."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def pixels(page, element):
+    return page.evaluate("(id) => document.getElementById(id).toDataURL()", element)
+
+
+def images(n_features=784, n=60):
+    """Images in [0, 1] with ten labels."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((n, n_features)) * (rng.random((n, n_features)) < 0.3)).astype(np.float32)
+    y = np.arange(n) % 10
+    side = int(n_features**0.5)
+    return Dataset("images", x, x, y, y, (side, side), DIGITS)
+
+
+def table(n_features=6, n=40, **changes):
+    """Rows of standardised values with two labels."""
+    rng = np.random.default_rng(1)
+    raw = rng.standard_normal((n, n_features)) * 5 + 100
+    mean, std = raw.mean(axis=0), raw.std(axis=0)
+    scaling = Scaling("standardize", mean=mean, std=std, low=raw.min(), high=raw.max())
+    x, y = scaling.apply(raw), np.arange(n) % 2
+    given = {"feature_names": tuple(f"feature {d}" for d in range(n_features))} | changes
+    return Dataset("table", x, x, y, y, label_names=("a", "b"), scaling=scaling, **given)
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """The page of a model with random weights, 784-32-2: enough to see that things move."""
+    return explorer.build(VAE(784, 2, (32,), output="sigmoid", sigma=0.7), images())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A VAE that has seen the bundled digits for a few epochs, and their data set."""
+    digits, model = load_dataset("digits"), VAE(784, 8, (64,), likelihood="bernoulli")
+    optimizer, rng = Adam(model.parameters, lr=3e-3), np.random.default_rng(0)
+    for _ in range(6):
+        for batch in rng.permutation(len(digits.x_train)).reshape(-1, 100):
+            model.forward(digits.x_train[batch])
+            model.backward()
+            optimizer.step()
+    return model, digits
+
+
+# ---- the same numbers as Python -----------------------------------------------------------------
+
+LIKELIHOODS = {
+    "gaussian": {"likelihood": "gaussian", "output": "identity", "sigma": 0.6},
+    "gaussian, sigmoid output": {"likelihood": "gaussian", "output": "sigmoid", "sigma": 1.7},
+    "bernoulli": {"likelihood": "bernoulli"},
+}
+COMPUTE = """([x, z]) => {
+  const model = tinyvae.model;
+  const codes = x.map((row) => model.encode(Float64Array.from(row)));
+  const points = z.map((point) => Float64Array.from(point));
+  return {
+    mu: codes.map(([mu]) => [...mu]),
+    logvar: codes.map(([, logvar]) => [...logvar]),
+    x_hat: points.map((point) => [...model.decode(point)]),
+    nll: points.map((point, k) => model.nll(point, x[k])),
+  };
+}"""
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
+    rng = np.random.default_rng(2)
+    x, z = rng.random((5, 36)), rng.standard_normal((5, 3)) * 2
+    model = VAE(36, 3, (24, 16), activation=activation, **LIKELIHOODS[likelihood])
+    model.parameters.theta += 0.05 * rng.standard_normal(len(model.parameters.theta))
+    mu, logvar = model.encode(x)
+    nll = model.likelihood.nll(model.decoder_output(z), model.as_batch(x))
+    for precision, tolerance in (("float32", 1e-5), ("float16", 1e-2)):
+        page = show(explorer.build(model, images(36), precision=precision))
+        there = page.evaluate(COMPUTE, [x.tolist(), z.tolist()])
+        np.testing.assert_allclose(there["mu"], mu, atol=tolerance, rtol=0)
+        np.testing.assert_allclose(there["logvar"], logvar, atol=tolerance, rtol=0)
+        np.testing.assert_allclose(there["x_hat"], model.decode(z), atol=tolerance, rtol=0)
+        np.testing.assert_allclose(there["nll"], nll, rtol=tolerance)
+
+
+def test_shown_numbers_are_those_of_python(show):
+    model = VAE(784, 2, (32,), output="sigmoid", sigma=0.7)
+    model.parameters["encoder.1.b"][...] = [0.5, -1.0, -2.0, 0.4]
+    data = images()
+    page = show(explorer.build(model, data))
+    row, z = page.evaluate("[tinyvae.store.state.picked.index, [...tinyvae.store.state.z]]")
+    z, x = np.array([z]), data.x_test[[row]]
+    reconstruction = model.likelihood.nll(model.decoder_output(z), x)[0]
+    cost = kl(*model.encode(x)).sum()
+    shown = [
+        float(page.locator(f"#{name}").inner_text().replace("−", "-"))
+        for name in ("reconstruction", "kl", "elbo")
+    ]
+    np.testing.assert_allclose(shown, [reconstruction, cost, -reconstruction - cost], atol=0.06)
+
+
+def test_samples_are_draws_of_the_posterior_at_the_chosen_scale(show, untrained):
+    page = show(untrained)
+    page.locator("#scale").fill("2")
+    settle(page)
+    mu, logvar, eps, z = page.evaluate(
+        """() => {
+          const { picked, eps, samples } = tinyvae.store.state;
+          const rows = (vectors) => vectors.map((vector) => [...vector]);
+          return [...rows([picked.mu, picked.logvar]), rows(eps), rows(samples)];
+        }"""
+    )
+    sigma = np.exp(0.5 * np.array(logvar))
+    np.testing.assert_allclose(z, np.array(mu) + 2 * sigma * np.array(eps), rtol=1e-6)
+    assert page.locator("#samples canvas").count() == 8
+
+
+# ---- drawing ------------------------------------------------------------------------------------
+
+
+def stroke(page, points):
+    """Draw a line through points, given as parts of the pad's side."""
+    page.locator("#pad").scroll_into_view_if_needed()
+    box = page.locator("#pad").bounding_box()
+    corner, side = np.array([box["x"], box["y"]]), box["width"]
+    first, *others = (corner + side * np.asarray(point) for point in points)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for point in others:
+        page.mouse.move(*point)
+    page.mouse.up()
+    settle(page)
+
+
+TURN = np.linspace(0, 2 * np.pi, 25)
+DRAWINGS = {
+    0: np.stack([0.3 + 0.13 * np.cos(TURN), 0.4 + 0.2 * np.sin(TURN)], axis=1),  # small, aside
+    1: [(0.7, 0.15), (0.68, 0.5), (0.66, 0.9)],
+    7: [(0.2, 0.2), (0.75, 0.2), (0.6, 0.5), (0.5, 0.85)],
+}
+
+
+def test_a_drawing_is_reconstructed_as_what_it_is(show, trained):
+    model, digits = trained
+    page = show(explorer.build(model, digits))
+    means = np.stack([digits.x_train[digits.y_train == k].mean(axis=0) for k in range(10)])
+    for digit, points in DRAWINGS.items():
+        page.locator("#clear").click()
+        stroke(page, points)
+        x, x_hat = np.array(
+            page.evaluate(
+                """() => {
+                  const { picked } = tinyvae.store.state;
+                  return [[...picked.x], [...tinyvae.model.decode(picked.mu)]];
+                }"""
+            )
+        )
+        assert page.locator("#about-name").inner_text() == "your drawing"
+        assert ((means - x_hat) ** 2).sum(axis=1).argmin() == digit
+        # As MNIST does: the ink's centre of mass in the middle, the longer side 20 pixels.
+        picture = x.reshape(28, 28)
+        grid = np.arange(28) + 0.5
+        assert abs(picture.sum(axis=0) @ grid / x.sum() - 14) < 0.3
+        assert abs(picture.sum(axis=1) @ grid / x.sum() - 14) < 0.3
+        rows, columns = ((picture > 0.2).any(axis=axis).sum() for axis in (1, 0))
+        assert 18 <= max(rows, columns) <= 21
+
+
+def test_a_finger_draws_and_moves_the_point(show, untrained):
+    page = show(untrained, 400, 800, has_touch=True)
+    page.locator("#pad").tap()
+    page.locator("#marks").tap(position={"x": 300, "y": 60})
+    settle(page)
+    assert page.locator("#about-name").inner_text() in ("your drawing", *names_near(page))
+    assert page.evaluate("tinyvae.store.state.z[0]") > 1
+
+
+def names_near(page):
+    """Names of the examples: a tap on a mark picks it."""
+    return page.evaluate("tinyvae.examples.map(({ name }) => name)")
+
+
+def test_without_centring_a_drawing_stays_where_it_was_drawn(show, untrained):
+    page = show(untrained)
+    page.locator("#centre").uncheck()
+    stroke(page, [(0.1, 0.2), (0.1, 0.5)])
+    x = np.array(page.evaluate("[...tinyvae.store.state.picked.x]")).reshape(28, 28)
+    assert x[4:16, 1:5].sum() == pytest.approx(x.sum())
+
+
+# ---- the plane ----------------------------------------------------------------------------------
+
+
+def at(page, right, up):
+    """The place of a point of the plane on the screen, in parts of its half width."""
+    box = page.locator("#marks").bounding_box()
+    return (
+        box["x"] + box["width"] * (1 + right) / 2,
+        box["y"] + box["height"] * (1 - up) / 2,
+    )
+
+
+def state(page, name):
+    return page.evaluate(f"[...tinyvae.store.state.{name}]")
+
+
+def test_dragging_decodes_at_once_and_the_point_stays(show, untrained):
+    page = show(untrained)
+    page.mouse.move(*at(page, -0.5, 0.5))
+    page.mouse.down()
+    settle(page)
+    before = pixels(page, "decoded"), page.locator("#reconstruction").inner_text()
+    page.mouse.move(*at(page, 0.8, -0.9))
+    settle(page)
+    after = pixels(page, "decoded"), page.locator("#reconstruction").inner_text()
+    assert before[0] != after[0] and before[1] != after[1]
+    page.mouse.up()
+    page.mouse.move(5, 5)
+    radius = page.evaluate("tinyvae.plane.seen.radius")
+    np.testing.assert_allclose(state(page, "z"), [0.8 * radius, -0.9 * radius], atol=0.02)
+
+
+def test_a_mouse_over_the_plane_looks_and_leaves_no_trace(show, untrained):
+    page = show(untrained)
+    z, before = state(page, "z"), pixels(page, "decoded")
+    page.mouse.move(*at(page, 0.7, 0.9))
+    settle(page)
+    assert pixels(page, "decoded") != before
+    page.mouse.move(5, 5)
+    settle(page)
+    assert pixels(page, "decoded") == before and state(page, "z") == z
+
+
+def test_a_click_on_a_mark_picks_its_example(show, trained):
+    page = show(explorer.build(*trained, n_points=40))
+    example = page.evaluate("tinyvae.examples.at(-1)")
+    place = page.evaluate("tinyvae.plane.place(tinyvae.examples.at(-1))")
+    page.locator("#marks").click(position=dict(zip("xy", place, strict=True)))
+    settle(page)
+    assert page.locator("#about-name").inner_text() == example["name"]
+    np.testing.assert_allclose(state(page, "z"), example["mu"])
+
+
+def test_keys_move_the_point_pick_and_go_back(show, untrained):
+    page = show(untrained)
+    page.locator("#marks").focus()
+    page.keyboard.press("0")
+    assert state(page, "z") == [0, 0]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    small, radius = state(page, "z"), page.evaluate("tinyvae.plane.seen.radius")
+    np.testing.assert_allclose(small, [0.02 * radius] * 2)
+    page.keyboard.press("Shift+ArrowLeft")
+    np.testing.assert_allclose(state(page, "z"), [-0.08 * radius, 0.02 * radius])
+    page.keyboard.press("Enter")
+    assert state(page, "z") == state(page, "picked.mu")
+    sync_api.expect(page.locator("#spoken")).to_contain_text("Nearest mark: label")
+
+
+def test_legend_filters_plane_and_gallery(show, untrained):
+    page = show(untrained)
+    ground = pixels(page, "ground")
+    for label in range(10):
+        if label != 4:
+            page.locator("#legend button").nth(label).click()
+    settle(page)
+    assert pixels(page, "ground") != ground
+    assert page.locator("#legend [aria-pressed=true]").inner_text() == "4"
+    numbers = [
+        int(name.rpartition(" ")[2])
+        for name in page.locator("#gallery button:visible").evaluate_all(
+            "(buttons) => buttons.map((button) => button.getAttribute('aria-label'))"
+        )
+    ]
+    assert numbers == [4, 14, 24, 34, 44, 54]
+    page.get_by_role("button", name="all", exact=True).click()
+    settle(page)
+    assert pixels(page, "ground") == ground
+
+
+def test_ellipses_and_map_can_be_switched(show, untrained):
+    page = show(untrained)
+    seen = [pixels(page, "ground")]
+    for switch in ("#map", "#ellipses"):
+        page.locator(switch).click()
+        settle(page)
+        seen.append(pixels(page, "ground"))
+    assert len(set(seen)) == 3
+
+
+# ---- dimensions, samples, walk, labels ----------------------------------------------------------
+
+
+def test_sliders_stand_in_the_order_of_the_kl_and_move_the_point(show, trained):
+    model, digits = trained
+    page = show(explorer.build(model, digits, n_points=500))
+    kl_per_dimension = kl(*model.encode(digits.x_test)).mean(axis=0)
+    order = np.argsort(-kl_per_dimension)
+    rows = page.locator("#sliders label")
+    assert [rows.nth(k).get_attribute("title") for k in range(8)] == [f"z{j + 1}" for j in order]
+    assert f"{kl_per_dimension[order[0]]:.2f} nats" in rows.nth(0).inner_text()
+    before = pixels(page, "decoded")
+    rows.nth(5).locator("input").focus()
+    page.keyboard.press("End")
+    settle(page)
+    assert state(page, "z")[order[5]] >= 3.5
+    assert pixels(page, "decoded") != before
+
+
+def test_plane_shows_the_chosen_dimensions(show, trained):
+    page = show(explorer.build(*trained, n_points=40))
+    across, up = page.evaluate("tinyvae.store.state.dims")
+    page.locator("#across").select_option(str(up))  # the other's: they change places
+    assert page.evaluate("tinyvae.store.state.dims") == [up, across]
+    page.get_by_role("button", name="none", exact=True).click()  # no mark to pick
+    settle(page)
+    page.mouse.move(*at(page, 0, 0))
+    page.mouse.down()
+    page.mouse.up()
+    z = state(page, "z")
+    assert abs(z[up]) < 0.02 and abs(z[across]) < 0.02
+
+
+def test_prior_is_sampled_and_the_origin_found_again(show, untrained):
+    page = show(untrained)
+    press = """() => Array.from({ length: 4000 }, () => {
+      document.getElementById("prior").click();
+      return [...tinyvae.store.state.z];
+    })"""
+    points = np.array(page.evaluate(press))
+    # Five standard errors, of a mean, a variance and a correlation of N(0, I).
+    assert abs(points.mean(axis=0)).max() < 5 / 4000**0.5
+    assert abs(points.var(axis=0) - 1).max() < 5 * (2 / 4000) ** 0.5
+    assert abs(np.corrcoef(points.T)[0, 1]) < 5 / 4000**0.5
+    page.locator("#origin").click()
+    assert state(page, "z") == [0, 0]
+
+
+def test_scale_0_is_an_autoencoder(show, untrained):
+    page = show(untrained)
+    page.locator("#scale").focus()
+    page.keyboard.press("Home")
+    settle(page)
+    for number in ("#kl", "#kl-of-samples"):
+        assert page.locator(number).inner_text() == "∞"
+    assert page.locator("#elbo").inner_text() == "−∞"
+    pictures = page.locator("#samples canvas").evaluate_all("(c) => c.map((x) => x.toDataURL())")
+    assert set(pictures) == {pixels(page, "reconstructed")}
+
+
+def test_walk_goes_from_one_code_to_the_other(show, untrained):
+    page = show(untrained)
+    page.locator("#gallery button").nth(3).click()
+    page.locator("#set-to").click()
+    settle(page)
+    steps = page.locator("#strip button")
+    steps.nth(4).click()
+    settle(page)
+    start, end = np.array(state(page, "from.mu")), np.array(state(page, "to.mu"))
+    np.testing.assert_allclose(state(page, "z"), (start + end) / 2, rtol=1e-6)
+    assert steps.nth(4).get_attribute("aria-pressed") == "true"
+    page.locator("#step").focus()
+    page.keyboard.press("End")
+    settle(page)
+    assert page.evaluate("tinyvae.store.state.to.name") == "test image 3"
+    assert pixels(page, "decoded") == steps.nth(8).locator("canvas").evaluate("c => c.toDataURL()")
+
+
+def test_conditional_model_decodes_the_chosen_label(show):
+    model = VAE(784, 2, (16,), likelihood="bernoulli", n_classes=10)
+    page = show(explorer.build(model, images()))
+    page.locator("#origin").click()
+    page.locator("#label").select_option("7")
+    settle(page)
+    shown = page.evaluate("[...tinyvae.model.decode([0, 0], tinyvae.store.state.label)]")
+    expected = model.decode(np.zeros((1, 2)), labels=np.array([7]))[0]
+    np.testing.assert_allclose(shown, expected, atol=1e-5)
+    page.locator("#gallery button").nth(2).click()
+    settle(page)
+    assert page.locator("#label").input_value() == "2"
+
+
+# ---- other models, other screens ----------------------------------------------------------------
+
+
+def test_autoencoder_says_what_is_missing(show):
+    page = show(explorer.build(Autoencoder(784, 2, (16,), output="sigmoid"), images()))
+    assert "no prior, no sigma and no KL" in page.locator("body").inner_text()
+    for missing in ("#prior", "#kl", "#elbo", "#scale", "#ellipses"):
+        assert not page.locator(missing).is_visible()
+    stroke(page, DRAWINGS[1])
+    assert page.locator("#about-name").inner_text() == "your drawing"
+
+
+@pytest.mark.parametrize(("n_features", "plot"), [(6, "bars"), (60, "line")])
+def test_rows_are_plotted(show, n_features, plot):
+    page = show(explorer.build(VAE(n_features, 3, (8,)), table(n_features)))
+    assert page.evaluate("tinyvae.dataset.plot") == plot
+    before = pixels(page, "decoded")
+    page.mouse.move(*at(page, 0.9, 0.9))
+    settle(page)
+    assert pixels(page, "decoded") != before
+    assert not page.locator("#pad").is_visible()
+
+
+def test_bars_are_told_in_words_in_the_units_of_the_data(show):
+    scaling = Scaling("standardize", mean=np.array([50.0, 3.0]), std=np.array([20.0, 0.5]))
+    model, data = VAE(2, 1, ()), dataclasses.replace(table(2), scaling=scaling)
+    model.parameters["decoder.0.b"][...] = [1.0, -1.0]
+    page = show(explorer.build(model, data))
+    page.locator("#origin").click()
+    settle(page)
+    words = page.locator("#decoded").get_attribute("aria-label")
+    assert words == "The decoded row: feature 0 70.0, feature 1 2.50"
+
+
+def test_colour_images_and_unlabelled_data_are_shown(show):
+    x = np.random.default_rng(0).random((20, 75), dtype=np.float32)
+    page = show(explorer.build(VAE(75, 4, (8,)), Dataset("photos", x, x, image_shape=(5, 5, 3))))
+    red = page.evaluate("tinyvae.pictures.pixels(tinyvae.examples[0].x).data[0]")
+    assert abs(red - 255 * x[0, 0]) <= 1
+    stroke(page, [(0.5, 0.1), (0.5, 0.9)])
+    grey = np.array(page.evaluate("[...tinyvae.store.state.picked.x]")).reshape(25, 3)
+    assert grey.max() > 0.5 and (grey == grey[:, :1]).all()
+
+
+def test_names_are_shown_as_text_and_never_run(show):
+    data = dataclasses.replace(
+        table(), label_names=(EVIL, "b"), feature_names=(EVIL,) * 6, name=EVIL
+    )
+    page = show(explorer.build(VAE(6, 2, (8,)), data, title=EVIL))
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#legend button").first.inner_text() == EVIL
+    assert page.locator("h1").inner_text() == EVIL == page.title()
+
+
+@pytest.mark.parametrize("kind", ["images", "rows"])
+def test_no_horizontal_scroll_at_400_pixels(show, kind):
+    if kind == "images":
+        html = explorer.build(VAE(784, 12, (16,), n_classes=10), images())
+    else:
+        html = explorer.build(VAE(6, 3, (8,)), table(feature_names=("long name " * 9,) * 6))
+    page = show(html, 400, 800)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    rights = page.evaluate(
+        "[...document.querySelectorAll('main *')].map((e) => e.getBoundingClientRect().right)"
+    )
+    assert max(rights) <= 400
+
+
+def luminance(colour):
+    """Relative luminance of a colour "rgb(r, g, b)" (WCAG 2)."""
+    values = np.array([int(value) for value in re.findall(r"\d+", colour)[:3]]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_light_and_dark_follow_the_system_and_the_button(show, untrained):
+    page = show(untrained, color_scheme="dark")
+    read = "getComputedStyle(document.body).{}"
+    paper, ink = (page.evaluate(read.format(name)) for name in ("backgroundColor", "color"))
+    assert luminance(paper) < 0.02 < luminance(ink)
+    plane = pixels(page, "ground")
+    page.locator("#theme").click()
+    settle(page)
+    assert luminance(page.evaluate(read.format("backgroundColor"))) > 0.9
+    assert pixels(page, "ground") != plane
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_and_label_colours_stand_out(show, untrained, scheme):
+    page = show(untrained, color_scheme=scheme)
+    paper, words, marks = page.evaluate(
+        """() => {
+          const color = (e) => getComputedStyle(e).color;
+          const probe = document.body.appendChild(document.createElement("i"));
+          const label = (_, k) => ((probe.style.color = `var(--label-${k})`), color(probe));
+          const words = ["body", ".lede", ".mean", "#legend button"];
+          return [getComputedStyle(document.body).backgroundColor,
+            words.map((name) => color(document.querySelector(name))),
+            Array.from({ length: 10 }, label)];
+        }"""
+    )
+    for wanted, colours in ((4.5, words), (2.5, marks)):
+        for colour in colours:
+            dark, bright = sorted((luminance(colour), luminance(paper)))
+            assert (bright + 0.05) / (dark + 0.05) >= wanted, colour
+
+
+def test_nothing_jumps(show, untrained):
+    page = show(untrained)
+    page.evaluate(
+        """() => {
+          window.shift = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) window.shift += entry.value;
+          }).observe({ type: "layout-shift", buffered: true });
+        }"""
+    )
+    for right, up in ((-0.9, 0.9), (0.9, -0.9), (0, 0)):
+        page.mouse.move(*at(page, right, up))
+        settle(page)
+    page.evaluate("tinyvae.store.set({ scale: 0 })")
+    stroke(page, DRAWINGS[0])
+    assert page.evaluate("window.shift") < 0.01
+
+
+def test_every_control_has_a_name(show, untrained):
+    page = show(untrained)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, canvas:not([aria-hidden])")]
+          .filter((e) => !e.closest("button, #legend")?.textContent && !e.closest("label")
+            && !e.labels?.length && !e.textContent.trim() && !e.getAttribute("aria-label")
+            && !e.parentElement.getAttribute("aria-label"))
+          .map((e) => e.outerHTML)"""
+    )
+    assert nameless == []
