@@ -7,6 +7,7 @@ with the batch size is an error for both.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,8 @@ def reconstruction_law(term: Term, found: Reconstruction) -> Law:
     """The weight of Σ nll over batch and pixels."""
 
     def effect(sizes: Sizes) -> float:
-        far, near = term(sizes, x=0.25, x_hat=0.97), term(sizes, x=0.25, x_hat=0.2)
+        x = term.target
+        far, near = term(sizes, x=x, x_hat=0.97), term(sizes, x=x, x_hat=0.2)
         return (far - near) / (sizes.B * sizes.D)
 
     return law(term, found.weight, effect, "BLD" if "mu" in term.roles else "BD")
@@ -174,10 +176,10 @@ def _judged(k, r, ratio, effective, rec, beta, doubt, term, apart) -> list[Findi
     meant = 1.0 if beta is None else beta
     halves = [1.0, 0.5] if rec.squared else [1.0]
     expected = [meant * h for h in halves] + ([1.0] if apart else [])
-    if any(ratio[n] for n in "BLD") and (
-        _near(effective, expected, doubt) or _at_hard_coded(ratio, expected, term)
-    ):
-        text = f"right at the sizes in the code only: effective β = {ratio}"
+    own = _hard_coded(ratio, expected, term)
+    if any(ratio[n] for n in "BLD") and (own or _near(effective, expected, doubt)):
+        where = f", right at {own}, which the code mentions" if own else ", right at these sizes"
+        text = f"the balance holds for one size only: effective β = {ratio}{where}"
         return [note("sizes-hard-coded", text, effective, meant)]
     findings: list[Finding] = []
     if ratio["B"] != 0:
@@ -218,12 +220,15 @@ def _constant(k, r, ratio, rec, beta, expected, doubt) -> list[Finding]:
     return [kind("beta-off", f"the KL's weight is {c:.4g}, beta is {beta:g}", c, beta)]
 
 
-def _at_hard_coded(ratio: Law, expected: list[float], term: Term) -> bool:
-    """Whether whole numbers in the code, taken as the sizes, make the balance right."""
+def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:
+    """Whole numbers in the code that, taken as the sizes, make the balance right."""
     hints = numbers_in(term.function.function)
-    numbers = list({n for kind in hints.values() for n in kind if n >= 8})[:40]
+    numbers = sorted({n for kind in hints.values() for n in kind if n >= 8})[:40]
     names = [n for n in "BLD" if ratio[n]]
-    values = [ratio.constant]
-    for name in names:
-        values = [v * n ** ratio[name] for v in values for n in numbers]
-    return bool(names) and len(names) < 3 and any(_near(v, expected, 0.0) for v in values)
+    for sizes in itertools.product(numbers, repeat=len(names)) if len(names) < 3 else ():
+        value_there = ratio.constant
+        for name, size in zip(names, sizes, strict=True):
+            value_there *= size ** ratio[name]
+        if names and _near(value_there, expected, 0.0):
+            return ", ".join(f"{n} = {size}" for n, size in zip(names, sizes, strict=True))
+    return ""

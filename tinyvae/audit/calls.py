@@ -87,7 +87,7 @@ class Function:
 
     def _attempt(self, arrangement: roles.Arrangement, make: Callable, values: dict) -> list:
         self.calls += 1
-        if arrangement.roles() & {"eps", "key", "beta"}:
+        if arrangement.roles() & {"eps", "key", "beta", "training"}:
             values = {**self._extras(values), **values}
         made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
         positions, keywords = arrangement.arguments(made)
@@ -98,7 +98,7 @@ class Function:
         return list(frameworks.leaves(result, self.name))
 
     def _extras(self, values: dict) -> dict[str, Any]:
-        extras: dict[str, Any] = {"beta": self.beta}
+        extras: dict[str, Any] = {"beta": self.beta, "training": True}
         if "s" in values:
             extras["eps"] = self.rng.standard_normal(values["s"].shape).astype(values["s"].dtype)
         if "jax" in sys.modules:

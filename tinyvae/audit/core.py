@@ -8,7 +8,7 @@ from typing import Any
 from tinyvae.audit import balance, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.gradient import audit_gradient
-from tinyvae.audit.kl import KL, NotFinite, audit_kl
+from tinyvae.audit.kl import KL, audit_kl
 from tinyvae.audit.measure import Term
 from tinyvae.audit.reconstruction import Reconstruction, audit_reconstruction
 from tinyvae.audit.report import Finding, Report, note
@@ -129,23 +129,26 @@ class _Audit:
 
     def run(self, scale: str) -> list[Finding]:
         """Judge under the stated scale; if all fails alike, under another on which both agree."""
+        findings, failure = [], None
         try:
-            findings, failure = self._judge(scale), None
-        except NotFinite as not_finite:
-            findings, failure = [], not_finite
+            findings = self._judge(scale)
+        except ValueError as raised:
+            failure = raised
         kept = self.reconstruction, self.beta_found
-        suspects = {f.name for f in findings if f.kind == "error"} & READING_ERRORS
         both = "sample" in self.functions and {"objective", "kl"} & set(self.functions)
-        if both and (failure or ("sampler-std" in suspects and len(suspects) > 1)):
+        suspects = {f.name for f in findings if f.kind == "error"} & READING_ERRORS
+        if failure or (both and "sampler-std" in suspects and len(suspects) > 1):
             for other in (name for name in scales.READINGS if name != scale):
                 try:
                     again = self._judge(other)
                 except ValueError:
                     continue
-                if not {f.name for f in again if f.kind == "error"} & READING_ERRORS:
-                    words = scales.WORDS[other]
-                    text = f"sampler and KL agree that σ = {words} (scale='{scale}' was stated)"
-                    return [*again, note("scale-read-as", text)]
+                if {f.name for f in again if f.kind == "error"} & READING_ERRORS:
+                    continue
+                if not both:
+                    raise ValueError(f"{failure}; scale='{other}' would do") from failure
+                text = f"sampler and KL agree that σ = {scales.WORDS[other]} (stated: {scale})"
+                return [*again, note("scale-read-as", text)]
             self.reconstruction, self.beta_found = kept
         if failure:
             raise failure

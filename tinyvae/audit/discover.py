@@ -170,7 +170,7 @@ def _fits(role: str, function: Any) -> bool:
         return True
     found = [role_of(p.name) for p in parameters]
     if role == "sample":
-        return len(parameters) == 1 and role_of(parameters[0].name) is None or "s" in found
+        return (len(parameters) == 1 and role_of(parameters[0].name) is None) or "s" in found
     if role == "objective":
         return len(parameters) >= 2
     return len(parameters) >= 2

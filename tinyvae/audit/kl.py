@@ -42,7 +42,7 @@ class Probes:
         if not np.isfinite(self.value).all():
             s = self.s[~np.isfinite(self.value)][0]
             hint = " (a standard deviation there? then pass scale='std')" if s < 0 else ""
-            raise NotFinite(f"{term.function.name} returned NaN or infinity at s = {s:.4g}{hint}")
+            raise ValueError(f"{term.function.name} returned NaN or infinity at s = {s:.4g}{hint}")
         self.range = float(np.ptp(self.value))
         floor = 1e-11 if term.dtype == "float64" else 2e-6
         self.tolerance = 3e-4 * self.range + floor * float(np.abs(self.value).max())
@@ -70,16 +70,12 @@ class Probes:
         return c, np.sqrt(np.abs(np.diag(inverse))) * (scale if self.term.random else 0.0)
 
 
-class NotFinite(ValueError):
-    """A KL that cannot be evaluated at the s of this scale."""
-
-
 def audit_kl(term: Term) -> KL:
     """Return the weight of the KL and what is wrong with its form.
 
     Raises
     ------
-    NotFinite
+    ValueError
         It returned NaN or infinity.
     """
     probes = Probes(term)

@@ -43,6 +43,8 @@ class Term:
         Whether it returned an array rather than a scalar.
     apart : bool
         Whether reconstruction and KL came as two items, without their sum.
+    target : float
+        A value that x may take: 1 where only 0 and 1 are allowed, else 0.25.
     """
 
     def __init__(
@@ -61,7 +63,15 @@ class Term:
         self.rng = np.random.default_rng(1)
         self.per_example = self.apart = False
         self.unit = float(scales.encoder_output(scale, np.array(0.0)))  # s where σ = 1
-        self.sizes = self._settle(batch, latent, pixels)
+        self.target = 0.25
+        try:
+            self.sizes = self._settle(batch, latent, pixels)
+        except ValueError as failure:
+            self.target = 1.0  # a distribution that checks its support takes only 0 and 1
+            try:
+                self.sizes = self._settle(batch, latent, pixels)
+            except ValueError:
+                raise failure from failure.__cause__
         self._choose()
         point = {"mu": 0.7, "s": self._s(0.5)}
         first, second = self(**point), self(**point)
@@ -142,7 +152,7 @@ class Term:
         first: Exception | None = None
         for sizes in dict.fromkeys(Sizes(*item) for item in order):
             try:
-                items = self.raw(sizes, x=0.25, x_hat=0.5)
+                items = self.raw(sizes, x=self.target, x_hat=0.5)
                 self.keys = list(range(len(items)))[:1]
                 self._scalar(items[0][1], sizes)
                 return sizes
@@ -154,18 +164,18 @@ class Term:
     def accepts(self, sizes: Sizes) -> bool:
         """Whether the function takes these sizes too."""
         try:
-            return bool(np.isfinite(self(sizes, x=0.25, x_hat=0.5)))
+            return bool(np.isfinite(self(sizes, x=self.target, x_hat=0.5)))
         except Exception:
             return False
 
     def _choose(self) -> None:
         """Find which of the returned items is the loss."""
-        base = self.raw(self.sizes, x=0.25, x_hat=0.5)
+        base = self.raw(self.sizes, x=self.target, x_hat=0.5)
         if not base:
             raise ValueError(f"{self.function.name} returned nothing")
-        again = self.raw(self.sizes, x=0.25, x_hat=0.5)
-        reconstruction = self.raw(self.sizes, x=0.25, x_hat=0.8)
-        kl = self.raw(self.sizes, x=0.25, x_hat=0.5, mu=3.0)
+        again = self.raw(self.sizes, x=self.target, x_hat=0.5)
+        reconstruction = self.raw(self.sizes, x=self.target, x_hat=0.8)
+        kl = self.raw(self.sizes, x=self.target, x_hat=0.5, mu=3.0)
 
         def moved(other: list, i: int) -> bool:
             a, b, c = (items[i][1] for items in (base, again, other))

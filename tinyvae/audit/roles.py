@@ -16,11 +16,12 @@ EXACT = {
     "key": {"rng", "key", "rng_key", "prng_key", "random_key", "rngs"},
     "beta": {"beta", "kl_weight", "kld_weight", "kl_coeff", "kld_coeff", "kl_beta", "kl_coef"},
     "s": {"s", "sd", "lv", "scale", "var", "sig", "logs", "stddev"},
+    "training": {"training", "train", "is_training", "is_train"},
     "mu": {"m", "mu", "loc", "avg", "average"},
     "x_hat": {"y", "out", "outs", "xr", "xh", "p", "x_", "reco", "rec", "dec", "gen", "x2", "fake"},
     "x": {"t", "img", "imgs", "data", "batch", "label", "labels", "x1", "real"},
 }
-EXTRAS = ("z", "eps", "key", "beta")
+EXTRAS = ("z", "eps", "key", "beta", "training")
 PATTERNS = [
     ("x", r"true|target|orig|ground|^(x|y|img|image)_in"),
     (

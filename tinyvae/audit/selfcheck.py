@@ -21,7 +21,7 @@ class Fixed:
 
 
 class Probe:
-    """A VAE whose encoder and decoder give out any mu, logvar and output that the audit asks for."""
+    """A VAE whose encoder and decoder give out whatever the audit asks for."""
 
     def __init__(self, dtype: str, **options) -> None:
         self.dtype, self.options = dtype, options
