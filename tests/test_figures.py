@@ -186,6 +186,11 @@ def test_names_of_classes_at_one_place_do_not_overlap():
     assert min(np.diff(centres)) > 0.6 * min(box.height for box in boxes)
 
 
+def test_dollar_signs_in_names_start_no_formula():
+    fig = figures.plane(np.zeros((2, 2)), np.array([0, 1]), ["$a^$ over $b$", "a$"])
+    FigureCanvasAgg(fig).draw()  # "a^" is no formula: to read it as one is an error
+
+
 def test_plane_grid_runs_from_the_top_left_and_decodes_in_place():
     z = figures.plane_grid((-2, 2, -1, 1), 2)
     np.testing.assert_allclose(z, [[-1, 0.5], [1, 0.5], [-1, -0.5], [1, -0.5]])
@@ -235,8 +240,9 @@ def test_many_dimensions_are_cut_to_those_that_carry_most(rng):
     assert_nothing_clipped(fig)
 
 
-def test_aggregate_is_the_density_of_the_mixture_of_posteriors(rng):
-    mu, sigma = rng.standard_normal((50, 2)), 0.1 + rng.random((50, 2))
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_aggregate_is_the_density_of_the_mixture_of_posteriors(rng, scale):
+    mu, sigma = rng.standard_normal((50, 2)), scale * (0.1 + rng.random((50, 2)))
     fig = figures.aggregate(mu, sigma)
     joint = sheets(fig)[0]
     x0, x1 = fig.axes[0].get_xlim()

@@ -27,6 +27,7 @@ from tinyvae.picture import (
     is_ink,
     page,
     panel,
+    plain,
     show_pixels,
     side_labels,
     styled,
@@ -121,7 +122,7 @@ def image_grid(
     ax = bare(panel(fig, left, top, width, height))
     show_pixels(ax, sheet, ink, (0, columns, -(-len(images) // columns), 0))
     if row_labels:
-        side_labels(ax, [i + 0.5 for i in range(len(row_labels))], list(row_labels))
+        side_labels(ax, [i + 0.5 for i in range(len(row_labels))], [plain(t) for t in row_labels])
     return fig
 
 

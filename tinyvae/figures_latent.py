@@ -24,6 +24,7 @@ from tinyvae.picture import (
     is_ink,
     page,
     panel,
+    plain,
     show_pixels,
     side_labels,
     styled,
@@ -114,7 +115,7 @@ def kl_over_training(
     bare(bars)
     shown = f", {rows} largest of {L} shown" if rows < L else ""
     active = int((kl[-1] > threshold).sum())
-    bars.set_title(f"Now: {kl[-1].sum():.2f} in all{shown}", pad=8)
+    bars.set_title(f"At the end: {kl[-1].sum():.2f} in all{shown}", pad=8)
     note = f"{active} of {L} above {threshold:g} nats"
     fig.text(1 - MARGIN / 10.4, 0.25 / fig.get_figheight(), note, ha="right", size=8, color=GREY)
     return fig
@@ -137,7 +138,8 @@ def aggregate(
 ) -> Figure:
     """The aggregate posterior q(z) = mean over the data of N(mu, sigma²), against N(0, I).
 
-    It is drawn exactly, as the mixture it is, without bins or smoothing.
+    It is drawn as the mixture it is, without bins or smoothing; only posteriors that would fall
+    between two points of the grid are widened to its step.
 
     Parameters
     ----------
@@ -149,7 +151,8 @@ def aggregate(
     order = list(range(mu.shape[1]) if order is None else order)[:MAX_ROWS]
     reach = max(3.4, 1.05 * float(np.abs(mu[:, order]).max()))
     at = np.linspace(-reach, reach, 161)
-    marginals = [density(mu[:, j], sigma[:, j], at) for j in order]  # each (N, G)
+    wide = np.maximum(sigma, at[1] - at[0])
+    marginals = [density(mu[:, j], wide[:, j], at) for j in order]  # each (N, G)
     prior = np.exp(-0.5 * at * at) / np.sqrt(2 * np.pi)  # (G,)
     side, left = 3.7, 0.65
     flat = len(order) < 2
@@ -216,6 +219,6 @@ def factor_figure(
     for (j, f), value in np.ndenumerate(information):
         color = "white" if value > dark else INK
         ax.text(f + 0.5, j + 0.5, f"{value:.2f}", ha="center", va="center", size=8, color=color)
-    top_labels(ax, [f + 0.5 for f in range(F)], list(names), labelcolor=INK)
+    top_labels(ax, [f + 0.5 for f in range(F)], [plain(n) for n in names], labelcolor=INK)
     side_labels(ax, [j + 0.5 for j in range(L)], [f"$z_{{{j + 1}}}$" for j in range(L)])
     return fig

@@ -25,6 +25,7 @@ from tinyvae.picture import (
     is_ink,
     page,
     panel,
+    plain,
     show_pixels,
     styled,
     tile,
@@ -92,12 +93,15 @@ def _names(
 ) -> None:
     """Write each class's name at its median, moved up or down where two would overlap."""
     classes = np.unique(labels)[:20]
-    texts = [names[c] if names else str(c) for c in classes]
+    texts = [plain(names[c]) if names else str(c) for c in classes]
     places = np.array([np.median(z[labels == c], axis=0) for c in classes])  # (C, 2)
     point = (
         (ax.get_xlim()[1] - ax.get_xlim()[0]) / 72 / ax.get_window_extent().width * ax.figure.dpi
     )
-    width, height = 0.7 * size * point * np.array([len(text) for text in texts]), size * point
+    width, height = (
+        0.7 * size * point * np.array([len(text) for text in texts]),
+        1.15 * size * point,
+    )
     near = np.abs(places[:, None, 0] - places[:, 0]) < (width[:, None] + width) / 2  # (C, C)
     for _ in range(50):
         dy = places[:, None, 1] - places[:, 1]

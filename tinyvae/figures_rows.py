@@ -10,7 +10,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinyvae.picture import ACCENT, COLORS, DIVERGING, GREY, INK, MARGIN, PALE, page, panel, styled
+from tinyvae.picture import (
+    ACCENT,
+    COLORS,
+    DIVERGING,
+    GREY,
+    INK,
+    MARGIN,
+    PALE,
+    page,
+    panel,
+    plain,
+    styled,
+)
 
 FEW = 16  # features that are written out by name
 
@@ -18,7 +30,7 @@ FEW = 16  # features that are written out by name
 def _feature_axes(ax: Axes, D: int, names: Sequence[str] | None, named: bool, unit: str) -> None:
     """Lay features along the y axis with their names, or along the x axis by number."""
     if D <= FEW:
-        short = [n if len(n) <= 16 else n[:15] + "…" for n in names or _numbers(D)]
+        short = [plain(n if len(n) <= 16 else n[:15] + "…") for n in names or _numbers(D)]
         ax.set_yticks(range(D), short if named else [""] * D)
         ax.set(ylim=(D - 0.4, -0.6), xlabel=unit)
         ax.tick_params(axis="y", length=0, labelcolor=INK)

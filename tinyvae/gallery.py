@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyvae import checks, figures
 from tinyvae.files import write_atomically
-from tinyvae.picture import Picture
+from tinyvae.picture import Picture, plain
 from tinyvae.view import View
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
@@ -73,7 +73,7 @@ def _plane(view: View):
         full[:, pair] = grid
         decoded = view.images(view.decode(full))
         if view.model.n_classes:
-            right += f", with the label {view.name_of(view.default_label)}"
+            right += f", with the label {plain(view.name_of(view.default_label))}"
         if view.L > 2:
             right += ", all other dimensions at " + ("0" if view.is_vae else "their mean")
     subtitle = "Codes z of the test data; nothing asks them to fill any shape."
@@ -104,7 +104,7 @@ def _typical(view: View, z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def _manifold(view: View):
     title = "The decoded prior"
     if view.model.n_classes:
-        title += f", with the label {view.name_of(view.default_label)}"
+        title += f", with the label {plain(view.name_of(view.default_label))}"
     images = view.images(view.decode(figures.quantile_grid(20)))
     return figures.manifold(images, view.shape, title=title)
 

@@ -52,7 +52,8 @@ class View:
             mu, logvar = code if self.is_vae else (code, code)
             parts.append([self.model.backend.to_numpy(a).astype(float) for a in (mu, logvar)])
         mu, logvar = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return mu, np.exp(0.5 * logvar) if self.is_vae else np.zeros_like(mu)
+        # Clipped far beyond what can be seen, so that no square of it overflows.
+        return mu, np.exp(0.5 * np.clip(logvar, -60, 60)) if self.is_vae else np.zeros_like(mu)
 
     @cached_property
     def kl(self) -> np.ndarray:
