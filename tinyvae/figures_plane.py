@@ -95,17 +95,14 @@ def _names(
     classes = np.unique(labels)[:20]
     texts = [plain(names[c]) if names else str(c) for c in classes]
     places = np.array([np.median(z[labels == c], axis=0) for c in classes])  # (C, 2)
-    point = (
-        (ax.get_xlim()[1] - ax.get_xlim()[0]) / 72 / ax.get_window_extent().width * ax.figure.dpi
-    )
-    width, height = (
-        0.7 * size * point * np.array([len(text) for text in texts]),
-        1.15 * size * point,
-    )
-    near = np.abs(places[:, None, 0] - places[:, 0]) < (width[:, None] + width) / 2  # (C, C)
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    letter = size / 72 * (ax.get_xlim()[1] - ax.get_xlim()[0]) / inches  # its height, in z
+    widths = np.array([0.7 * letter * len(text) for text in texts])  # (C,)
+    near = np.abs(places[:, None, 0] - places[:, 0]) < (widths[:, None] + widths) / 2  # (C, C)
+    places[:, 1] -= 1e-3 * letter * np.arange(len(places))  # so that no two are at one place
     for _ in range(50):
         dy = places[:, None, 1] - places[:, 1]
-        overlap = near * np.clip(height - np.abs(dy), 0, None)
+        overlap = near * np.clip(1.15 * letter - np.abs(dy), 0, None)
         places[:, 1] += 0.25 * (np.sign(dy) * overlap).sum(axis=1)
     for c, place, text in zip(classes, places, texts, strict=True):
         look = {"size": size, "weight": "bold", "color": COLORS[c % len(COLORS)]}
@@ -194,8 +191,8 @@ def _decoded_plane(ax, decoded, image_shape, extent, fade: bool) -> None:
     ink = is_ink(decoded, image_shape)
     sheet = tile(as_pixels(decoded, image_shape, ink), cells, gap_for(image_shape, ink) * ink)
     if fade:
-        z = plane_grid(extent, sheet.shape[0])[:: sheet.shape[0], 1]
-        r = np.hypot(np.linspace(*extent[:2], sheet.shape[1]), z[:, None])
+        z1, z2 = (np.linspace(*extent[2 * i : 2 * i + 2], sheet.shape[1 - i]) for i in (0, 1))
+        r = np.hypot(z1, z2[::-1, None])  # (H, W)
         weight = np.clip((3.35 - r) / 0.9, 0, 1)[:, :, None]
         sheet = 1 - (1 - sheet) * weight**1.5
     show_pixels(ax, sheet, ink, extent)

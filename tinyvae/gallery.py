@@ -68,7 +68,7 @@ def _plane(view: View):
         ellipses = (mu[few][:, pair], sigma[few][:, pair], labels)
     decoded, right = None, "What each place decodes to"
     if view.shape:
-        grid = figures.plane_grid(extent, 22)
+        grid = figures.plane_grid(extent, _cells(view, 22))
         full = np.zeros((len(grid), view.L)) if view.is_vae else np.tile(mu.mean(0), (len(grid), 1))
         full[:, pair] = grid
         decoded = view.images(view.decode(full))
@@ -90,6 +90,11 @@ def _plane(view: View):
     )  # fmt: skip
 
 
+def _cells(view: View, most: int) -> int:
+    """Return how many images go along a side of a grid: fewer where they are large."""
+    return max(6, min(most, 1400 // max(view.shape[:2])))
+
+
 def _typical(view: View, z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a few examples and their labels, away from the medians where labels are written."""
     places = z[view.examples]
@@ -105,7 +110,7 @@ def _manifold(view: View):
     title = "The decoded prior"
     if view.model.n_classes:
         title += f", with the label {plain(view.name_of(view.default_label))}"
-    images = view.images(view.decode(figures.quantile_grid(20)))
+    images = view.images(view.decode(figures.quantile_grid(_cells(view, 20))))
     return figures.manifold(images, view.shape, title=title)
 
 
@@ -132,19 +137,20 @@ def _traversals(view: View):
         "Each row moves one latent dimension of the image's code and leaves the others; "
         f"{which}, sorted by what they carry."
     )
+    if not view.is_vae:
+        subtitle += " Steps are standard deviations of the codes."
     original = view.images(view.x(slice(place, place + 1)))[0]
     return figures.traversals(decoded, steps, names, view.shape, original, subtitle=subtitle)
 
 
 def _posterior(view: View):
     mu, sigma = view.codes
-    labels = None if view.labels is None else view.labels
     eps = np.random.default_rng(0).standard_normal((60, view.L))
 
     def draws(place: int, n: int) -> np.ndarray:
         """mu and n draws of one example's posterior, decoded, (1 + n, D)."""
         z = mu[place] + sigma[place] * np.concatenate([np.zeros((1, view.L)), eps[:n]])
-        return view.images(view.decode(z, None if labels is None else labels[place]))
+        return view.images(view.decode(z, None if view.labels is None else view.labels[place]))
 
     # Of ten images the one whose draws differ most: differences that an eye can see.
     place = max(view.examples[:10].tolist(), key=lambda i: draws(i, 12).std(axis=0).sum())
