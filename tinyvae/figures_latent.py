@@ -183,7 +183,8 @@ def _ridges(ax: Axes, at, marginals, prior, mu, sigma, order) -> None:
         ax.fill_between(at, base, curve, color="#7fb2d0", lw=0, zorder=2)
         ax.plot(at, base + scale * prior, color=INK, lw=1.1, zorder=3)
         spread = np.sqrt(np.mean(sigma[:, j] ** 2) + mu[:, j].var())
-        text = f"{mu[:, j].mean():+.2f} ± {spread:.2f}".replace("-", "−")
+        mean = round(float(mu[:, j].mean()), 2) + 0.0  # which turns −0 into 0
+        text = f"{mean:+.2f} ± {spread:.2f}".replace("-", "−")
         ax.text(1.04, base + 0.12, text, transform=ax.get_yaxis_transform(), size=8, color=GREY)
     side_labels(ax, [-r + 0.12 for r in range(len(order))], [f"$z_{{{j + 1}}}$" for j in order])
     ax.set(xlim=(at[0], at[-1]), ylim=(-len(order) + 0.95, 1))
