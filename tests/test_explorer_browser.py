@@ -270,6 +270,7 @@ def test_without_centring_a_drawing_stays_where_it_was_drawn(show, untrained):
     page = show(untrained)
     page.locator("#centre").uncheck()
     stroke(page, [(0.1, 0.2), (0.1, 0.5)])
+    assert not page.locator("#hint").is_visible()
     x = np.array(page.evaluate("[...tinyvae.store.state.picked.x]")).reshape(28, 28)
     assert x[4:16, 1:5].sum() == pytest.approx(x.sum())
 

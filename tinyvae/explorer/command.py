@@ -27,13 +27,20 @@ def _parser() -> terminal.Parser:
     parser.add_argument("--open", action="store_true", help="show it in the browser at once")
     parser.add_argument("--title", help="heading of the page")
     parser.add_argument(
-        "--points", type=terminal.whole(2), default=300, help="test examples in it (default: 300)"
+        "--points",
+        metavar="N",
+        type=terminal.whole(2),
+        default=300,
+        help="test examples in it (default: 300)",
     )
     parser.add_argument(
         "--float16", action="store_true", help="weights in half precision: half the file"
     )
     parser.add_argument(
-        "--max-mb", type=terminal.real(above=True), help="largest file accepted (default: 32)"
+        "--max-mb",
+        metavar="MB",
+        type=terminal.real(above=True),
+        help="largest file accepted (default: 32)",
     )
     return parser
 
