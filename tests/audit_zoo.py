@@ -184,7 +184,7 @@ class HandWritten:
         self.rng = np.random.default_rng(number)
 
     def forward(self, x):
-        p = self.p
+        self.x, p = x, self.p
         self.h = np.maximum(x @ p["W1"] + p["b1"], 0)
         if self.heads == "apart":
             self.mu, self.s = self.h @ p["W2"] + p["b2"], self.h @ p["W3"] + p["b3"]

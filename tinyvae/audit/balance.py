@@ -225,6 +225,12 @@ def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:
     hints = numbers_in(term.function.function)
     numbers = sorted({n for kind in hints.values() for n in kind if n >= 8})[:40]
     names = [n for n in "BLD" if ratio[n]]
+    powers = {ratio[n] for n in names}
+    if len(names) > 1 and len(powers) == 1:  # the code may hold the product alone
+        power = powers.pop()
+        for n in numbers:
+            if _near(ratio.constant * n**power, expected, 0.0):
+                return f"{'·'.join(names)} = {n}"
     for sizes in itertools.product(numbers, repeat=len(names)) if len(names) < 3 else ():
         value_there = ratio.constant
         for name, size in zip(names, sizes, strict=True):

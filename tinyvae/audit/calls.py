@@ -79,7 +79,9 @@ class Function:
             try:
                 result = self._attempt(arrangement, make, values)
             except Exception as error:
-                first = first or error
+                ran = first is not None and isinstance(first.__cause__, Exception)
+                if first is None or (ran and error.__cause__ is None):
+                    first = error  # one that ran tells more than one that raised
                 continue
             self.settled = arrangement, make
             return result

@@ -88,6 +88,7 @@ def candidates(function: Callable) -> list[str]:
         for root in {_root(home) for home in homes if isinstance(home, str)}:
             votes[root] = votes.get(root, 0) + 1
     known = [name for name in MAKERS if name in sys.modules or name == "numpy"]
+    known.sort(key=lambda name: name != "numpy")
     hinted = [name for name in known if votes.get(name)]
     if "torch" in votes or "jax" in votes or "tensorflow" in votes:  # NumPy is then a helper
         hinted = sorted(hinted, key=lambda name: name == "numpy")
@@ -114,6 +115,7 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
     TypeError
         It is no array of numbers.
     """
+    kind = type(value).__name__
     for name in ("detach", "cpu", "resolve_conj"):  # PyTorch
         value = getattr(value, name)() if hasattr(value, name) else value
     if hasattr(value, "array") and not isinstance(value, np.ndarray):  # Chainer
@@ -133,7 +135,6 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
             raise TypeError(f"dtype {value.dtype}")
         return value.astype(np.float64)
     except Exception as error:
-        kind = type(value).__name__
         raise TypeError(f"{where} returned a {kind}, not an array of numbers ({error})") from None
 
 

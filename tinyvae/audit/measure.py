@@ -134,7 +134,7 @@ class Term:
     def _settle(self, batch, latent, pixels) -> Sizes:
         """The first sizes that the function takes."""
         hints = numbers_in(self.function.function)
-        images = [n for n in hints["any"] if n >= 64 and n != 100 and n % 2 == 0]
+        images = [n for n in hints["any"] if 64 <= n <= 20_000 and n % 2 == 0 and n != 100]
         known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
         shapes = [pixels] if pixels else [*known[:4], (29,), (1, 5, 7), (5, 7, 1)]
         if not pixels:

@@ -152,26 +152,30 @@ def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
     Each axis is tested on one slice of the others, so that sharing along another axis is no alarm,
     and a shared axis is cut to one copy before the next test.
     """
-    findings = []
-    axes = {"batch": 1, "latents": 2}
-    for name, axis in axes.items():
+    findings, weak = [], []
+    for name, axis in {"batch": 1, "latents": 2}.items():
         one = draws.u[:, :, 0] if axis == 1 else draws.u[:, 0, :]  # (T, size)
         size = one.shape[1]
         statistic = float(np.square(one.sum(axis=1) / math.sqrt(size)).sum())
-        if size > 1 and statistic > chi_square_bounds(len(one))[1]:
-            ratio = statistic / len(one)
-            text = f"its sums over the {name} have {ratio:.3g} times the variance of fresh noise"
-            findings.append(error(f"noise-shared-over-{name}", text, ratio, 1.0))
-            keep = [slice(None)] * 3
-            keep[axis] = slice(1)
-            draws = draws.slice(tuple(keep))
+        if size == 1 or statistic <= chi_square_bounds(len(one))[1]:
+            continue
+        ratio = statistic / len(one)
+        text = f"its sums over the {name} have {ratio:.3g} times the variance of fresh noise"
+        found = error(f"noise-shared-over-{name}", text, ratio, 1.0)
+        if (ratio - 1) / (size - 1) < 0.3:  # a few noises that come back may look like this too
+            weak.append(found)
+            continue
+        findings.append(found)
+        keep = [slice(None)] * 3
+        keep[axis] = slice(1)
+        draws = draws.slice(tuple(keep))
     sums = draws.u.sum(axis=0) / math.sqrt(len(draws.u))  # (B, L) over the calls
     statistic = float(np.square(sums).sum())
     if statistic > chi_square_bounds(sums.size)[1]:
         ratio = statistic / sums.size
         text = f"its sums over the calls have {ratio:.3g} times the variance of fresh noise"
-        findings.append(error("noise-repeats", text, ratio, 1.0))
-    return findings, draws
+        return [*findings, error("noise-repeats", text, ratio, 1.0)], draws
+    return findings + weak, draws
 
 
 def _shape_and_scale(draws: Draws, scale: str) -> list[Finding]:

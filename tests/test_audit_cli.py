@@ -1,0 +1,80 @@
+"""`tinyvae audit`: on somebody's module, and on tinyvae itself."""
+
+import json
+
+import pytest
+
+from tinyvae.audit import main
+
+MODULE = """
+import numpy as np
+
+class VAE:
+    def __init__(self, latent_dim, factor=0.5):
+        self.factor, self.rng = factor, np.random.default_rng(0)
+
+    def reparametrize(self, mu, logvar):
+        return mu + np.exp(self.factor * logvar) * self.rng.standard_normal(mu.shape)
+
+def loss_function(recon_x, x, mu, logvar):
+    nll = -np.sum(x * np.log(recon_x) + (1 - x) * np.log(1 - recon_x))
+    return nll + 0.5 * np.sum(mu**2 + np.exp(logvar) - 1 - logvar)
+
+class NeedsMore:
+    def __init__(self, gadget):
+        pass
+
+wrong = VAE(2, factor=1.0)
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "somebodys_vae.py").write_text(MODULE)
+    return "somebodys_vae.py"
+
+
+def test_a_class_with_the_usual_names(file, capsys):
+    assert main([f"{file}:VAE"]) == 0
+    out = capsys.readouterr().out
+    assert "found: sample = VAE.reparametrize, objective = somebodys_vae.loss_function" in out
+    assert "right: no error found" in out
+
+
+def test_an_object_that_is_wrong(file, capsys):
+    assert main([f"{file}:wrong", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["name"] == "sampler-std"
+
+
+def test_what_was_not_found_is_said(file, capsys):
+    assert main([file]) == 0
+    assert "not found: sample" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "target, text",
+    [
+        ("nowhere:VAE", "importing nowhere raised ModuleNotFoundError"),
+        ("nowhere.py:VAE", "there is no file nowhere.py"),
+        ("somebodys_vae.py:Model", "has no 'Model'; it has np, VAE"),
+        ("somebodys_vae.py:NeedsMore", "NeedsMore needs gadget="),
+        ("json:JSONDecoder", "has no function named reparameterize"),
+    ],
+)
+def test_what_cannot_be_audited_exits_2_with_one_line(file, capsys, target, text):
+    assert main([target]) == 2
+    err = capsys.readouterr().err
+    assert text in err and err.count("\n") == 1
+
+
+def test_tinyvae_passes_its_own_audit(capsys):
+    assert main(["--self"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("right: no error found") == 16 and "wrong" not in out
+
+
+def test_without_a_target_the_usage_is_shown(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2 and "name a module:object, or --self" in capsys.readouterr().err
