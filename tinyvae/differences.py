@@ -51,7 +51,7 @@ def slopes(
             points[i] = _five_points(change, array, indices[i], h)
             rounding[i] = 4 * epsilon * magnitude / h
         scale = np.nanmax(np.abs(points[:, 0]), initial=0.0)
-        smooth = points[:, 1] <= tolerance * scale + 8 * rounding  # False for NaN
+        smooth = points[:, 1] <= 0.1 * tolerance * scale + 8 * rounding  # False for NaN
         rough = np.flatnonzero(~smooth)
     return Slopes(points[:, 0], rounding, ~smooth, points[:, 2], points[:, 3])
 

@@ -187,7 +187,7 @@ def _common_place(places: list[tuple[int, ...]], right: np.ndarray) -> str:
         position = np.array([place[axis] for place in places])
         wrong = sorted(set(position[~right].tolist()))
         if not np.isin(position[right], wrong).any():
-            label = {1: ("index",), 2: ("row", "column")}.get(len(places[0]), ("axis",))
+            label = ("row", "column")[axis] if len(places[0]) == 2 else "index"
             return f" ({label} {', '.join(map(str, wrong[:9]))}{', …' if wrong[9:] else ''})"
     return ""
 

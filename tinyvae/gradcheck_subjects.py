@@ -252,10 +252,8 @@ def _number_or_array(result: Any) -> Any:
     try:
         return float(result)
     except (TypeError, ValueError):
-        kind = type(result).__name__
-        raise NotCheckable(
-            f"forward returns a {kind}; it must return an array or a number"
-        ) from None
+        message = f"forward returns a {type(result).__name__}; it must give an array or a number"
+        raise NotCheckable(message) from None
 
 
 def _by_input(result: Any, inputs: dict[str, Any], moved: dict[str, Array]) -> dict[str, Any]:
