@@ -110,6 +110,13 @@ def test_weights_beyond_float16_are_refused():
         explorer.build(model, rows(), precision="float16")
 
 
+def test_weights_that_are_not_finite_are_refused():
+    model = VAE(5, 2, (4,))
+    model.parameters["encoder.0.b"][0] = np.nan
+    with pytest.raises(ValueError, match="weights are not finite: train it again"):
+        explorer.build(model, rows())
+
+
 class Swish:
     """A layer that only its author knows."""
 

@@ -157,7 +157,7 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "plot": PLOTS[plot_kind(dataset) or "line"],
         "n_features": f"{model.n_features:,}",
         "likelihood": _about_likelihood(model),
-        "origin": "[" + ", ".join(["0"] * min(model.latent_dim, 12)) + "]",
+        "origin": f"new Float64Array({model.latent_dim}){', 0' if model.n_classes else ''}",
         "classes": " ".join(name for name, true in classes.items() if true),
         "footer": f"{dataset.describe()}. Made with tinyvae {__version__}.",
     }

@@ -46,6 +46,9 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
             f"the model takes {model.n_features} features, but {dataset.name} has"
             f" {dataset.x_test.shape[1]}: give the data set that it was trained on"
         )
+    theta = model.backend.to_numpy(model.parameters.theta)
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
     rows = np.linspace(0, len(dataset.x_test) - 1, N).astype(int)
     x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
     labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
@@ -62,7 +65,6 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
         },
         "means": means,
     }
-    theta = model.backend.to_numpy(model.parameters.theta)
     return Payload(
         description,
         _as_floats(theta, precision, "a weight"),
