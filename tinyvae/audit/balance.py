@@ -36,7 +36,7 @@ def kl_law(term: Term, found: KL) -> Law:
     s = float(encoder_output(term.scale, np.array(1.0)))
 
     def effect(sizes: Sizes) -> float:
-        far, near = term.mean(sizes, mu=2.5, s=s)[0], term.mean(sizes)[0]
+        far, near = term.mean(sizes, 8, mu=2.5, s=s)[0], term.mean(sizes, 8)[0]
         return (far - near) / (sizes.B * sizes.L)
 
     return law(term, found.weight, effect, "BLD" if "x" in term.roles else "BL")

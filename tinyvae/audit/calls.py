@@ -126,8 +126,8 @@ def numbers_in(function: Callable) -> dict[str, list[int]]:
     """
     found: dict[str, list[int]] = {"pixels": [], "latent": [], "batch": [], "any": []}
     functions = [function, *(v for _, v in frameworks.reachable(function) if callable(v))]
-    for code in (getattr(f, "__code__", None) for f in functions):
-        for constant in getattr(code, "co_consts", ()):
+    for code in (f.__code__ for f in map(frameworks.plain, functions) if f):
+        for constant in code.co_consts:
             found["any"] += _integers(constant)
     for name, item in frameworks.reachable(function):
         settings = getattr(item, "__dict__", {}) if not isinstance(item, type(sys)) else {}

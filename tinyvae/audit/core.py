@@ -84,7 +84,8 @@ def audit(
     -----
     Random statistics are held to bounds that a right model leaves with probability below 1e-11
     each: Laurent and Massart's (2000) for χ² sums, Massart's (1990) for the distance from the
-    normal distribution, 6.81 and 8.5 standard errors for means. An audit makes fewer than 60 such
+    normal distribution, 6.81 and (Monte Carlo KLs, t-distributed) 12
+    standard errors for means. An audit makes fewer than 60 such
     tests: a false alarm in fewer than 1e-9 of all audits. Formulas without noise are fitted within
     rounding, and their factors must agree to 0.5 %.
     """

@@ -38,7 +38,7 @@ class Law:
         top = "·".join(_power(n, self[n]) for n in NAMES if self[n] > 0)
         bottom = "·".join(_power(n, -self[n]) for n in NAMES if self[n] < 0)
         inverse = 1 / self.constant if self.constant else 0.0
-        if top and inverse > 1 and abs(inverse - round(inverse)) < 2e-3 * inverse:
+        if top and inverse > 1.5 and abs(inverse - round(inverse)) < 2e-3 * inverse:
             bottom = "·".join([f"{round(inverse)}", *([bottom] if bottom else [])])
             number = ""
         else:

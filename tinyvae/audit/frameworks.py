@@ -42,17 +42,25 @@ def owner_of(function: Callable) -> Any:
     return getattr(function, "__self__", function)
 
 
-def reachable(function: Callable, depth: int = 3) -> Iterator[tuple[str, Any]]:
-    """Names and values that a function's code refers to: globals, closures, and theirs in turn."""
-    function = getattr(function, "__wrapped__", function)
+def plain(function: Callable) -> FunctionType | None:
+    """The Python function behind a method, a module, a layer, or a compiled function."""
+    for name in ("__wrapped__", "python_function"):  # jax.jit, tf.function
+        function = getattr(function, name, function)
     owner = owner_of(function)
     for name in ("forward", "call", "__call__"):
         if not hasattr(function, "__code__") and hasattr(type(owner), name):
             function = getattr(type(owner), name)
     function = getattr(function, "__func__", function)
-    if not isinstance(function, FunctionType):
+    return function if isinstance(function, FunctionType) else None
+
+
+def reachable(function: Callable, depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Names and values that a function's code refers to: globals, closures, and theirs in turn."""
+    owner, whole = owner_of(function), function
+    function = plain(function)
+    if function is None:
         return
-    if owner is not function:
+    if owner is not whole or function is not whole:
         yield "self", owner
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
     values = {name: cell.cell_contents for name, cell in cells if _filled(cell)}
@@ -116,8 +124,8 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
         It is no array of numbers.
     """
     kind = type(value).__name__
-    for name in ("detach", "cpu", "resolve_conj"):  # PyTorch
-        value = getattr(value, name)() if hasattr(value, name) else value
+    if hasattr(value, "detach"):  # PyTorch
+        value = value.detach().cpu()
     if hasattr(value, "array") and not isinstance(value, np.ndarray):  # Chainer
         value = value.array
     dtype = str(getattr(value, "dtype", ""))

@@ -9,8 +9,10 @@ import numpy as np
 
 from tinyvae.audit import scales
 from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.frameworks import candidates
 
-REPEATS = 200  # calls that a random term is averaged over
+REPEATS = 32  # calls that a random term is averaged over
+ROWS = 997  # rows of each of them, where the function takes any number
 LOSS_KEYS = re.compile("loss|total|objective|elbo|cost", re.IGNORECASE)
 
 
@@ -78,6 +80,9 @@ class Term:
         self.random = abs(first - second) > 1e-5 * max(abs(first), abs(second))
         if "mu" in roles and "x" in roles:
             self._quieten()
+        many = self.sizes._replace(B=ROWS if self.sizes.D <= 4096 else 127)
+        if self.random and batch is None and self.accepts(many):
+            self.sizes = many
 
     def _s(self, logvar: float) -> float:
         return float(scales.encoder_output(self.scale, np.array(logvar)))
@@ -110,12 +115,12 @@ class Term:
         items = self.raw(sizes, **point)
         return float(sum(self._scalar(items[key][1], sizes) for key in self.keys))
 
-    def mean(self, sizes: Sizes | None = None, **point) -> tuple[float, float]:
+    def mean(self, sizes: Sizes | None = None, repeats=REPEATS, **point) -> tuple[float, float]:
         """Return the loss and its standard error, averaged over calls where it is random."""
         if not self.random:
             return self(sizes, **point), 0.0
-        values = [self(sizes, **point) for _ in range(REPEATS)]
-        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(REPEATS))
+        values = [self(sizes, **point) for _ in range(repeats)]
+        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(repeats))
 
     def _scalar(self, array: np.ndarray, sizes: Sizes) -> float:
         if array.size == 1:
@@ -137,6 +142,8 @@ class Term:
         images = [n for n in hints["any"] if 64 <= n <= 20_000 and n % 2 == 0 and n != 100]
         known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
         shapes = [pixels] if pixels else [*known[:4], (29,), (1, 5, 7), (5, 7, 1)]
+        if not pixels and candidates(self.function.function)[0] in ("tensorflow", "keras"):
+            shapes[-2:] = shapes[:-3:-1]  # channels last there
         if not pixels:
             shapes += [(3, 5, 7), (5, 7, 3), (5, 7)]
             shapes += [shape for (n,) in known[:4] for shape in _images(n)]
