@@ -289,9 +289,9 @@ def by_blocks(
 def write(out: Path, run: Run, x: np.ndarray, what: str, columns: int | None = None) -> None:
     """Write rows x in the data's units, as an array or as a picture, and say so."""
     data = run.config.get("data") or {}
-    if "scaling" in data:
-        x = Scaling.from_config(data["scaling"]).undo(x)
+    scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
     if out.suffix == ".npy":
+        x = scaling.undo(x)
         write_atomically(out, lambda file: np.save(file, x))
         print(f"{out}: {what}, {x.shape[1]} wide")
         return
@@ -299,6 +299,6 @@ def write(out: Path, run: Run, x: np.ndarray, what: str, columns: int | None = N
         raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
     from tinyvae import figures as draw
 
-    figure = draw.image_grid(x, tuple(data["image_shape"]), columns=columns)
+    figure = draw.image_grid(scaling.to_picture(x), tuple(data["image_shape"]), columns=columns)
     write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
     print(f"{out}: {what}")

@@ -247,6 +247,7 @@ def draw(
     only: str | Iterable[str] | None = None,
     dpi: int = 150,
     format: str = "png",
+    keep: bool = False,
 ) -> list[Path]:
     """Write the figures of a model into a folder, and return their paths.
 
@@ -263,6 +264,8 @@ def draw(
         All that apply to the model unless given.
     dpi, format
         Resolution, and "png", "svg", "pdf" or another format that Matplotlib writes.
+    keep : bool
+        Draw only what the folder lacks.
 
     Raises
     ------
@@ -274,6 +277,8 @@ def draw(
     view = View(model, dataset, history, kl_history)
     if only is None:
         names = [name for name in NAMES if _missing(name, view) is None]
+        if keep:
+            names = [name for name in names if not (Path(folder) / f"{name}.{format}").exists()]
     else:
         names = [only] if isinstance(only, str) else list(only)
         for name in names:

@@ -1,6 +1,8 @@
 """The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
 what happened, what the figures show and what to try next."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinyvae import options, terminal
@@ -11,6 +13,11 @@ from tinyvae.runs import History, Run, next_free, open_run
 from tinyvae.train import fit
 
 PROG = "tinyvae train"
+NEXT = {
+    "python -m tinyvae evaluate {run}": "how good is it?",
+    "python -m tinyvae.train --latent-dim 10": "sharper, and no longer a plane",
+    "python -m tinyvae three-panels": "the picture that explains the VAE",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,14 +34,17 @@ def _train(argv: list[str] | None) -> int:
     say(dataset.describe())
     say(f"run folder: {run.path}")
 
-    if run.done >= run.config["training"]["epochs"]:
+    finished = run.done >= run.config["training"]["epochs"]
+    if finished:
         say(f"already trained for all of its {run.done} epochs; extend it with --epochs")
     history = _fit(model, dataset, run, given)
     if "quiet" not in given:
         _report(model, dataset, run, history)
     if "no_figures" not in given:
-        _draw(model, dataset, run, history, say)
-    say(f"\ntry next:\n  python -m tinyvae evaluate {run.path}")
+        _draw(model, dataset, run, history, say, keep=finished)
+    say("\ntry next:")
+    for command, what in NEXT.items():
+        say(f"  {command.format(run=run.path):<44}  {what}")
     return 0
 
 
@@ -106,14 +116,25 @@ def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) ->
     )
 
 
-def _draw(model: Autoencoder, dataset: Dataset, run: Run, history: History, say: object) -> None:
-    """Draw the figures that the folder lacks, and say what each shows."""
-    from tinyvae import gallery
+def _draw(
+    model: Autoencoder, dataset: Dataset, run: Run, history: History, say: Callable, keep: bool
+) -> None:
+    """Draw the figures, say what each shows, and write the page that explores the latent space."""
+    from tinyvae import explorer, gallery
 
-    folder = run.path / "figures"
+    folder, page = run.path / "figures", run.path / "explorer.html"
     kl_history = run.histories[1] or None
-    for path in gallery.draw(model, dataset, folder, history, kl_history):
-        say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
+    try:
+        for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
+            say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
+        if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
+            try:
+                explorer.write(page, explorer.build(model, dataset))
+                say(f"  {page}: open it in a browser, and move about in the latent plane")
+            except ValueError as too_large:
+                say(f"  no {page}: {too_large}")
+    except OSError as error:
+        raise terminal.Failure(f"{error}; the trained model is saved in {run.path}", 1) from None
 
 
 def _silent(*lines: object) -> None:

@@ -79,10 +79,7 @@ class View:
 
     def images(self, x: np.ndarray) -> np.ndarray:
         """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""
-        scaling = self.dataset.scaling
-        if scaling.unit or scaling.low is None:
-            return x
-        return (scaling.undo(x) - scaling.low) / max(scaling.high - scaling.low, 1e-12)
+        return self.dataset.scaling.to_picture(x)
 
     @cached_property
     def examples(self) -> np.ndarray:

@@ -62,6 +62,12 @@ class Scaling:
             return (x * self.std + self.mean).astype(x.dtype)
         return x
 
+    def to_picture(self, x: np.ndarray) -> np.ndarray:
+        """The model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
+        if self.unit or self.low is None:
+            return x
+        return (self.undo(x) - self.low) / max(self.high - self.low, 1e-12)
+
     def describe(self) -> str:
         """One line for people."""
         if self.kind == "uint8":
