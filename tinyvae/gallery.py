@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks, figures
+from tinyvae.figures.picture import Picture, plain
 from tinyvae.files import write_atomically
-from tinyvae.picture import Picture, plain
 from tinyvae.view import View
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed

@@ -12,9 +12,9 @@ import numpy as np
 
 from tinyvae import checks, figures, terminal
 from tinyvae.data import load_dataset
+from tinyvae.figures.picture import Picture
 from tinyvae.files import write_atomically
 from tinyvae.model import VAE
-from tinyvae.picture import Picture
 from tinyvae.train import fit
 
 CELLS = 16  # of each decoded grid, along a side

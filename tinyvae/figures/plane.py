@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from tinyvae.picture import (
+from tinyvae.figures.picture import (
     COLORS,
     GREY,
     HALO,

@@ -11,10 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinyvae.figures_latent import aggregate, factor_figure, kl_over_training, traversals
-from tinyvae.figures_plane import manifold, plane, plane_grid, quantile_grid, square, three_panels
-from tinyvae.figures_rows import row_reconstructions, row_samples, row_traversals
-from tinyvae.picture import (
+from tinyvae.figures.latent import aggregate, factor_figure, kl_over_training, traversals
+from tinyvae.figures.picture import (
     ACCENT,
     DENSITY,
     GREY,
@@ -34,6 +32,8 @@ from tinyvae.picture import (
     tile,
     top_labels,
 )
+from tinyvae.figures.plane import manifold, plane, plane_grid, quantile_grid, square, three_panels
+from tinyvae.figures.rows import row_reconstructions, row_samples, row_traversals
 
 __all__ = [
     "aggregate",

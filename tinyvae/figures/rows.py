@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinyvae.picture import (
+from tinyvae.figures.picture import (
     ACCENT,
     COLORS,
     DIVERGING,

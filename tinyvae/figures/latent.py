@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinyvae.figures_plane import circles, plane_axes
-from tinyvae.picture import (
+from tinyvae.figures.picture import (
     DENSITY,
     GREY,
     INK,
@@ -31,6 +30,7 @@ from tinyvae.picture import (
     tile,
     top_labels,
 )
+from tinyvae.figures.plane import circles, plane_axes
 
 MAX_ROWS = 24  # latent dimensions that a figure lists
 
