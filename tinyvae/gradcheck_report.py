@@ -250,15 +250,15 @@ def factor_in_words(factor: float, sizes: dict[str, int]) -> str:
     sign = "the sign is flipped" if factor < 0 else ""
     guesses = []
     if near(0.5):
-        guesses.append("a ½ too many, or a 2 forgotten")
+        guesses.append("a ½ too many or a 2 forgotten")
     if near(2.0):
-        guesses.append("a ½ forgotten, or a 2 too many")
+        guesses.append("a ½ forgotten or a 2 too many")
     for name, n in sizes.items():
         if n > 1 and near(n):
             guesses.append(f"{name} = {n}: the mean's 1/{name} is missing")
         if n > 1 and near(1 / n):
             guesses.append(f"1/{name} with {name} = {n}: divided by {name} once too often")
-    text = ", and ".join(filter(None, [sign, " or ".join(guesses)]))
+    text = ", and ".join(filter(None, [sign, "; or ".join(guesses)]))
     return f" ({text})" if text else ""
 
 

@@ -1,0 +1,110 @@
+"""Make the arrays that a gradient check moves, and find those that a layer or a model holds."""
+
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinyvae.backend import Array, Backend
+from tinyvae.differences import to_host
+from tinyvae.layers import Parameters
+
+
+class Place:
+    """Where arrays are made: the backend, the dtype, and the generator of random values."""
+
+    def __init__(self, backend: Backend, dtype: str, rng: np.random.Generator) -> None:
+        self.backend, self.dtype, self.rng = backend, dtype, rng
+
+    def named_inputs(self, function: Callable, inputs: tuple) -> dict[str, Any]:
+        """Return copies of the inputs under the function's names for them; floats in our dtype."""
+        names = list(arguments(function))[: len(inputs)]
+        names += [f"input {i}" for i in range(len(names), len(inputs))]
+        return {name: self.own(value) for name, value in zip(names, inputs, strict=True)}
+
+    def own_arrays(self, constants: dict[str, Any]) -> dict[str, Any]:
+        """Return the constants, those that are arrays as arrays of this place."""
+        return {k: self.own(v) if hasattr(v, "dtype") else v for k, v in constants.items()}
+
+    def own(self, value: Any) -> Any:
+        """Return a copy of `value` as an array of this place; whole-number arrays stay as such."""
+        is_array = hasattr(value, "dtype")
+        if not is_array and not isinstance(value, int | float | list | tuple):
+            return value
+        whole = is_array and value.dtype.kind != "f"
+        array = value if is_array else np.asarray(value)
+        return self.backend.asarray(array, None if whole else self.dtype).copy()
+
+    def bind(self, layers: list[Any]) -> None:
+        """Give layers with `shapes` their W, b, dW, db; they keep values that they have."""
+        if not layers:
+            return
+        old = [{a: getattr(layer, a, None) for a in layer.shapes} for layer in layers]
+        seed = int(self.rng.integers(2**32))
+        Parameters({"": SimpleNamespace(layers=layers)}, self.backend, self.dtype, seed)
+        for layer, values in zip(layers, old, strict=True):
+            for attribute, value in values.items():
+                view = getattr(layer, attribute)
+                if value is not None:
+                    view[...] = self.backend.asarray(value)
+                if not to_host(view).any():  # zeros would hide errors
+                    draw = 0.3 * self.rng.standard_normal(view.shape)
+                    view[...] = self.backend.asarray(draw)
+
+    def cast_attributes(self, layer: Any) -> list[str]:
+        """Copy a layer's float arrays into our dtype; return their names, gradients left out."""
+        arrays = {k: v for k, v in vars(layer).items() if getattr(v, "dtype", None) is not None}
+        arrays = {k: v for k, v in arrays.items() if v.dtype.kind == "f"}
+        for attribute, value in arrays.items():
+            setattr(layer, attribute, self.own(value))
+        return [k for k in arrays if not (k.startswith("d") and k[1:] in arrays)]
+
+
+def is_layer(thing: Any) -> bool:
+    """Return whether `thing` has forward and backward."""
+    return all(callable(getattr(thing, method, None)) for method in ("forward", "backward"))
+
+
+def own_weights(thing: Any) -> tuple[dict[str, Array], Callable] | None:
+    """Return a model's weights and a function for their gradients, or None where it has none."""
+    parameters = getattr(thing, "parameters", None)
+    holder = parameters if hasattr(parameters, "theta") else thing
+    if hasattr(holder, "theta") and hasattr(holder, "grad"):
+        if hasattr(holder, "gradients") and hasattr(holder, "items"):
+            return dict(holder.items()), lambda: dict(holder.gradients)
+        return {"theta": holder.theta}, lambda: {"theta": holder.grad}
+    for name in ("parameters", "params"):
+        weights = _named(getattr(thing, name, None), name)
+        if weights and all(hasattr(array, "dtype") for array in weights.values()):
+            home = next((g for g in ("gradients", "grads") if hasattr(thing, g)), None)
+            return weights, lambda name=name, home=home: _named(
+                getattr(thing, home or "", {}), name
+            )
+    return None
+
+
+def _named(arrays: Any, label: str) -> dict[str, Any]:
+    """Return a dict as it is, a list under the names label[0], label[1], …"""
+    if isinstance(arrays, list | tuple):
+        return {f"{label}[{i}]": array for i, array in enumerate(arrays)}
+    return dict(arrays) if isinstance(arrays, dict) else {}
+
+
+def floats(inputs: dict[str, Any]) -> dict[str, Array]:
+    arrays = {name: value for name, value in inputs.items() if hasattr(value, "dtype")}
+    return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+
+
+def arguments(function: Callable) -> dict[str, bool]:
+    """Return the names of a function's arguments, and whether each must be given."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # compiled functions may not tell
+        return {}
+    return {
+        p.name: p.default is p.empty
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    }
