@@ -9,10 +9,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tinyvae import VAE, Autoencoder, figures, gallery, panels, picture
+from tinyvae import VAE, Autoencoder, figures, gallery, panels
 from tinyvae.data import load_dataset
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
+from tinyvae.figures import picture
 
 SHAPE = (6, 5)
 D = 30
