@@ -179,3 +179,17 @@ def test_the_bounds_are_honest_on_a_small_scale(rng):
     distance, threshold = distance_from_normal(rng.standard_normal(20_000))
     assert distance < threshold < distance_from_normal(rng.laplace(0, 0.7, 20_000))[0]
     assert np.exp(-LOG_ALPHA) == pytest.approx(1e-11)
+
+
+def test_a_weight_that_moves_with_every_call_is_held_still():
+    class Annealed:
+        step = 0
+
+        def loss(self, x, x_hat, mu, logvar):
+            self.step += 1
+            return zoo.objective(beta=0.001 * self.step)(x, x_hat, mu, logvar)
+
+    model = Annealed()
+    model.step = 500
+    report = audit(objective=model.loss)
+    assert report.ok and 0.5 < report.beta < 0.6

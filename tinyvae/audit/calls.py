@@ -53,6 +53,7 @@ class Function:
         ]
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.counters: list[tuple[dict, dict]] = []
         self.rng = np.random.default_rng(20140425)
 
     @property
@@ -63,6 +64,17 @@ class Function:
     def uses(self, role: str) -> bool:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
+
+    def hold_counters(self) -> None:
+        """From now on, put back the plain numbers in the function's objects before each call.
+
+        A schedule (`self.step += 1`) then stays where it is.
+        """
+        for _, item in frameworks.reachable(self.function):
+            settings = getattr(item, "__dict__", None)
+            if isinstance(settings, dict) and not isinstance(item, type(sys)):
+                numbers = {k: v for k, v in settings.items() if isinstance(v, (int, float))}
+                self.counters.append((settings, numbers))
 
     def __call__(self, **values: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """Return what the function gives, as labelled float64 arrays.
@@ -89,6 +101,8 @@ class Function:
 
     def _attempt(self, arrangement: roles.Arrangement, make: Callable, values: dict) -> list:
         self.calls += 1
+        for settings, numbers in self.counters:
+            settings.update(numbers)
         if arrangement.roles() & {"eps", "key", "beta", "training"}:
             values = {**self._extras(values), **values}
         made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}

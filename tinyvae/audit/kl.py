@@ -150,7 +150,7 @@ def _additive(probes: Probes, c: np.ndarray) -> list[Finding]:
 
 
 def _thresholded(probes: Probes) -> KL | None:
-    """Free bits: the KL where it is large, constant where it is small."""
+    """Free bits or a capacity: the KL where it is large, something else where it is small."""
     basis = probes.basis(probes.term.scale)
     nats = 0.5 * (basis[:, 0] + basis[:, 1] - 1 - basis[:, 2])
     for quantile in (0.3, 0.5, 0.7):
@@ -160,9 +160,10 @@ def _thresholded(probes: Probes) -> KL | None:
             continue
         weight = float(np.median(2 * fitted[0][:3] * [1, 1, -1]))
         straight = np.abs(2 * fitted[0][:3] * [1, 1, -1] - weight).max() < CLOSE * abs(weight)
-        order = np.argsort(nats)
-        if straight and (np.diff(probes.value[order]) * np.sign(weight) > -probes.tolerance).all():
-            text = "a small KL costs a constant (free bits?); the weight is that of a large one"
+        if straight:
+            text = (
+                "a small KL counts otherwise (free bits? a capacity?); the weight is a large one's"
+            )
             return KL(weight / probes.cells, 0.0, [note("kl-free-bits", text)])
     return None
 
