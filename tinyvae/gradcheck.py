@@ -66,7 +66,7 @@ def check(
         Largest ‖analytic − numeric‖ / ‖numeric‖ that passes: 1e-7 in float64, 1e-2 in float32.
         Where ‖numeric‖ is too small to be told from rounding, an absolute scale takes its place.
     entries : int
-        How many entries of each array are compared, drawn at random if it has more.
+        How many entries of each array are compared, drawn at random (by `seed`) if it has more.
     seed, dtype, backend
         For what is drawn; the precision, and where a layer or function is computed. A model keeps
         its own.
@@ -189,6 +189,13 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         report.arrays[name] = _compare(
             name, analytic[name], indices, numeric, report, others, subject.sizes
         )
+    for name, value in subject.inputs.items():
+        if name not in subject.arrays and hasattr(value, "dtype"):
+            report.notes.append(
+                f"{name} holds {value.dtype} and is held still: floats can be moved"
+            )
+    if not report.arrays and not report.problems:
+        report.problems.append("there is nothing to compare: no float array has a gradient")
     names = [name for name in report.arrays if name not in subject.inputs]
     enters = where_it_enters(names, [not report.arrays[name].passed for name in names])
     report.notes += [enters] if enters else []

@@ -44,7 +44,7 @@ def _command(argv: list[str] | None) -> int:
     parser.add_argument(
         "--args",
         metavar="A[,B…]",
-        type=_arguments,
+        type=terminal.option(_arguments),
         help="arguments to build it with, such as 3,2 (default: a guess)",
     )
     parser.add_argument(
@@ -53,8 +53,12 @@ def _command(argv: list[str] | None) -> int:
         type=terminal.option(_shape),
         help="shape of the input, such as 4,3 (default: a batch of 5, of a width that fits)",
     )
-    parser.add_argument("--dtype", choices=list(TOLERANCE), default="float64")
-    parser.add_argument("--backend", choices=["numpy", "cupy", "auto"], default="numpy")
+    parser.add_argument(
+        "--dtype", choices=list(TOLERANCE), default="float64", help="(default: float64)"
+    )
+    parser.add_argument(
+        "--backend", choices=["numpy", "cupy", "auto"], default="numpy", help="(default: numpy)"
+    )
     parser.add_argument("--seed", type=terminal.whole(0), default=0, help="(default: 0)")
     given = parser.parse_args(argv)
     if given.target is None and (given.args is not None or given.shape is not None):
@@ -138,28 +142,26 @@ def _import(place: str) -> Any:
         raise ValueError(f"{place} cannot be imported: {_told(error)}") from None
 
 
-def _build(thing: Any, arguments: tuple | None) -> tuple[Any, str]:
+def _build(thing: Any, arguments: tuple[list, dict] | None) -> tuple[Any, str]:
     """Return an object of the class and how it was made; guess arguments that are not given."""
     if not inspect.isclass(thing):
         return thing, getattr(thing, "__name__", type(thing).__name__)
-    name = thing.__name__
-    guessed = arguments is None
     needed = [] if thing.__init__ is object.__init__ else _needed(thing)
-    values = GUESSES[: len(needed)] if guessed else arguments
-    made = f"{name}({', '.join(map(repr, values))})"
-    remedy = f"give {name}'s arguments ({', '.join(needed)}) with --args, such as --args 3,2"
-    if guessed and len(needed) > len(GUESSES):
-        raise ValueError(remedy)
+    values, named = arguments or (GUESSES[: len(needed)], {})
+    told = [*map(repr, values), *(f"{k}={v!r}" for k, v in named.items())]
+    made = f"{thing.__name__}({', '.join(told)})"
     try:
-        return thing(*values), made
+        return thing(*values, **named), made
     except Exception as error:
-        raise ValueError(f"{made} raises {_told(error)}: {remedy}") from None
+        wanted = f" ({', '.join(needed)})" if needed else ""
+        remedy = f"give its arguments{wanted} with --args, such as --args 3,2"
+        raise ValueError(f"{made} raises {_told(error)}; {remedy}") from None
 
 
 def _needed(thing: type) -> list[str]:
     parameters = inspect.signature(thing).parameters.values()
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in variable]
 
 
 def _checked(layer: Any, label: str, given: Any, backend: Any) -> Report:
@@ -178,28 +180,28 @@ def _checked(layer: Any, label: str, given: Any, backend: Any) -> Report:
 
 
 def _told(error: BaseException) -> str:
-    """Return an exception's class, message and place in one phrase."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
-    if isinstance(error, SyntaxError):
-        place = f"line {error.lineno}"
-    return f"{type(error).__name__}: {checks.first_line(error)} ({place})"
+    """Return an exception's class, message and, outside of tinyvae, its place in one phrase."""
+    kind, message = type(error).__name__, checks.first_line(error)
+    said = kind if message == kind else f"{kind}: {message}"
+    own = str(Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f for f in frames if not f.filename.startswith((own, "<"))]
+    if not places or isinstance(error, SyntaxError):  # whose message tells its place
+        return said
+    return f"{said} ({Path(places[-1].filename).name}, line {places[-1].lineno})"
 
 
-def _arguments(text: str) -> tuple:
-    """Read --args: numbers, quoted or bare words, True, False, None."""
+def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """Read --args, such as 3,2 or 3,n_out=2; a bare word stands for a string."""
+
+    def value(node: ast.expr) -> Any:
+        return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
     try:
-        value = ast.literal_eval(f"({text},)")
+        call = ast.parse(f"f({text})", mode="eval").body
+        return [value(a) for a in call.args], {k.arg: value(k.value) for k in call.keywords}
     except (ValueError, SyntaxError):
-        value = tuple(_literal(part.strip()) for part in text.split(","))
-    return value
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        raise ValueError(f"arguments look like 3,2 or 3,n_out=2, not {text!r}") from None
 
 
 def _shape(text: str) -> tuple[int, ...]:

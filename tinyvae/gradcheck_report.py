@@ -111,7 +111,7 @@ class Report:
         if kinks:
             lines.append(f"  {kinks} left out: on a kink, as a ReLU's at 0, without a derivative")
         if any(a.checked + a.kinks < a.size for a in self.arrays.values()):
-            lines.append("  large arrays: entries drawn at random")
+            lines.append("  large arrays: entries drawn at random, by the seed")
         floors = [a.floor for a in self.arrays.values() if a.floor is not None]
         if floors:
             lines.append(
