@@ -1,0 +1,156 @@
+"""Answers to the exercises of notebook 1, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 1.1: dW: 0.2 times the right value
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy / len(x), dy.sum(axis=0)
+
+
+# %% wrong 1.1: dW has the shape (4, 3), and should have (3, 4): it is transposed
+def dense_backward(dy, x, W):
+    return dy @ W.T, dy.T @ x, dy.sum(axis=0)
+
+
+# %% wrong 1.1: dW: -1 times the right value in every entry (the sign is flipped)
+def dense_backward(dy, x, W):
+    return dy @ W.T, -x.T @ dy, dy.sum(axis=0)
+
+
+# %% wrong 1.1: db has the shape (5, 4), and should have (4,)
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy, dy
+
+
+# %% wrong 1.1: divided by B once too often
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy, dy.mean(axis=0)
+
+
+# %% wrong 1.1: dx has the shape (3, 5), and should have (5, 3): it is transposed
+def dense_backward(dy, x, W):
+    return W @ dy.T, x.T @ dy, dy.sum(axis=0)
+
+
+# %% wrong 1.1: stops with ValueError
+def dense_backward(dy, x, W):
+    return dy @ W, x.T @ dy, dy.sum(axis=0)
+
+
+# %% wrong 1.1: returns 2 things instead of 3
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy
+
+
+# %% wrong 1.1: dx has the shape (3, 4)
+def dense_backward(dy, x, W):
+    return x.T @ dy, dy @ W.T, dy.sum(axis=0)
+
+
+# %% open 1.1: db is still missing
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy, ...
+
+
+# %% right 1.1
+def dense_backward(dy, x, W):
+    dW = sum(np.outer(x[b], dy[b]) for b in range(len(x)))
+    return [np.einsum("bj,ij->bi", dy, W), dW, np.ones(len(x)) @ dy]
+
+
+# %% wrong 1.2: right elsewhere
+def relu_backward(dy, x):
+    return dy
+
+
+# %% wrong 1.2: the factor dy is missing
+def relu_backward(dy, x):
+    return x > 0
+
+
+# %% wrong 1.2: multiplied by y once too often
+def relu_backward(dy, x):
+    return dy * np.maximum(x, 0)
+
+
+# %% wrong 1.2: dx
+def relu_backward(dy, x):
+    return np.maximum(dy, 0)
+
+
+# %% wrong 1.2: the sign is flipped
+def relu_backward(dy, x):
+    return -dy * (x > 0)
+
+
+# %% wrong 1.2: dx has the shape (), and should have (5, 4)
+def relu_backward(dy, x):
+    return np.sum(dy * (x > 0))
+
+
+# %% wrong 1.2: changes one of its inputs in place
+def relu_backward(dy, x):
+    dy[x < 0] = 0
+    return dy
+
+
+# %% right 1.2
+def relu_backward(dy, x):
+    dx = dy.copy()
+    dx[x < 0] = 0
+    return dx
+
+
+# %% right 1.2
+def relu_backward(dy, x):
+    return dy * (np.sign(x) + 1) / 2
+
+
+# %% wrong 1.3: y: zero where it should not be in 12 of 20 entries
+class LeakyReLU:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return np.where(self.x > 0, dy, 0.1 * dy)
+
+
+# %% wrong 1.3: dx: wrong in
+class LeakyReLU:
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, 0.1 * x)
+
+    def backward(self, dy):
+        return dy * (self.x > 0)
+
+
+# %% wrong 1.3: dx: the factor dy is missing
+class LeakyReLU:
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, 0.1 * x)
+
+    def backward(self, dy):
+        return np.where(self.x > 0, 1, 0.1)
+
+
+# %% wrong 1.3: backward stops with AttributeError
+class LeakyReLU:
+    def forward(self, x):
+        return np.where(x > 0, x, 0.1 * x)
+
+    def backward(self, dy):
+        return np.where(self.x > 0, dy, 0.1 * dy)
+
+
+# %% right 1.3
+class LeakyReLU:
+    def forward(self, x):
+        self.slope = 0.1 + 0.9 * (x > 0)
+        return self.slope * x
+
+    def backward(self, dy):
+        return self.slope * dy

@@ -1,0 +1,58 @@
+"""Checks of notebook 1: a dense layer, ReLU, and a layer of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyvae import gradcheck
+from tinyvae.backend import array_module
+from tinyvae.exercises import core
+from tinyvae.exercises.core import Wrong
+from tinyvae.layers import Dense, Sequential
+from tinyvae.model import Autoencoder
+
+
+def _dense(x: Any, W: Any, b: Any) -> Any:
+    return x @ W + b
+
+
+@core.check("the backward pass of a dense layer")
+def dense_backward(backward: Any) -> str:
+    """Judge `backward(dy, x, W)` → dx, dW, db."""
+    x, W, b, dy = core.draw((5, 3), (3, 4), (4,), (5, 4))
+    shapes = {"dx": x.shape, "dW": W.shape, "db": b.shape}
+    core.call(backward, "dx, dW, db", dy, x, W, shapes=shapes)
+    report = gradcheck.check(_dense, lambda dy, x, W, b: backward(dy, x, W), x, W, b)
+    return f"dx, dW and db: each of {report.size} numbers {core.by_differences(report)}"
+
+
+def _relu(x: Any) -> Any:
+    return array_module(x).maximum(x, 0.0)
+
+
+@core.check("the backward pass of ReLU")
+def relu_backward(backward: Any) -> str:
+    """Judge `backward(dy, x)` → dx."""
+    (x,) = core.draw((5, 4))
+    found = core.gradient(_relu, backward, "dx", x)
+    at_zero = core.call(backward, "dx", np.ones((1, 1)), np.zeros((1, 1)))
+    if at_zero.item() not in (0, 0.5, 1):
+        raise Wrong(f"at x = 0 dx is {at_zero.item():g}; 0 is the custom, and 1 is defensible")
+    return f"dx {found}"
+
+
+@core.check("a layer of your own")
+def own_layer(layer: Any, slope: float = 0.1) -> str:
+    """Judge a leaky ReLU, an object with `forward(x)` and `backward(dy)`, alone and in a model."""
+    (x,) = core.draw((5, 4))
+    y = core.call(layer.forward, "y", x, shapes={"y": x.shape})
+    core.same("y", y, np.where(x > 0, x, slope * x))
+    core.call(layer.backward, "dx", np.ones_like(x), shapes={"dx": x.shape})
+    alone = core.by_differences(gradcheck.check(layer, x))
+    encoder = Sequential(Dense(6, 4), layer, Dense(4, 2))
+    model = Autoencoder(encoder=encoder, decoder=Sequential(Dense(2, 6)), dtype="float64", sigma=1)
+    whole = gradcheck.check(model, core.draw((5, 6))[0])
+    core.by_differences(whole)
+    return f"dx {alone}, and so do all {whole.size} slopes of an autoencoder with it inside"

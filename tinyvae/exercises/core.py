@@ -1,0 +1,226 @@
+"""What the checks of all tutorials share: call the reader's function, compare what it returns, and
+say in one line what is wrong: the factor, the sign, the shape, a missing term.
+
+A check raises `Wrong` with these words, or returns what has been shown; the decorator `check`
+prints them after ✗ or ✓. An exercise that is not done yet prints a friendly line, no traceback.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinyvae import gradcheck
+from tinyvae.gradcheck_report import Report, pattern
+
+FILL_IN = "replace the ... in the cell above, and run both cells again"
+
+
+class NotYet(Exception):
+    """The exercise is not done yet; the message says what to do."""
+
+
+class Wrong(Exception):
+    """The answer is wrong; the message says in what."""
+
+
+def check(task: str) -> Callable:
+    """Make a function that judges answers into a check, which prints one verdict."""
+
+    def decorate(judge: Callable[..., str]) -> Callable[..., None]:
+        @functools.wraps(judge)
+        def checked(*answers: Any) -> None:
+            try:
+                if any(is_gap(answer) for answer in answers):
+                    raise NotYet(FILL_IN)
+                print(f"✓ {task}: {judge(*answers)}.")
+            except NotYet as todo:
+                print(f"not yet: {task}. To do: {todo}.")
+            except Wrong as mistake:
+                print(f"✗ {task}: {mistake}.")
+
+        return checked
+
+    return decorate
+
+
+def draw(*shapes: tuple[int, ...], seed: int = 20240229) -> list[np.ndarray]:
+    """Return random arrays for a check: the same each time, and no others that a check draws."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+def is_gap(answer: Any) -> bool:
+    """Whether an answer is still open: None or `...`."""
+    return answer is None or answer is Ellipsis
+
+
+def call(
+    function: Callable, gives: str, *inputs: Any, shapes: Mapping[str, tuple] | None = None
+) -> Any:
+    """Return what the reader's function makes of copies of `inputs`, as float arrays.
+
+    `gives` names what it returns, "z" or "dx, dW, db"; one name gives one array, several a list.
+    Raises NotYet where something is still `...` or nothing is returned, and Wrong where the
+    function fails, changes an input, or returns another number of things or another shape than
+    `shapes` has under their names.
+    """
+    names = gives.split(", ")
+    if not callable(function):
+        raise Wrong(f"this needs a function, and got {_what(function)}")
+    own = [np.copy(value) if isinstance(value, np.ndarray) else value for value in inputs]
+    try:
+        with np.errstate(all="ignore"):
+            result = function(*own)
+    except Exception as error:
+        raise Wrong(_failure(function, error)) from None
+    if result is None:
+        raise NotYet(f"{_name(function)} returns nothing; let it return {gives}")
+    if is_gap(result):
+        raise NotYet(FILL_IN)
+    for value, copy in zip(inputs, own, strict=True):
+        if isinstance(value, np.ndarray) and not np.array_equal(value, copy, equal_nan=True):
+            raise Wrong(
+                f"{_name(function)} changes one of its inputs in place (as x += 1 and x[...] = 0 "
+                "do); make a new array instead"
+            )
+    given = list(result) if isinstance(result, tuple | list) and len(names) > 1 else [result]
+    if len(given) != len(names):
+        raise Wrong(f"{_name(function)} returns {_count(given)} instead of {len(names)}: {gives}")
+    given = [as_array(name, value) for name, value in zip(names, given, strict=True)]
+    for name, array in zip(names, given, strict=True):
+        if shapes and name in shapes:
+            same_shape(name, array, shapes[name])
+    return given if len(names) > 1 else given[0]
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Return a value as an array of floats; raise NotYet for a gap, Wrong for what is no number."""
+    if is_gap(value):
+        raise NotYet(f"{name} is still missing")
+    try:
+        array = np.asarray(value.get() if hasattr(value, "get") else value, dtype=float)
+    except (TypeError, ValueError):
+        raise Wrong(f"{name} should be numbers, and is {_what(value)}") from None
+    return array
+
+
+def same_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise Wrong, with what may have happened, where an array has another shape."""
+    if array.shape == tuple(shape):
+        return
+    hint = ""
+    if array.ndim == 2 and array.shape[::-1] == tuple(shape):
+        hint = ": it is transposed"
+    elif array.ndim < len(shape):
+        hint = ": an axis was summed or averaged away"
+    elif array.ndim > len(shape):
+        hint = ": an axis is left that should be summed or averaged over"
+    raise Wrong(f"{name} has the shape {array.shape}, and should have {tuple(shape)}{hint}")
+
+
+def same(
+    name: str,
+    given: Any,
+    right: Any,
+    tolerance: float = 1e-6,
+    sizes: Mapping[str, int] | None = None,
+    relatives: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise Wrong where `given` is not the array (or number) `right`, and say what fits.
+
+    `sizes` names numbers that a wrong factor could be, {"B": 5}; `relatives` arrays of the same
+    shape that a forgotten factor or term could be.
+    """
+    given, right = as_array(name, given), np.asarray(right, dtype=float)
+    same_shape(name, given, right.shape)
+    if not np.isfinite(given).all():
+        bad = "nan" if np.isnan(given).any() else "infinite"
+        raise Wrong(f"{name} is {bad} in {(~np.isfinite(given)).sum()} of {given.size} entries")
+    close = np.abs(given - right) <= tolerance * max(np.abs(right).max(initial=0), 1e-12)
+    if close.all():
+        return
+    if right.ndim == 0:
+        words = pattern([(0,)], given[None], right[None], close[None], dict(sizes or {}), {})
+        words = "" if words.startswith(("no simple", "wrong in", "zero")) else f", {words}"
+        raise Wrong(f"{name} is {given:.6g} where {right:.6g} is right{words}")
+    index = [tuple(map(int, place)) for place in np.ndindex(right.shape)]
+    others = {
+        other: np.ravel(np.asarray(values, dtype=float))
+        for other, values in (relatives or {}).items()
+        if np.shape(values) == right.shape
+    }
+    flat = given.ravel(), right.ravel(), close.ravel()
+    words = pattern(index, *flat, dict(sizes or {}), others)
+    worst = np.unravel_index(int(np.abs(given - right).argmax()), right.shape)
+    place = ", ".join(str(int(i)) for i in worst)
+    raise Wrong(f"{name}: {words}; {name}[{place}] is {given[worst]:.6g}, not {right[worst]:.6g}")
+
+
+def by_differences(report: Report) -> str:
+    """Return how well a gradient check passed; raise Wrong, in its words, where it did not."""
+    if report.passed:
+        return f"agrees with central differences to {max(report.error, 1e-15):.0e}"
+    if report.problems:
+        raise Wrong(report.problems[0])
+    mistakes = []
+    for array in report.arrays.values():
+        if not array.passed:
+            place = ", ".join(map(str, array.index))
+            numbers = f"d{array.name}[{place}] is {array.analytic:.4g}, not {array.numeric:.4g}"
+            mistakes.append(f"d{array.name}: {array.hint or 'wrong'}; {numbers}")
+    raise Wrong("\n  and ".join(mistakes))
+
+
+def gradient(
+    value: Callable, backward: Callable, gives: str, *inputs: np.ndarray, **constants: Any
+) -> str:
+    """Check a backward pass `backward(dy, *inputs)` of `value(*inputs)` by central differences.
+
+    `gives` names the gradients it returns, one for each input, such as "dx, dW, db". Raises as
+    `call` and `by_differences` do.
+    """
+    names = gives.split(", ")
+    shapes = {name: x.shape for name, x in zip(names, inputs, strict=True)}
+    extra = tuple(constants.values())
+    (dy,) = draw(np.shape(value(*inputs, *extra)), seed=1)
+    call(backward, gives, dy, *inputs, *extra, shapes=shapes)
+
+    def named(dy: Any, *arguments: Any) -> Any:
+        result = call(backward, gives, dy, *arguments)
+        return tuple(result) if len(names) > 1 else result
+
+    arguments = [*inspect.signature(value).parameters]
+    named.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ["dy", *arguments]
+        ]
+    )
+    return by_differences(gradcheck.check(value, named, *inputs, **constants))
+
+
+def _name(function: Callable) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _what(value: Any) -> str:
+    return f"the {type(value).__name__} {str(value)[:40]!r}"
+
+
+def _count(given: list) -> str:
+    return "one thing" if len(given) == 1 else f"{len(given)} things"
+
+
+def _failure(function: Callable, error: Exception) -> str:
+    """Return an exception as words, with the line of the reader's own function that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    line = next((f.line for f in reversed(frames) if f.name == _name(function) and f.line), "")
+    where = f" in the line `{line.strip()}`" if line else ""
+    message = str(error).splitlines()[0] if str(error) else ""
+    return f"{_name(function)} stops with {type(error).__name__}: {message}{where}"

@@ -1,0 +1,223 @@
+"""Make the notebooks: `python tutorials/build.py` runs every source/NN_….py and stores NN_….ipynb.
+
+A source is a Python file of cells, each of which opens with a line `# %%`, as editors and Jupytext
+know them; `tutorials/README.md` says which words may follow. `build.py 03 07` makes some notebooks
+alone; what is stored depends on the sources and on the package only: no clock, no path.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FOLDER = Path(__file__).resolve().parent
+# Where a hosted notebook service finds the notebooks.
+REPOSITORY = "tinyvae/tinyvae"
+BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{}/blob/main/tutorials/{}.ipynb)"
+)
+SETUP = """\
+# Installs the package where it is missing, as on a hosted notebook service.
+from importlib.util import find_spec
+
+if find_spec("tinyvae") is None:
+    %pip install -q tinyvae
+"""
+MARKER = re.compile(r"^# %%(.*)$")
+WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
+MAX_BYTES = 600_000
+COLORS = 64  # of a stored picture; more are not to be told apart in ink on paper
+
+
+class Cell(NamedTuple):
+    """A cell of a source: the words after its `# %%`, an exercise's number, and its lines."""
+
+    words: tuple[str, ...]
+    number: str
+    text: str
+
+    @property
+    def is_markdown(self) -> bool:
+        return "[markdown]" in self.words
+
+    @property
+    def role(self) -> str:
+        """exercise, check, hint or solution, or "" for a cell that belongs to no exercise."""
+        return next((w for w in self.words if w in ("exercise", "check", "hint", "solution")), "")
+
+
+def sources(names: list[str] | None = None) -> list[Path]:
+    """Return the paths of the sources, those whose name begins with one of `names` if given."""
+    paths = sorted((FOLDER / "source").glob("[0-9][0-9]_*.py"))
+    return [path for path in paths if not names or path.name.startswith(tuple(names))]
+
+
+def stored(source: Path) -> Path:
+    """Return the path of a source's notebook."""
+    return FOLDER / f"{source.stem}.ipynb"
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """Return the cells of a source; what stands above the first marker is left out.
+
+    Raises ValueError for a word after `# %%` that is not known.
+    """
+    cells, lines, header = [], [], None
+    for line in [*path.read_text(encoding="utf-8").splitlines(), "# %%"]:
+        marker = MARKER.match(line)
+        if not marker:
+            lines.append(line)
+            continue
+        if header is not None:
+            *words, last = [*header.split(), ""] if not header[-1:].isdigit() else header.split()
+            if unknown := set(words) - WORDS:
+                raise ValueError(f"{path.name}: unknown word {min(unknown)!r} after # %%")
+            if "[markdown]" in words:
+                lines = [line.removeprefix("#").removeprefix(" ") for line in lines]
+            cells.append(Cell(tuple(words), last, "\n".join(lines).strip("\n")))
+        header, lines = marker[1].strip(), []
+    return cells
+
+
+def to_notebook(path: Path) -> dict[str, Any]:
+    """Return the notebook of a source, without outputs."""
+    cells = read_cells(path)
+    title, _, rest = cells[0].text.partition("\n")
+    badge = BADGE.format(REPOSITORY, path.stem)
+    made = [_markdown(f"{title}\n\n{badge}\n{rest}"), _code(SETUP, ["setup"])]
+    for cell in cells[1:]:
+        if cell.role == "hint":
+            made.append(_folded("Hint", cell))
+        elif cell.role == "solution":
+            made.append(_folded("Solution", cell))
+        elif cell.is_markdown:
+            made.append(_markdown(cell.text))
+        else:
+            made.append(_code(cell.text, list(cell.words)))
+    for i, cell in enumerate(made):
+        cell["id"] = f"cell-{i:02}"
+    return {
+        "cells": made,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _markdown(text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": text.strip("\n")}
+
+
+def _code(text: str, tags: list[str]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"tags": tags} if tags else {}
+    if "drawing" in tags:
+        metadata["jupyter"] = {"source_hidden": True}
+    return {
+        "cell_type": "code",
+        "metadata": metadata,
+        "source": text.strip("\n"),
+        "execution_count": None,
+        "outputs": [],
+    }
+
+
+def _folded(title: str, cell: Cell) -> dict[str, Any]:
+    """Return a cell that opens at a click, in Jupyter and on code-hosting sites alike."""
+    text = cell.text if cell.is_markdown else f"```python\n{cell.text}\n```"
+    summary = f"<summary><b>{title}</b> {cell.number}</summary>"
+    return _markdown(f"<details>{summary}\n\n{text}\n\n</details>") | {
+        "metadata": {"tags": [cell.role]}
+    }
+
+
+def run(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return the notebook with the outputs of a fresh kernel, cleaned of all that varies.
+
+    Raises RuntimeError where a cell fails, prints a warning, or shows a path of this machine.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    node = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    quiet = ["--log-level=ERROR"]
+    NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet).execute()
+    notebook = json.loads(json.dumps(node))
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("execution", None)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [_clean(output) for output in _joined(cell["outputs"])]
+    return notebook
+
+
+def _joined(outputs: list[dict]) -> list[dict]:
+    """Join what was printed in pieces, whose borders depend on the time."""
+    joined: list[dict] = []
+    for output in outputs:
+        if joined and output["output_type"] == "stream" == joined[-1]["output_type"]:
+            joined[-1]["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined
+
+
+def _clean(output: dict[str, Any]) -> dict[str, Any]:
+    if output.get("name") == "stderr":
+        raise RuntimeError(f"a cell prints to stderr: {output['text'].strip()[:200]}")
+    data = output.get("data", {})
+    text = output.get("text", "") + data.get("text/plain", "") + data.get("text/html", "")
+    if re.search(r"(/(home|work|tmp|root|usr)/|0x[0-9a-f]{6,}|site-packages)", text):
+        raise RuntimeError(f"a cell shows what only this machine has: {text.strip()[:200]}")
+    if "image/png" in data:
+        data["image/png"] = _small_png(data["image/png"])
+        data["text/plain"] = "a figure"
+    return output
+
+
+def _small_png(encoded: str) -> str:
+    """Return a PNG with a palette of few colours, a third as large and not to be told apart."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    file = io.BytesIO()
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def dump(notebook: dict[str, Any]) -> str:
+    """Return a notebook as text, with sources as lists of lines, which diff well."""
+    notebook = json.loads(json.dumps(notebook))
+    for cell in notebook["cells"]:
+        cell["source"] = cell["source"].splitlines(keepends=True)
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = output["text"].splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main(names: list[str]) -> int:
+    """Run and store the notebooks whose names begin so, or all; return the exit status."""
+    paths = sources(names)
+    if not paths:
+        print(f"no source begins with {' or '.join(names)}", file=sys.stderr)
+        return 2
+    for path in paths:
+        text = dump(run(to_notebook(path)))
+        size = len(text.encode())
+        if size > MAX_BYTES:
+            raise RuntimeError(f"{path.stem}: {size:,} bytes, more than {MAX_BYTES:,}")
+        stored(path).write_text(text, encoding="utf-8")
+        print(f"{stored(path).name}: {size / 1000:.0f} kB", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,444 @@
+# ruff: noqa: E402
+
+# %% [markdown]
+# # 1. An autoencoder by hand
+#
+# **The question.** A picture of a digit is 784 numbers. Can a program squeeze it into 2 numbers,
+# and draw the picture again from these 2?
+#
+# **At the end you can** write a layer of a neural network and its gradient, prove that the
+# gradient is right, and train a network made of such layers.
+#
+# **Time:** about 20 minutes. **You need:** matrix products, the chain rule, a little NumPy.
+#
+# **How to use this page.** Read it as it is, or run it cell by cell. In each exercise you replace
+# `...` by your answer, and the cell below tells you at once whether it is right, and if not, what
+# is wrong with it. Hints and solutions are folded up: click to open them.
+
+# %% [markdown]
+# ## The pictures
+#
+# The package brings 5,000 handwritten digits of the MNIST collection: 4,500 to learn from, and 500
+# that are kept aside for tests. Each is a picture of 28 × 28 pixels, from 0 (paper) to 1 (ink). We
+# write the pixels of a picture one after another, as a row of 784 numbers.
+
+# %%
+import inspect
+
+import numpy as np
+
+from tinyvae import figures, load_dataset
+
+digits = load_dataset("digits")
+print(digits.x_train.shape, "numbers from", digits.x_train.min(), "to", digits.x_train.max())
+figures.image_grid(digits.x_train[:36], (28, 28), columns=18)
+
+# %% [markdown]
+# ## The plan
+#
+# ```text
+# x                encoder           z              decoder            x_hat
+# 784 pixels   ─────────────▶   2 numbers   ─────────────────▶   784 pixels
+# ```
+#
+# The **encoder** is a function from 784 numbers to 2. These 2 numbers, `z`, are the **code** of
+# the picture. The **decoder** is a function from 2 numbers to 784. Both contain many adjustable
+# numbers, the **weights**. To **train** them means: change the weights, little by little, until
+# the picture that comes out, `x_hat`, looks like the picture `x` that went in. The two together
+# are an **autoencoder**.
+#
+# So we need three things: functions with weights, a number that says how bad they are, and a way
+# to tell in which direction each weight must move. We take them in this order.
+
+# %% [markdown]
+# ## A dense layer
+#
+# The simplest useful function with weights makes each output a weighted sum of all inputs, plus a
+# constant. With 3 inputs and 2 outputs:
+#
+# ```text
+# y_1 = x_1 W_11 + x_2 W_21 + x_3 W_31 + b_1
+# y_2 = x_1 W_12 + x_2 W_22 + x_3 W_32 + b_2
+# ```
+#
+# That is a matrix product, `y = x W + b`. It is called a **dense layer**: every input is connected
+# to every output. We send several examples through it at once, one in each row. Such a group is a
+# **batch** of `B` examples. Shapes tell what is what:
+#
+# ```text
+# x (B, n_in)     W (n_in, n_out)     b (n_out,)     y (B, n_out)
+# ```
+
+# %%
+x = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])  # (2, 3): a batch of B = 2 examples
+W = np.array([[0.5, -1.0], [0.0, 2.0], [1.0, 1.0]])  # (3, 2)
+b = np.array([0.1, 0.2])  # (2,)
+
+y = x @ W + b  # (2, 2)
+print(y)
+
+# %% [markdown]
+# Row 1, column 1 by hand: 1 · 0.5 + 2 · 0.0 + 0 · 1.0 + 0.1 = 0.6. There it is.
+
+# %% [markdown]
+# ## One number for how wrong it is
+#
+# Say the right outputs for these two examples are known. The **loss** is one number: the squared
+# differences, summed over the outputs of an example, averaged over the batch. It is 0 when
+# everything is right, and large when much is wrong.
+
+# %%
+target = np.array([[1.0, 3.0], [0.0, 1.0]])  # (2, 2)
+
+
+def loss_of(y):
+    return ((y - target) ** 2).sum(axis=1).mean()
+
+
+print("loss", loss_of(y))
+
+# %% [markdown]
+# ## In which direction should a weight move?
+#
+# Try it: make `W[0, 0]` a little larger, look at the loss again, and divide the change of the loss
+# by the change of the weight. That is a slope. It is more exact to take a step to both sides, a
+# **central difference**:
+
+# %%
+h = 1e-5
+up, down = W.copy(), W.copy()
+up[0, 0] += h
+down[0, 0] -= h
+slope = (loss_of(x @ up + b) - loss_of(x @ down + b)) / (2 * h)
+print(f"slope of the loss along W[0, 0]: {slope:.6f}")
+
+# %% [markdown]
+# The slope is −0.4: the loss falls when `W[0, 0]` grows. So this weight should grow.
+#
+# The slopes along all weights together are the **gradient** of the loss. We need it in every step
+# of the training. The way above costs two runs of the network for each weight; the autoencoder
+# below has about 200,000 weights. That is far too slow to train with. But it needs no calculus, so
+# it is a fine way to *check* a gradient that we get in a faster way: by the chain rule.
+#
+# From here on, a `d` in front of a name means "the slope of the loss along it": `dW` is ∂loss/∂W,
+# and has the shape of `W`. `dy` is ∂loss/∂y, and has the shape of `y`.
+
+# %% [markdown]
+# ## The gradient of the loss
+#
+# We begin at the end. With B examples, and j counting the outputs,
+#
+# ```text
+# loss = 1/B Σ_b Σ_j (y_bj − target_bj)²
+# ```
+#
+# One `y_bj` stands in one term of this sum. The derivative of a square is 2 times what is squared:
+#
+# ```text
+# dy_bj = ∂loss/∂y_bj = 2/B (y_bj − target_bj)            dy (B, n_out)
+# ```
+
+# %%
+dy = 2 / len(y) * (y - target)  # (2, 2)
+print(dy)
+
+# %% [markdown]
+# ## The gradient of a dense layer
+#
+# Now one step back, from `y` to what made it. For one example b and one output j,
+#
+# ```text
+# y_bj = Σ_i x_bi W_ij + b_j
+# ```
+#
+# **Along W_ij.** It stands in `y_bj` of *every* example b, with the factor `x_bi`: so ∂y_bj/∂W_ij
+# = x_bi. The chain rule multiplies by ∂loss/∂y_bj, and adds up all ways from W_ij to the loss,
+# that is, all examples:
+#
+# ```text
+# dW_ij = Σ_b x_bi dy_bj
+# ```
+#
+# **Along b_j.** It stands in `y_bj` of every example, with the factor 1:
+#
+# ```text
+# db_j = Σ_b dy_bj
+# ```
+#
+# **Along x_bi.** It stands in all outputs j of its own example b, with the factor `W_ij`. We need
+# it when another layer made `x`: then it is *that* layer's `dy`.
+#
+# ```text
+# dx_bi = Σ_j dy_bj W_ij
+# ```
+#
+# Let us look at one entry. `W[0, 0]` has the slope x_11 dy_11 + x_21 dy_21:
+
+# %%
+print(x[0, 0] * dy[0, 0] + x[1, 0] * dy[1, 0], "by the chain rule")
+print(f"{slope:.6f} by the central difference")
+
+# %% [markdown]
+# ### Exercise 1.1: the backward pass of a dense layer
+#
+# Write the three sums as matrix operations. The function gets `dy (B, n_out)`, and what the layer
+# saw: `x (B, n_in)` and `W (n_in, n_out)`. It returns `dx`, `dW`, `db`. The check below moves
+# every weight up and down, as you saw, and compares.
+
+
+# %% exercise 1.1
+def dense_backward(dy, x, W):
+    dx = ...  # (B, n_in)
+    dW = ...  # (n_in, n_out)
+    db = ...  # (n_out,)
+    return dx, dW, db
+
+
+# %% check 1.1
+from tinyvae.exercises import autoencoder as check
+
+check.dense_backward(dense_backward)
+
+# %% [markdown] hint 1.1
+# Let the shapes guide you. `dW` is (n_in, n_out). You have `x` (B, n_in) and `dy` (B, n_out). A
+# matrix product sums over the axis that both share: here B. Which of the two must be transposed?
+
+
+# %% solution 1.1
+def dense_backward(dy, x, W):
+    dx = dy @ W.T  # (B, n_out) (n_out, n_in): sums over j
+    dW = x.T @ dy  # (n_in, B) (B, n_out): sums over b
+    db = dy.sum(axis=0)  # sums over b
+    return dx, dW, db
+
+
+# %% [markdown]
+# ## The same layer in the package
+#
+# This is the dense layer that `tinyvae` trains with. `forward` keeps `x`, because `backward` needs
+# it. `backward` writes `dW` and `db` into arrays that the layer holds, and returns `dx`. The
+# derivation stands above the code. (`xp` is NumPy here; on a graphics card it is another library
+# with the same functions.)
+
+# %%
+from tinyvae import Dense
+
+print(inspect.getsource(Dense.forward))
+print(inspect.getsource(Dense.backward))
+
+# %% [markdown]
+# `gradcheck.check` moves each number of a layer up and down, compares with what `backward` says,
+# and prints a table:
+
+# %%
+from tinyvae import gradcheck
+
+print(gradcheck.check(Dense(3, 2)))
+
+# %% [markdown]
+# The relative error says by how much the two differ, measured against the size of the gradient.
+# 1e-12 is rounding. A forgotten factor gives an error of 0.1 or more: there is no doubt between
+# the two.
+
+# %% [markdown]
+# ## Why dense layers alone are not enough
+#
+# Put two dense layers one after another. The result is `(x W) V = x (W V)`: again one dense layer,
+# with the weights `W V`.
+
+# %%
+V = np.array([[1.0, -2.0], [0.5, 1.0]])
+print(np.allclose((x @ W) @ V, x @ (W @ V)))
+
+# %% [markdown]
+# Nothing is gained, unless something that is *not* a weighted sum stands between them. The usual
+# choice is very small: set all negative numbers to 0. It is called **ReLU**.
+#
+# ```text
+# y = max(x, 0)
+# ```
+
+# %%
+print("x      ", x[1])
+print("relu(x)", np.maximum(x[1], 0))
+
+# %% [markdown]
+# **Its gradient.** Each output depends on one input. Where x > 0, y = x, so ∂y/∂x = 1. Where x <
+# 0, y = 0 whatever x is, so ∂y/∂x = 0. (At x = 0 there is a kink and no slope; the custom is to
+# take 0.) The chain rule multiplies:
+#
+# ```text
+# dx_bi = dy_bi  where x_bi > 0,  else 0
+# ```
+#
+# ### Exercise 1.2: the backward pass of ReLU
+
+
+# %% exercise 1.2
+def relu_backward(dy, x):
+    dx = ...  # (B, n), the shape of x
+    return dx
+
+
+# %% check 1.2
+check.relu_backward(relu_backward)
+
+# %% [markdown] hint 1.2
+# `x > 0` is an array of True and False. Multiplied by numbers, True counts as 1 and False as 0.
+
+
+# %% solution 1.2
+def relu_backward(dy, x):
+    return dy * (x > 0)
+
+
+# %% [markdown]
+# ## Layers in a row
+#
+# The encoder is `Dense(784, 128)`, `ReLU`, `Dense(128, 2)`. The decoder is its mirror image. The
+# numbers between, 128 for each picture, are called **hidden units**.
+#
+# The forward pass goes from the first layer to the last. The backward pass goes from the last to
+# the first: the `dx` of a layer is the `dy` of the layer before it. That is the chain rule, and it
+# is all there is to "backpropagation".
+
+# %%
+from tinyvae import Parameters, ReLU, Sequential
+
+print(inspect.getsource(Sequential.forward))
+print(inspect.getsource(Sequential.backward))
+
+# %% [markdown]
+# (`need_dx=False` leaves out the `dx` of the very first layer: nobody asks how the loss depends on
+# the picture itself.)
+#
+# `Parameters` gives every layer its first, random weights. It lays them all into one long vector,
+# `theta`, and the gradient into another, `grad`, in the same order. Each layer's `W` is a view
+# into `theta`, so whoever changes `theta` changes all layers at once.
+
+# %%
+encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 2))
+decoder = Sequential(Dense(2, 128, "he"), ReLU(), Dense(128, 784))
+parameters = Parameters({"encoder": encoder, "decoder": decoder}, seed=0)
+print(parameters.theta.shape, "weights, in", list(parameters))
+
+# %% [markdown]
+# ## Training
+#
+# Take a batch of 100 pictures. Forward: code them, decode them, and measure. Backward: the
+# gradient. Then move every weight a little against its slope. Repeat.
+#
+# The plainest step is `theta -= 0.001 * grad`. We use a refined one, Adam, which finds a step size
+# for each weight from its recent gradients. `optim.py` has it in 15 lines; here it is enough to
+# know that it moves each weight downhill. One pass over all pictures is an **epoch**.
+
+# %% long
+from tinyvae import Adam
+from tinyvae.data import batches
+
+rng = np.random.default_rng(0)
+optimizer = Adam(parameters, lr=0.002)
+history = []
+for epoch in range(1, 13):
+    total = 0.0
+    for rows in batches(len(digits.x_train), 100, rng):
+        x = digits.x_train[rows]  # (B, 784)
+        x_hat = decoder.forward(encoder.forward(x))  # (B, 784)
+        total += float(((x_hat - x) ** 2).sum())
+
+        dx_hat = 2 / len(x) * (x_hat - x)  # (B, 784)
+        dz = decoder.backward(dx_hat)  # (B, 2)
+        encoder.backward(dz, need_dx=False)
+
+        optimizer.step()
+    history.append({"epoch": epoch, "loss": total / len(digits.x_train)})
+
+print(f"loss {history[0]['loss']:.1f} in epoch 1, {history[-1]['loss']:.1f} in epoch 12")
+average = digits.x_train.mean(axis=0)
+always = ((digits.x_train - average) ** 2).sum(axis=1).mean()
+print(f"to draw the same average picture every time would cost {always:.1f}")
+
+# %% [markdown]
+# ## What came back
+#
+# These are pictures of the 500 that the network has never seen. Above each the original, below
+# what was drawn from 2 numbers.
+
+# %% long
+x_test = digits.x_test[:20]
+figures.reconstructions(x_test, decoder.forward(encoder.forward(x_test)), (28, 28))
+
+# %% [markdown]
+# Blurred, and some digits are taken for others. But 784 numbers became 2, and most pictures can
+# still be read. Two numbers are a point in the plane, so we can look at all codes at once:
+
+# %% long
+figures.plane(
+    encoder.forward(digits.x_test),
+    digits.y_test,
+    prior=False,
+    title="Where the encoder puts the digits",
+    subtitle="One point for each of 500 pictures, coloured by digit. Nobody told the network "
+    "which digit is which.",
+)
+
+# %% [markdown]
+# Equal digits lie together, in rays and clusters. Nobody asked for that: it makes the decoder's
+# work easier.
+
+# %% [markdown]
+# ### Exercise 1.3: a layer of your own
+#
+# ReLU has a weakness: a unit whose input is negative for every picture has the slope 0 for ever,
+# and never learns again. The **leaky ReLU** lets a little through:
+#
+# ```text
+# y = x        where x > 0
+# y = 0.1 x    elsewhere
+# ```
+#
+# Any object with `forward` and `backward` can stand in a network of this package. Write this one.
+# `forward` must keep what `backward` will need. The check tries the layer alone, and then inside
+# an autoencoder.
+
+
+# %% exercise 1.3
+class LeakyReLU:
+    def forward(self, x):
+        y = ...
+        return y
+
+    def backward(self, dy):
+        dx = ...
+        return dx
+
+
+# %% check 1.3
+check.own_layer(LeakyReLU())
+
+# %% [markdown] hint 1.3
+# `np.where(condition, a, b)` takes from `a` where the condition holds, and from `b` elsewhere. The
+# slope ∂y/∂x is 1 where x > 0 and 0.1 elsewhere; `backward` multiplies `dy` by it, so `forward`
+# must store `self.x = x`.
+
+
+# %% solution 1.3
+class LeakyReLU:
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, 0.1 * x)
+
+    def backward(self, dy):
+        return np.where(self.x > 0, dy, 0.1 * dy)
+
+
+# %% [markdown]
+# ## In three lines
+#
+# - A layer is two functions: forward computes `y`, backward turns ∂loss/∂y into ∂loss/∂x and the
+#   gradients of its weights.
+# - The chain rule links them from the last to the first; central differences prove each.
+# - An autoencoder trained this way turns a picture of 784 numbers into 2, and back, blurred.
+#
+# **Next:** the decoder draws a picture from any 2 numbers. So can we choose 2 numbers ourselves,
+# and get a new digit? Notebook 2 tries it, and it goes wrong in an instructive way.
