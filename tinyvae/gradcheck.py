@@ -85,6 +85,8 @@ def check(
     """
     checks.choice("dtype", dtype, TOLERANCE)
     checks.integer("entries", entries, 1)
+    if tolerance is not None:
+        checks.number("tolerance", tolerance, above=True)
     rng = np.random.default_rng(checks.integer("seed", seed, 0))
     place = Place(get_backend(backend), dtype, rng)
     with np.errstate(all="ignore"):
@@ -191,9 +193,7 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         )
     for name, value in subject.inputs.items():
         if name not in subject.arrays and hasattr(value, "dtype"):
-            report.notes.append(
-                f"{name} holds {value.dtype} and is held still: floats can be moved"
-            )
+            report.notes.append(f"{name} holds {value.dtype} and is held still")
     if not report.arrays and not report.problems:
         report.problems.append("there is nothing to compare: no float array has a gradient")
     names = [name for name in report.arrays if name not in subject.inputs]

@@ -167,7 +167,7 @@ class Module:
         """
         thing = self.thing = copy.copy(self.thing)
         listed = list(getattr(thing, "layers", []))
-        held = {k: v for k, v in vars(thing).items() if is_layer(v)}
+        held = {k: v for k, v in getattr(thing, "__dict__", {}).items() if is_layer(v)}
         copies = {id(layer): copy.copy(layer) for layer in [*listed, *held.values()]}
         if listed:
             thing.layers = [copies[id(layer)] for layer in listed]
