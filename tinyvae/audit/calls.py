@@ -53,6 +53,7 @@ class Function:
         ]
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.narrow = False  # whether it computes in float32, whatever it is given
         self.counters: list[tuple[dict, dict]] = []
         self.rng = np.random.default_rng(20140425)
 
@@ -111,7 +112,9 @@ class Function:
             result = self.function(*positions, **keywords)
         except Exception as error:
             raise ValueError(self._failed(error, values)) from error
-        return list(frameworks.leaves(result, self.name))
+        items = list(frameworks.leaves(result, self.name))
+        self.narrow |= any(array.dtype == np.float32 for _, array in items)
+        return [(key, array.astype(np.float64)) for key, array in items]
 
     def _extras(self, values: dict) -> dict[str, Any]:
         extras: dict[str, Any] = {"beta": self.beta, "training": True}

@@ -33,6 +33,7 @@ NAMES = {
         "bce_loss binary_cross_entropy mse_loss"
     ).split(),
 }
+PAIRS = ("inputs", "args", "params", "stats", "x", "h", "input", "mu_logvar", "z_params", "dist")
 DEFAULTS = {"latent": 5, "pixels": 784, "hidden": 32}
 
 
@@ -168,9 +169,8 @@ def _fits(role: str, function: Any) -> bool:
     parameters = signature(function)
     if parameters is None:
         return True
-    found = [role_of(p.name) for p in parameters]
     if role == "sample":
-        return (len(parameters) == 1 and role_of(parameters[0].name) is None) or "s" in found
-    if role == "objective":
-        return len(parameters) >= 2
+        only = parameters[0].name.lower() if len(parameters) == 1 else "n"
+        pair = only in PAIRS and getattr(function, "__name__", "") != "sample"
+        return pair or "s" in [role_of(p.name) for p in parameters]
     return len(parameters) >= 2

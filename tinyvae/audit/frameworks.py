@@ -114,7 +114,7 @@ def maker(name: str, function: Callable) -> Wrap:
 
 
 def to_numpy(value: Any, where: str) -> np.ndarray:
-    """Any framework's array or number as float64, or one clear line in a ValueError.
+    """Any framework's array or number as NumPy's, or one clear line in a ValueError.
 
     Raises
     ------
@@ -126,22 +126,25 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
     kind = type(value).__name__
     if hasattr(value, "detach"):  # PyTorch
         value = value.detach().cpu()
-    if hasattr(value, "array") and not isinstance(value, np.ndarray):  # Chainer
-        value = value.array
+    for name in ("array", "data"):  # Chainer, DeZero
+        if isinstance(getattr(value, name, None), np.ndarray):
+            value = getattr(value, name)
     dtype = str(getattr(value, "dtype", ""))
     if "float16" in dtype or "float8" in dtype:
         raise ValueError(f"{where} returned {dtype}, too coarse to judge: audit it in float32")
     if hasattr(value, "get") and not isinstance(value, dict):  # CuPy
         value = value.get()
     try:
-        if hasattr(value, "numpy"):
-            value = value.numpy()
+        for name in ("numpy", "asnumpy"):  # PyTorch and TensorFlow, MXNet
+            value = getattr(value, name)() if hasattr(value, name) else value
+        if isinstance(value, np.ndarray):
+            pass
         elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             value = np.from_dlpack(value)
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             raise TypeError(f"dtype {value.dtype}")
-        return value.astype(np.float64)
+        return value
     except Exception as error:
         raise TypeError(f"{where} returned a {kind}, not an array of numbers ({error})") from None
 

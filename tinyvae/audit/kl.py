@@ -44,7 +44,7 @@ class Probes:
             hint = " (a standard deviation there? then pass scale='std')" if s < 0 else ""
             raise ValueError(f"{term.function.name} returned NaN or infinity at s = {s:.4g}{hint}")
         self.range = float(np.ptp(self.value))
-        floor = 1e-11 if term.dtype == "float64" else 2e-6
+        floor = 2e-6 if term.function.narrow else 1e-11
         self.tolerance = 3e-4 * self.range + floor * float(np.abs(self.value).max())
         self.cells = term.sizes.B * term.sizes.L
 

@@ -106,7 +106,7 @@ def _fit(term: Term, pixel: Callable, t: np.ndarray, p: np.ndarray, values: np.n
         return None
     columns = np.stack([e, np.ones_like(e)], axis=1)
     (a, c), *_ = np.linalg.lstsq(columns, values, rcond=None)
-    floor = 1e-11 if term.dtype == "float64" else 2e-6
+    floor = 2e-6 if term.function.narrow else 1e-11
     tolerance = 4e-4 * np.ptp(values) + floor * np.abs(values).max()
     return (a, c, tolerance) if np.abs(a * e + c - values).max() <= tolerance else None
 

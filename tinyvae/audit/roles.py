@@ -127,6 +127,8 @@ def _assign(parameters: list[inspect.Parameter], wanted: tuple[str, ...]) -> dic
     required = [p for p in parameters if p.default is p.empty]
     ordered = [*required, *[p for p in parameters if p not in required]]
     guesses = {p.name: role_of(p.name) for p in ordered}
+    if "y" in guesses and list(guesses.values()).count("x_hat") > 1:
+        guesses["y"] = "x"  # (y, y_pred): what is to be predicted
     claims = [guesses[p.name] for p in required]
     slots: dict[str, str] = {}
     for p in ordered:

@@ -162,7 +162,8 @@ def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
         ratio = statistic / len(one)
         text = f"its sums over the {name} have {ratio:.3g} times the variance of fresh noise"
         found = error(f"noise-shared-over-{name}", text, ratio, 1.0)
-        if (ratio - 1) / (size - 1) < 0.3:  # a few noises that come back may look like this too
+        common = float(np.mean(np.square(draws.u.sum(axis=axis)))) / size  # 1 if fresh, else size
+        if (common - 1) / (size - 1) < 0.3:  # a few noises that come back may look like this too
             weak.append(found)
             continue
         findings.append(found)

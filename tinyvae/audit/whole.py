@@ -124,4 +124,5 @@ def as_gradients(result: object, names: list[str]) -> dict[str, np.ndarray]:
     missing = [n for n in names if not isinstance(result, dict) or n not in result]
     if missing:
         raise ValueError(f"gradient returned nothing for {', '.join(missing[:4])}")
-    return {name: frameworks.to_numpy(result[name], "gradient") for name in names}
+    arrays = {name: frameworks.to_numpy(result[name], "gradient") for name in names}
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
