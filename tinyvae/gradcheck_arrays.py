@@ -55,12 +55,7 @@ class Place:
 
     def cast_attributes(self, layer: Any) -> list[str]:
         """Copy a layer's float arrays into our dtype; return their names, gradients left out."""
-        arrays = {
-            k: v
-            for k, v in getattr(layer, "__dict__", {}).items()
-            if getattr(v, "dtype", None) is not None
-        }
-        arrays = {k: v for k, v in arrays.items() if v.dtype.kind == "f"}
+        arrays = floats(getattr(layer, "__dict__", {}))
         for attribute, value in arrays.items():
             setattr(layer, attribute, self.own(value))
         return [k for k in arrays if not (k.startswith("d") and k[1:] in arrays)]
