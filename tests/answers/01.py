@@ -107,50 +107,70 @@ def relu_backward(dy, x):
     return dy * (np.sign(x) + 1) / 2
 
 
-# %% wrong 1.3: y: zero where it should not be in 12 of 20 entries
-class LeakyReLU:
+# %% wrong 1.3: the exponent has the wrong sign
+class MySigmoid:
     def forward(self, x):
-        self.x = x
-        return np.maximum(x, 0)
+        self.y = 1 / (1 + np.exp(x))
+        return self.y
 
     def backward(self, dy):
-        return np.where(self.x > 0, dy, 0.1 * dy)
+        return dy * self.y * (1 - self.y)
 
 
-# %% wrong 1.3: dx: wrong in
-class LeakyReLU:
+# %% wrong 1.3: dx: multiplied by y once too often
+class MySigmoid:
     def forward(self, x):
-        self.x = x
-        return np.where(x > 0, x, 0.1 * x)
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
 
     def backward(self, dy):
-        return dy * (self.x > 0)
+        return dy * self.y**2 * (1 - self.y)
 
 
 # %% wrong 1.3: dx: the factor dy is missing
-class LeakyReLU:
+class MySigmoid:
     def forward(self, x):
-        self.x = x
-        return np.where(x > 0, x, 0.1 * x)
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
 
     def backward(self, dy):
-        return np.where(self.x > 0, 1, 0.1)
+        return self.y * (1 - self.y)
+
+
+# %% wrong 1.3: the sign is flipped
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (self.y - 1)
 
 
 # %% wrong 1.3: backward stops with AttributeError
-class LeakyReLU:
+class MySigmoid:
     def forward(self, x):
-        return np.where(x > 0, x, 0.1 * x)
+        return 1 / (1 + np.exp(-x))
 
     def backward(self, dy):
-        return np.where(self.x > 0, dy, 0.1 * dy)
+        return dy * self.y * (1 - self.y)
+
+
+# %% open 1.3: dx is still missing
+class MySigmoid:
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def backward(self, dy):
+        dx = ...
+        return dx
 
 
 # %% right 1.3
-class LeakyReLU:
+class MySigmoid:
     def forward(self, x):
-        self.slope = 0.1 + 0.9 * (x > 0)
-        return self.slope * x
+        self.x = x
+        return 0.5 * np.tanh(0.5 * x) + 0.5
 
     def backward(self, dy):
-        return self.slope * dy
+        return dy * np.exp(-self.x) / (1 + np.exp(-self.x)) ** 2

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import gradcheck
-from tinyvae.backend import array_module
+from tinyvae.backend import array_module, sigmoid
 from tinyvae.exercises import core
 from tinyvae.exercises.core import Wrong
 from tinyvae.layers import Dense, Sequential
@@ -44,15 +44,18 @@ def relu_backward(backward: Any) -> str:
 
 
 @core.check("a layer of your own")
-def own_layer(layer: Any, slope: float = 0.1) -> str:
-    """Judge a leaky ReLU, an object with `forward(x)` and `backward(dy)`, alone and in a model."""
+def sigmoid_layer(layer: Any) -> str:
+    """Judge a sigmoid, an object with `forward(x)` and `backward(dy)`, alone and in a model."""
     (x,) = core.draw((5, 4))
     y = core.call(layer.forward, "y", x, shapes={"y": x.shape})
-    core.same("y", y, np.where(x > 0, x, slope * x))
+    right = sigmoid(x)
+    if np.allclose(y, 1 - right):
+        raise Wrong("y is 1 − sigmoid(x): the exponent has the wrong sign, it is e^(−x)")
+    core.same("y", y, right)
     core.call(layer.backward, "dx", np.ones_like(x), shapes={"dx": x.shape})
     alone = core.by_differences(gradcheck.check(layer, x))
-    encoder = Sequential(Dense(6, 4), layer, Dense(4, 2))
-    model = Autoencoder(encoder=encoder, decoder=Sequential(Dense(2, 6)), dtype="float64", sigma=1)
+    decoder = Sequential(Dense(2, 6), layer)
+    model = Autoencoder(encoder=Sequential(Dense(6, 2)), decoder=decoder, dtype="float64", sigma=1)
     whole = gradcheck.check(model, core.draw((5, 6))[0])
     core.by_differences(whole)
     return f"dx {alone}, and so do all {whole.size} slopes of an autoencoder with it inside"

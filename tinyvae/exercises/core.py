@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import gradcheck
-from tinyvae.gradcheck_report import Report, pattern
+from tinyvae.gradcheck.report import Report, pattern
 
 FILL_IN = "replace the ... in the cell above, and run both cells again"
 
@@ -82,7 +82,7 @@ def call(
     if result is None:
         raise NotYet(f"{_name(function)} returns nothing; let it return {gives}")
     if is_gap(result):
-        raise NotYet(FILL_IN)
+        raise NotYet(f"{gives} is still missing")
     for value, copy in zip(inputs, own, strict=True):
         if isinstance(value, np.ndarray) and not np.array_equal(value, copy, equal_nan=True):
             raise Wrong(

@@ -293,17 +293,74 @@ def relu_backward(dy, x):
 
 
 # %% [markdown]
+# ### Exercise 1.3: a layer of your own
+#
+# The decoder's last layer may give any number, but a pixel lies between 0 and 1. The **sigmoid**
+# maps every number into this range, large negative ones to almost 0, large positive ones to almost
+# 1:
+#
+# ```text
+# y = 1 / (1 + e^(−x))
+# ```
+#
+# Its slope, by the rule for 1/u with u = 1 + e^(−x), so ∂u/∂x = −e^(−x):
+#
+# ```text
+# ∂y/∂x = −1/u² · (−e^(−x)) = e^(−x) / (1 + e^(−x))²
+# ```
+#
+# That can be written with y alone. The first factor below is y. The second is 1 − y, because 1 −
+# 1/u = (u − 1)/u = e^(−x)/u:
+#
+# ```text
+# ∂y/∂x = 1/(1 + e^(−x)) · e^(−x)/(1 + e^(−x)) = y (1 − y)
+# ```
+#
+# Any object with `forward` and `backward` can stand in a network of this package. Write this one.
+# The check tries it alone, and then inside an autoencoder.
+
+
+# %% exercise 1.3
+class MySigmoid:
+    def forward(self, x):
+        y = ...  # (B, n), the shape of x
+        return y
+
+    def backward(self, dy):
+        dx = ...  # (B, n)
+        return dx
+
+
+# %% check 1.3
+check.sigmoid_layer(MySigmoid())
+
+# %% [markdown] hint 1.3
+# `backward` needs y, and gets only `dy`. So `forward` must keep it: `self.y = …`.
+
+
+# %% solution 1.3
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% [markdown]
 # ## Layers in a row
 #
-# The encoder is `Dense(784, 128)`, `ReLU`, `Dense(128, 2)`. The decoder is its mirror image. The
-# numbers between, 128 for each picture, are called **hidden units**.
+# The encoder is `Dense(784, 128)`, `ReLU`, `Dense(128, 32)`, `ReLU`, `Dense(32, 2)`: it narrows
+# step by step, to the 2 numbers of the code. The decoder is its mirror image, with a sigmoid at
+# the end. The 128 and 32 numbers between are called **hidden units**.
 #
 # The forward pass goes from the first layer to the last. The backward pass goes from the last to
 # the first: the `dx` of a layer is the `dy` of the layer before it. That is the chain rule, and it
 # is all there is to "backpropagation".
 
 # %%
-from tinyvae import Parameters, ReLU, Sequential
+from tinyvae import Parameters, ReLU, Sequential, Sigmoid
 
 print(inspect.getsource(Sequential.forward))
 print(inspect.getsource(Sequential.backward))
@@ -317,10 +374,14 @@ print(inspect.getsource(Sequential.backward))
 # into `theta`, so whoever changes `theta` changes all layers at once.
 
 # %%
-encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 2))
-decoder = Sequential(Dense(2, 128, "he"), ReLU(), Dense(128, 784))
+encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 32, "he"), ReLU(), Dense(32, 2))
+decoder = Sequential(
+    Dense(2, 32, "he"), ReLU(), Dense(32, 128, "he"), ReLU(), Dense(128, 784), Sigmoid()
+)
 parameters = Parameters({"encoder": encoder, "decoder": decoder}, seed=0)
-print(parameters.theta.shape, "weights, in", list(parameters))
+print(f"{len(parameters.theta):,} weights, in {len(parameters)} arrays:")
+for name, array in parameters.items():
+    print(f"  {name:10}  {array.shape}")
 
 # %% [markdown]
 # ## Training
@@ -337,9 +398,9 @@ from tinyvae import Adam
 from tinyvae.data import batches
 
 rng = np.random.default_rng(0)
-optimizer = Adam(parameters, lr=0.002)
+optimizer = Adam(parameters, lr=0.004)
 history = []
-for epoch in range(1, 13):
+for epoch in range(1, 16):
     total = 0.0
     for rows in batches(len(digits.x_train), 100, rng):
         x = digits.x_train[rows]  # (B, 784)
@@ -353,7 +414,8 @@ for epoch in range(1, 13):
         optimizer.step()
     history.append({"epoch": epoch, "loss": total / len(digits.x_train)})
 
-print(f"loss {history[0]['loss']:.1f} in epoch 1, {history[-1]['loss']:.1f} in epoch 12")
+for row in history[::2]:
+    print(f"epoch {row['epoch']:2}: loss {row['loss']:.1f}")
 average = digits.x_train.mean(axis=0)
 always = ((digits.x_train - average) ** 2).sum(axis=1).mean()
 print(f"to draw the same average picture every time would cost {always:.1f}")
@@ -385,52 +447,6 @@ figures.plane(
 # %% [markdown]
 # Equal digits lie together, in rays and clusters. Nobody asked for that: it makes the decoder's
 # work easier.
-
-# %% [markdown]
-# ### Exercise 1.3: a layer of your own
-#
-# ReLU has a weakness: a unit whose input is negative for every picture has the slope 0 for ever,
-# and never learns again. The **leaky ReLU** lets a little through:
-#
-# ```text
-# y = x        where x > 0
-# y = 0.1 x    elsewhere
-# ```
-#
-# Any object with `forward` and `backward` can stand in a network of this package. Write this one.
-# `forward` must keep what `backward` will need. The check tries the layer alone, and then inside
-# an autoencoder.
-
-
-# %% exercise 1.3
-class LeakyReLU:
-    def forward(self, x):
-        y = ...
-        return y
-
-    def backward(self, dy):
-        dx = ...
-        return dx
-
-
-# %% check 1.3
-check.own_layer(LeakyReLU())
-
-# %% [markdown] hint 1.3
-# `np.where(condition, a, b)` takes from `a` where the condition holds, and from `b` elsewhere. The
-# slope ∂y/∂x is 1 where x > 0 and 0.1 elsewhere; `backward` multiplies `dy` by it, so `forward`
-# must store `self.x = x`.
-
-
-# %% solution 1.3
-class LeakyReLU:
-    def forward(self, x):
-        self.x = x
-        return np.where(x > 0, x, 0.1 * x)
-
-    def backward(self, dy):
-        return np.where(self.x > 0, dy, 0.1 * dy)
-
 
 # %% [markdown]
 # ## In three lines
