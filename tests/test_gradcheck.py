@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import strict
 
-from tinyvae import VAE, gradcheck_parts
+from tinyvae import VAE
 from tinyvae.backend import Backend
-from tinyvae.differences import slopes
 from tinyvae.gradcheck import check, main
+from tinyvae.gradcheck import parts as parts_of_tinyvae
+from tinyvae.gradcheck.differences import slopes
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import Dense, ReLU, Sequential, Tanh
 from tinyvae.likelihood import Gaussian
@@ -489,7 +490,7 @@ def test_every_part_of_tinyvae_passes(capsys):
 
 
 def test_every_part_passes_on_a_device():
-    parts = gradcheck_parts.all_parts(Backend("strict", strict))
+    parts = parts_of_tinyvae.all_parts(Backend("strict", strict))
     assert all(report for part in parts for report in part.reports)
 
 
@@ -499,7 +500,7 @@ def test_float32_says_what_it_cannot_tell(capsys):
 
 
 def test_a_wrong_part_is_shown_and_ends_with_1(capsys, monkeypatch):
-    monkeypatch.setattr(gradcheck_parts, "kl_backward", lambda dkl, mu, logvar: (dkl * mu, -dkl))
+    monkeypatch.setattr(parts_of_tinyvae, "kl_backward", lambda dkl, mu, logvar: (dkl * mu, -dkl))
     assert main([]) == 1
     out = capsys.readouterr().out
     assert out.count(" FAIL\n") >= 1 and "worst entry, logvar[" in out

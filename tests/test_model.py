@@ -432,3 +432,24 @@ def test_a_likelihood_of_ones_own_is_taken_as_it_is():
 def test_backward_before_forward_is_a_clear_error(model):
     with pytest.raises(RuntimeError, match="call forward"):
         make(model).backward()
+
+
+@pytest.mark.parametrize("between", ["encode", "reconstruct"])
+def test_backward_after_the_layers_saw_other_data_is_refused(rng, between):
+    vae = VAE(4, 2, (3,), backend="numpy")
+    x = rng.random((5, 4))
+    vae.forward(x)
+    getattr(vae, between)(x[:2])
+    with pytest.raises(RuntimeError, match=r"call forward\(x\) before it"):
+        vae.backward()
+
+
+def test_a_network_within_a_network_is_the_same_as_its_layers(rng):
+    def build(encoder):
+        return VAE(encoder=encoder, decoder=Sequential(Dense(2, 4)), backend="numpy", seed=1)
+
+    flat = build(Sequential(Dense(4, 3), Tanh(), Dense(3, 4)))
+    nested = build(Sequential(Sequential(Dense(4, 3), Tanh()), Dense(3, 4)))
+    x, eps = rng.random((5, 4)), rng.standard_normal((5, 2))
+    assert list(nested.parameters) == list(flat.parameters)
+    assert nested.forward(x, eps=eps) == flat.forward(x, eps=eps)

@@ -122,7 +122,8 @@ class Sequential:
     """
 
     def __init__(self, *layers: Any) -> None:
-        self.layers = layers
+        nested = [layer.layers if isinstance(layer, Sequential) else [layer] for layer in layers]
+        self.layers = [layer for some in nested for layer in some]
 
     def forward(self, x: Array) -> Array:
         for layer in self.layers:

@@ -123,16 +123,18 @@ class Autoencoder:
     def backward_to_code(self) -> Array:
         """Return dz (B, L), from the last `forward`'s loss back through the decoder."""
         if not self.B:
-            raise RuntimeError("backward needs what forward remembers: call forward(x) first")
+            raise RuntimeError("backward needs what forward remembers: call forward(x) before it")
         dy = self.likelihood.backward(self.reconstruction_weight / self.B)  # (B, D)
         return self.decoder.backward(dy)[:, : self.latent_dim]  # a label has no gradient
 
     def encode(self, x: Array, labels: Array | None = None) -> Array:
         """Return the code z (B, L) of x (B, D)."""
+        self.B = 0  # the layers forget what a `backward` would have needed
         return self.encoder.forward(self.with_labels(self.as_batch(x), labels))
 
     def decoder_output(self, z: Array, labels: Array | None = None) -> Array:
         """Return y (B, D), which the likelihood turns into p(x|z)."""
+        self.B = 0
         z = self.as_batch(z, "z", self.latent_dim)
         return self.decoder.forward(self.with_labels(z, labels))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae.backend import Array, Backend
-from tinyvae.differences import to_host
+from tinyvae.gradcheck.differences import to_host
 from tinyvae.layers import Parameters
 
 

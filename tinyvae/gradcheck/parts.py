@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyvae.backend import Backend
 from tinyvae.gradcheck import check
-from tinyvae.gradcheck_report import Report
+from tinyvae.gradcheck.report import Report
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import Dense, ReLU, Sigmoid, Softplus, Tanh, mlp
 from tinyvae.likelihood import Bernoulli, Gaussian

@@ -14,9 +14,9 @@ from typing import Any
 from tinyvae import checks, terminal
 from tinyvae.backend import get_backend
 from tinyvae.gradcheck import TOLERANCE, check
-from tinyvae.gradcheck_parts import Part, all_parts
-from tinyvae.gradcheck_report import Report
-from tinyvae.gradcheck_subjects import NotCheckable
+from tinyvae.gradcheck.parts import Part, all_parts
+from tinyvae.gradcheck.report import Report
+from tinyvae.gradcheck.subjects import NotCheckable
 
 PROG = "tinyvae gradcheck"
 GUESSES = (4, 3, 2, 5)  # constructor arguments, where none are given: widths that differ

@@ -10,7 +10,6 @@ A gradient check cannot see an error that forward and backward pass share: it pr
 gradient belongs to the function, not that the function is the right one.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +17,9 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.backend import array_module, get_backend
-from tinyvae.differences import Slopes, slopes, to_host
-from tinyvae.gradcheck_arrays import Place
-from tinyvae.gradcheck_report import (
+from tinyvae.gradcheck.arrays import Place
+from tinyvae.gradcheck.differences import Slopes, slopes, to_host
+from tinyvae.gradcheck.report import (
     ArrayCheck,
     Report,
     pattern,
@@ -28,7 +27,7 @@ from tinyvae.gradcheck_report import (
     shape_problem,
     where_it_enters,
 )
-from tinyvae.gradcheck_subjects import FunctionPair, Module, NotCheckable
+from tinyvae.gradcheck.subjects import FunctionPair, Module, NotCheckable
 
 TOLERANCE = {"float64": 1e-7, "float32": 1e-2}
 MAX_KINKS = 0.25  # the share of an array's entries that may be left out at one point
@@ -288,10 +287,6 @@ def _compare(
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command `python -m tinyvae.gradcheck`; return its exit status."""
-    from tinyvae import gradcheck_command
+    from tinyvae.gradcheck import command
 
-    return gradcheck_command.main(argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return command.main(argv)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae.backend import Array
-from tinyvae.differences import to_host
-from tinyvae.gradcheck_arrays import Place, arguments, floats, is_layer, own_weights
+from tinyvae.gradcheck.arrays import Place, arguments, floats, is_layer, own_weights
+from tinyvae.gradcheck.differences import to_host
 
 BATCH = 5  # rows of the inputs that are drawn
 

@@ -1,0 +1,7 @@
+"""`python -m tinyvae.gradcheck`."""
+
+import sys
+
+from tinyvae.gradcheck.command import main
+
+sys.exit(main())
