@@ -20,6 +20,7 @@ from tinyvae.audit.reconstruction import Reconstruction
 from tinyvae.audit.report import Finding, error, note, value
 from tinyvae.audit.scales import encoder_output
 
+SMALLEST = {"B": 8, "L": 8, "D": 64}  # a smaller number in the code is hardly a size
 CLOSE = 5e-3  # of β, beside the uncertainty of a Monte Carlo estimate
 
 
@@ -223,7 +224,7 @@ def _constant(k, r, ratio, rec, beta, expected, doubt) -> list[Finding]:
 def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:
     """Whole numbers in the code that, taken as the sizes, make the balance right."""
     hints = numbers_in(term.function.function)
-    numbers = sorted({n for kind in hints.values() for n in kind if n >= 8})[:40]
+    numbers = sorted({n for kind in hints.values() for n in kind if n >= SMALLEST["B"]})[:40]
     names = [n for n in "BLD" if ratio[n]]
     powers = {ratio[n] for n in names}
     if len(names) > 1 and len(powers) == 1:  # the code may hold the product alone
@@ -235,6 +236,7 @@ def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:
         value_there = ratio.constant
         for name, size in zip(names, sizes, strict=True):
             value_there *= size ** ratio[name]
-        if names and _near(value_there, expected, 0.0):
+        likely = all(size >= SMALLEST[n] for n, size in zip(names, sizes, strict=True))
+        if names and likely and _near(value_there, expected, 0.0):
             return ", ".join(f"{n} = {size}" for n, size in zip(names, sizes, strict=True))
     return ""

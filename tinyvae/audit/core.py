@@ -188,6 +188,8 @@ class _Audit:
             findings.append(note("terms-apart", text))
         if rec:
             self.reconstruction = rec
+        if kl and rec and any(f.name == "kl-form" for f in kl.findings):
+            return findings + balance.audit_reconstruction_alone(rec_term, rec)
         if kl and rec:
             found = balance.audit_balance(kl_term, kl, rec_term, rec, self.beta)
             self.beta_found = found.beta
