@@ -426,7 +426,17 @@ def test_the_plane_shows_the_two_dimensions_that_carry_most(rng):
     assert float(rows[0].split()[1]) == pytest.approx(4.5, abs=0.3)  # ½ mu² with sigma 1
 
 
-@pytest.mark.parametrize("name", [n for n in gallery.NAMES if n != "traversals"])
+def test_data_with_known_factors_get_the_picture_of_which_dimension_follows_which(rng):
+    factors = {"factors_train": np.arange(40).reshape(20, 2) % 3, "factor_names": ("size", "x")}
+    data = dataset(rng, factors_test=factors["factors_train"], **factors)
+    fig = gallery.figure("factors", model(), data)
+    assert "Mutual information gap" in words(fig).replace("\n", " ")
+    assert {"size", "x"} <= set(words(fig).split("\n"))
+    with pytest.raises(ValueError, match="'factors' does not apply here: it needs data whose"):
+        gallery.figure("factors", model(), dataset(rng))
+
+
+@pytest.mark.parametrize("name", [n for n in gallery.NAMES if n not in ("traversals", "factors")])
 def test_no_text_of_the_gallery_is_clipped(rng, name):
     fig = gallery.figure(name, model(), dataset(rng), HISTORY, rng.random((4, 2)))
     assert_nothing_clipped(fig)

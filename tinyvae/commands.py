@@ -11,6 +11,7 @@ import numpy as np
 from tinyvae import terminal
 from tinyvae.data import read_labelled
 from tinyvae.data.scaling import Scaling
+from tinyvae.disentangle import gap_of_dataset
 from tinyvae.files import write_atomically, write_text
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.runs import Run, open_run
@@ -163,6 +164,8 @@ def evaluate(parser: terminal.Parser) -> Callable:
         result = judge.evaluate(
             run.model, x, labels=labels, samples=samples, seed=seed, progress=not quiet
         )
+        if data is None and run.dataset.factors_train is not None:
+            result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
         path = run.path / "evaluation.json"
         write_text(path, json.dumps(result, indent=2) + "\n")
         if not quiet:

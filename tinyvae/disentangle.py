@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.data import Dataset
+from tinyvae.model import Autoencoder
+from tinyvae.passes import posterior
 
 
 class Gap(NamedTuple):
@@ -76,3 +79,16 @@ def _entropy(counts: np.ndarray) -> float:
     """Return the entropy, in nats, of a table of counts."""
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum())
+
+
+def gap_of_dataset(model: Autoencoder, dataset: Dataset) -> Gap:
+    """Return the gap of a model on all rows, trained on and tested on, of a data set with factors.
+
+    Raises ValueError where the data set knows no factors.
+    """
+    if dataset.factors_train is None:
+        raise ValueError(f"{dataset.name} has no known factors: the data set shapes has them")
+    parts = (dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)
+    codes = [posterior(model, x, y if model.n_classes else None)[0] for x, y in parts]
+    factors = [dataset.factors_train, dataset.factors_test]
+    return mutual_information_gap(np.concatenate(codes), np.concatenate(factors))

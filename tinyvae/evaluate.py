@@ -238,4 +238,6 @@ def table(result: dict) -> str:
             f"{'active units':<34}{result['active_units']:>7} of {L}",
             textwrap.fill(f"KL of each latent dimension: {kls}", 100, subsequent_indent="  "),
         ]
+    if "mutual_information_gap" in result:
+        lines.append(line("mutual information gap (0 to 1)", "mutual_information_gap"))
     return "\n".join(lines + [f"note: {warning}" for warning in result["warnings"]])

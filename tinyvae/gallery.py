@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks, figures
+from tinyvae.disentangle import gap_of_dataset
 from tinyvae.figures.picture import Picture, plain
 from tinyvae.files import write_atomically
 from tinyvae.view import View
@@ -192,6 +193,11 @@ def _aggregate(view: View):
     return figures.aggregate(*view.codes, order=view.order)
 
 
+def _factors(view: View):
+    gap = gap_of_dataset(view.model, view.dataset)
+    return figures.factor_figure(gap.matrix, view.dataset.factor_names, gap.score)
+
+
 class Entry(NamedTuple):
     """A figure: how it is drawn, what it needs, and what to look at in it."""
 
@@ -208,6 +214,7 @@ NEEDS = {
     "plane": ("at least 2 latent dimensions", lambda v: v.L > 1),
     "L = 2": ("exactly 2 latent dimensions", lambda v: v.L == 2),
     "L > 2": ("1 latent dimension, or more than 2", lambda v: v.L != 2),
+    "factors": ("data whose factors are known", lambda v: v.dataset.factors_train is not None),
     "two": ("at least 2 examples", lambda v: len(v.rows) > 1),
 }
 
@@ -222,6 +229,7 @@ FIGURES = {
     "interpolations": Entry(_interpolations, ("images", "two"), "is every step on the way real?"),
     "kl": Entry(_kl, ("vae", "kl"), "which dimensions are in use, and since when"),
     "aggregate": Entry(_aggregate, ("vae",), "all posteriors together should match N(0, I)"),
+    "factors": Entry(_factors, ("factors",), "does each factor have a dimension of its own?"),
 }
 NAMES = tuple(FIGURES)
 DESCRIPTIONS = {name: entry.look_at for name, entry in FIGURES.items()}

@@ -203,14 +203,17 @@ def factor_figure(
     title: str = "Which latent dimension follows which factor",
     score_name: str = "mutual information gap",
 ) -> Figure:
-    """Mutual information (L, F) in nats between latent dimensions and true factors.
+    """Mutual information (L, F) of latent dimensions and true factors, as parts of their entropy.
 
     `score` stands in the heading; the mutual information gap of Chen et al. 2018 unless named.
     """
     L, F = information.shape
     cell_width, cell_height = 0.95, 0.42
     width = max(6.4, 0.8 + F * cell_width + MARGIN)
-    subtitle = f"Mutual information in nats; {score_name} {score:.3f} (0: mixed, 1: one for each)."
+    subtitle = (
+        "How much of a factor (a column) a dimension tells alone, from 0 to 1. "
+        f"{score_name.capitalize()}: {score:.3f} (0: mixed, 1: one dimension for each factor)."
+    )
     fig = page(width, 1.3 + L * cell_height + MARGIN, title, subtitle)
     ax = bare(panel(fig, 0.8, 1.25, F * cell_width, L * cell_height))
     ax.imshow(information, cmap=DENSITY, vmin=0, aspect="auto", extent=(0, F, L, 0))
