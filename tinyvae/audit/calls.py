@@ -147,11 +147,15 @@ def numbers_in(function: Callable) -> dict[str, list[int]]:
         for constant in code.co_consts:
             found["any"] += _integers(constant)
     for name, item in frameworks.reachable(function):
-        settings = getattr(item, "__dict__", {}) if not isinstance(item, type(sys)) else {}
+        settings = {} if isinstance(item, type(sys)) else _settings(item)
         for key, number in [(name, item), *settings.items()]:
             if isinstance(number, (int, np.integer)) and not isinstance(number, bool):
                 found[_kind(str(key).lower())].append(int(number))
     return {kind: [n for n in dict.fromkeys(items) if n > 1] for kind, items in found.items()}
+
+
+def _settings(item: Any) -> dict[str, Any]:
+    return {**vars(type(item)), **getattr(item, "__dict__", {})}
 
 
 def _integers(constant: Any) -> Iterable[int]:
