@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,6 +132,16 @@ def test_weights_that_are_not_finite_are_refused(vae, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing-here"):
         load(tmp_path / "nothing-here")
+
+
+def test_a_read_only_folder_is_named(vae, tmp_path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match=r"cannot write .*m.npz: Read-only file system; what was"):
+        save(vae, tmp_path / "m")
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "replace"])

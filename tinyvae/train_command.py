@@ -15,7 +15,7 @@ from tinyvae.train import fit
 PROG = "tinyvae train"
 NEXT = {
     "python -m tinyvae evaluate {run}": "how good is it?",
-    "python -m tinyvae.train --latent-dim 10": "sharper, and no longer a plane",
+    "python -m tinyvae.train{data} --latent-dim 10": "sharper, and no longer a plane",
     "python -m tinyvae three-panels": "the picture that explains the VAE",
 }
 
@@ -43,8 +43,9 @@ def _train(argv: list[str] | None) -> int:
     if "no_figures" not in given:
         _draw(model, dataset, run, history, say, keep=finished)
     say("\ntry next:")
+    data = "" if dataset.name == "digits" else f" --dataset {dataset.options['name']}"
     for command, what in NEXT.items():
-        say(f"  {command.format(run=run.path):<44}  {what}")
+        say(f"  {command.format(run=run.path, data=data):<44}  {what}")
     return 0
 
 
