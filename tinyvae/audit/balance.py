@@ -8,6 +8,7 @@ with the batch size is an error for both.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ def audit_kl_alone(term: Term, found: KL, beta: float | None) -> list[Finding]:
     weight = kl_law(term, found)
     text = f"weight {weight.constant:.4g}, {_reduced(weight, 'latents', 'L')}"
     findings = [value("kl", text, weight.constant)]
-    findings += _latents(weight, None)
+    findings += _latents(weight)
     if _near(weight.constant, [2.0 * (beta or 1.0)], found.uncertainty) and beta != 2:
         findings.append(_half(weight.constant))
     return findings
@@ -120,11 +121,11 @@ def _described(found: Reconstruction, weight: Law) -> list[Finding]:
     return findings
 
 
-def _latents(kl: Law, reconstruction: Law | None) -> list[Finding]:
+def _latents(kl: Law, kind: Callable[..., Finding] = error) -> list[Finding]:
     if kl["L"] != -1:
         return []
     text = "the KL is averaged over the latent dimensions: its weight is 1/L of what it should be"
-    return [error("kl-mean-over-latents", text, -1.0, 0.0)]
+    return [kind("kl-mean-over-latents", text, -1.0, 0.0)]
 
 
 def _half(constant: float) -> Finding:
@@ -150,8 +151,9 @@ def audit_balance(
     findings.append(_stated(ratio, effective, rec, rec_term.sizes))
     if rec.form.startswith("norm"):
         return Balance(findings, effective)
-    given_apart = kl_term is not rec_term
-    findings += _judged(k, r, ratio, effective, rec, beta, kl.uncertainty, kl_term, given_apart)
+    apart = kl_term is not rec_term
+    case = Case(k, r, ratio, effective, rec.squared, beta, kl.uncertainty, apart, kl_term)
+    findings += _judged(case)
     return Balance(findings, effective)
 
 
@@ -172,52 +174,77 @@ def _stated(ratio: Law, effective: float, rec: Reconstruction, sizes: Sizes) -> 
     return value("balance", text, effective, 1.0)
 
 
-def _judged(k, r, ratio, effective, rec, beta, doubt, term, apart) -> list[Finding]:
+@dataclass
+class Case:
+    """All that a verdict on a balance rests on: the two weights, their quotient, what was meant."""
+
+    kl: Law
+    reconstruction: Law
+    ratio: Law
+    effective: float  # β at the audit's sizes
+    squared: bool  # whether σ is free
+    beta: float | None  # as stated
+    doubt: float
+    apart: bool  # whether KL and reconstruction are two functions, β perhaps outside of them
+    term: Term
+
+    @property
+    def halves(self) -> list[float]:
+        """1, and ½ for a squared error that lacks its ½."""
+        return [1.0, 0.5] if self.squared else [1.0]
+
+    @property
+    def expected(self) -> list[float]:
+        """The values of β that are right."""
+        meant = 1.0 if self.beta is None else self.beta
+        return [meant * half for half in self.halves] + ([1.0] if self.apart else [])
+
+    def near(self, number: float, targets: list[float]) -> bool:
+        """Whether a number is one of the targets, within what was measured."""
+        return _near(number, targets, self.doubt)
+
+
+def _judged(case: Case) -> list[Finding]:
     """The errors of a balance: what depends on sizes first, then the constant."""
-    meant = 1.0 if beta is None else beta
-    halves = [1.0, 0.5] if rec.squared else [1.0]
-    expected = [meant * h for h in halves] + ([1.0] if apart else [])
-    own = _hard_coded(ratio, expected, term)
-    if any(ratio[n] for n in "BLD") and (own or _near(effective, expected, doubt)):
+    ratio, meant = case.ratio, case.expected[0]
+    own = _hard_coded(ratio, case.expected, case.term)
+    if any(ratio[n] for n in "BLD") and (own or case.near(case.effective, case.expected)):
         where = f", right at {own}, which the code mentions" if own else ", right at these sizes"
         text = f"the balance holds for one size only: effective β = {ratio}{where}"
-        return [note("sizes-hard-coded", text, effective, meant)]
+        return [note("sizes-hard-coded", text, case.effective, meant)]
     findings: list[Finding] = []
     if ratio["B"] != 0:
         text = f"one term is summed over the batch, the other averaged: effective β = {ratio}"
         findings.append(error("batch-reduction-mismatch", text, ratio["B"], 0.0))
-    if k["L"] == -1:
-        both_means = rec.squared and r["D"] == -1
-        found = _latents(k, r)[0]
-        findings.append(note(found.name, found.message, -1.0, 0.0) if both_means else found)
+    both_means = case.squared and case.reconstruction["D"] == -1
+    findings += _latents(case.kl, note if both_means else error)
     if ratio["D"] > 0:
         text = f"the reconstruction is averaged over pixels, the KL is not: β = {ratio}"
-        kind = note if rec.squared else error
-        findings.append(kind("pixel-mean", text, effective, meant))
-    return findings + _constant(k, r, ratio, rec, beta, expected, doubt)
+        kind = note if case.squared else error
+        findings.append(kind("pixel-mean", text, case.effective, meant))
+    return findings + _constant(case)
 
 
-def _constant(k, r, ratio, rec, beta, expected, doubt) -> list[Finding]:
+def _constant(case: Case) -> list[Finding]:
     """Judge the number that is left when all sizes are divided out."""
-    c, squared = ratio.constant, rec.squared
-    halves = [1.0, 0.5] if squared else [1.0]
-    right = _near(c, expected, doubt)
-    lacks_half = _near(k.constant, [2.0 * (beta or 1.0)], doubt)
-    if lacks_half and (not right or r["D"] == -1):
-        return [_half(k.constant)]
+    c, beta, ratio = case.ratio.constant, case.beta, case.ratio
+    right = case.near(c, case.expected)
+    lacks_half = case.near(case.kl.constant, [2.0 * (beta or 1.0)])
+    if lacks_half and (not right or case.reconstruction["D"] == -1):
+        return [_half(case.kl.constant)]
     if beta is None or right:
-        if squared and beta in (2.0, 0.5):
+        if case.squared and beta in (2.0, 0.5):
             text = "2 and ½ are mixed up with the ½ of the squared error: audit with β = 3"
             return [note("beta-unclear", text)]
         return []
-    if ratio.fixed and any(ratio.powers.get(n) is None for n in ratio.fixed):
+    if any(ratio.powers.get(n) is None for n in ratio.fixed):
         return [note("balance-unclear", "pass sizes that the function takes besides its own")]
-    if beta != 1 and _near(c, halves, doubt):
+    if beta != 1 and case.near(c, case.halves):
         return [error("beta-unused", f"the KL's weight is {c:.4g}, beta is {beta:g}", c, beta)]
-    if beta != 1 and _near(c, [beta**2 * h for h in halves], doubt):
+    if beta != 1 and case.near(c, [beta**2 * half for half in case.halves]):
         return [error("beta-twice", f"the KL's weight is {c:.4g} = beta², not {beta:g}", c, beta)]
-    slightly = any(abs(c / e - 1) < 0.1 for e in expected)
-    kind = error if not squared or slightly else note
+    slightly = any(abs(c / e - 1) < 0.1 for e in case.expected)
+    kind = error if not case.squared or slightly else note
     return [kind("beta-off", f"the KL's weight is {c:.4g}, beta is {beta:g}", c, beta)]
 
 

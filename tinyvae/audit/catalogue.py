@@ -70,5 +70,4 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gradient-wrong": ("the backward pass of the blocks named", "derive it again, layer by layer"),
     # A whole loss
     "loss-deterministic": ("z = mu", "z = mu + std * eps, with new noise in every call"),
-    "loss-mismatch": ("loss(x) is not objective(x, decode(z), mu, s)", "one of the two is stale"),
 }

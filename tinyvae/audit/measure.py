@@ -41,8 +41,6 @@ class Term:
         Those that the function took, its own first.
     random : bool
         Whether equal calls give different numbers (a Monte Carlo estimate of the KL).
-    per_example : bool
-        Whether it returned an array rather than a scalar.
     apart : bool
         Whether reconstruction and KL came as two items, without their sum.
     target : float
@@ -63,7 +61,7 @@ class Term:
         self.keys: list[int] | None = None
         self.x, self.x_hat = 0.0, 1e-6
         self.rng = np.random.default_rng(1)
-        self.per_example = self.apart = False
+        self.apart = False
         self.unit = float(scales.encoder_output(scale, np.array(0.0)))  # s where σ = 1
         self.target = 0.25
         try:
@@ -129,7 +127,6 @@ class Term:
     def _scalar(self, array: np.ndarray, sizes: Sizes) -> float:
         if array.size == 1:
             return float(array.reshape(()))
-        self.per_example = True
         if array.shape[0] == sizes.B:
             return float(array.reshape(sizes.B, -1).sum(axis=1).mean())
         latent = array.shape == (sizes.L,)
