@@ -1,0 +1,175 @@
+"""Checks of notebook 5: the KL by Monte Carlo, in closed form, and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinyvae import gradcheck, latent
+from tinyvae.exercises import core
+from tinyvae.exercises.core import Wrong
+
+WIDTH = "logvar = log σ², so σ = exp(½ logvar) and σ² = exp(logvar)"
+
+
+def _name_mistake(given: np.ndarray, mistakes: Mapping[str, Any]) -> None:
+    """Raise Wrong in the words of the known mistake that gives this result."""
+    for words, value in mistakes.items():
+        if np.shape(value) == given.shape and np.allclose(given, value, rtol=1e-6, atol=1e-9):
+            raise Wrong(words)
+
+
+def _log_ratio(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
+    """Return log q(z) − log p(z) for q = N(mu, σ²) and p = N(0, 1)."""
+    return -np.log(sigma) - 0.5 * ((z - mu) / sigma) ** 2 + 0.5 * z * z
+
+
+@core.check("the KL by Monte Carlo")
+def monte_carlo(estimate: Any) -> str:
+    """Judge `estimate(mu, logvar, eps)` → kl, standard_error, for numbers mu, logvar."""
+    for S, mu, logvar in ((400, 1.5, -1.2), (37, -0.8, 0.9)):
+        (eps,) = core.draw((S,))
+        shapes = {"kl": (), "standard_error": ()}
+        kl, error = core.call(estimate, "kl, standard_error", mu, logvar, eps, shapes=shapes)
+        _judge_estimate(kl, error, mu, logvar, eps)
+    kl, error = core.call(estimate, "kl, standard_error", 1.5, -1.2, core.draw((400,))[0])
+    exact = latent.kl(np.array(1.5), np.array(-1.2))
+    return (
+        f"for mu = 1.5 and logvar = −1.2, 400 draws give {kl:.2f} ± {error:.2f}; the exact value, "
+        f"which comes next, is {exact:.2f}"
+    )
+
+
+def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> None:
+    S, sigma, too_wide = len(eps), np.exp(0.5 * logvar), np.exp(logvar)
+    z = mu + sigma * eps
+    ratios = _log_ratio(z, mu, sigma)
+    _name_mistake(kl, _wrong_estimates(mu, logvar, eps))
+    for drawn, inserted in ((too_wide, sigma), (sigma, too_wide), (too_wide, too_wide)):
+        wide = _log_ratio(mu + drawn * eps, mu, inserted).mean()
+        _name_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
+    core.same("kl", kl, ratios.mean(), sizes={"S": S})
+    if np.isclose(error, ratios.std(ddof=1) / np.sqrt(S), rtol=1e-6):
+        return
+    single = "this is the standard deviation of one value; the mean of S of them wavers less: /√S"
+    wrong_errors = {
+        "the standard error is the square root of variance/S": ratios.var() / S,
+        "variances fall with S, so the standard deviation with √S, not S": ratios.std() / S,
+        "this is the standard error of the mean of z; log q(z) − log p(z) is what you average": (
+            z.std() / np.sqrt(S)
+        ),
+    }
+    for value in (ratios.std(), ratios.std(ddof=1)):
+        _name_mistake(error, {f"standard_error: {single}": value})
+    _name_mistake(error, {f"standard_error: {k}": value for k, value in wrong_errors.items()})
+    core.same("standard_error", error, ratios.std() / np.sqrt(S), sizes={"S": S})
+
+
+def _wrong_estimates(mu: float, logvar: float, eps: np.ndarray) -> dict[str, float]:
+    """Return what known mistakes give under the words for them."""
+    sigma = np.exp(0.5 * logvar)
+    z = mu + sigma * eps
+    right, half_log = _log_ratio(z, mu, sigma).mean(), 0.5 * np.log(2 * np.pi)
+    rest, squares = -0.5 * logvar + 0.5 * (z * z).mean(), 0.5 * ((z - mu) ** 2).mean()
+    from_prior = _log_ratio(eps, mu, sigma).mean()
+    one_logarithm = "½ log 2π stands in one of the two logarithms only"
+    return {
+        "z are draws from the prior; the mean is over draws from q, z = mu + σ eps": from_prior,
+        "log q(z) lacks its term −½ logvar": right + 0.5 * logvar,
+        "log q(z) has −logvar where −½ logvar is right": right - 0.5 * logvar,
+        one_logarithm: right - half_log,
+        f"{one_logarithm}, that of p(z)": right + half_log,
+        "in log q(z), (z − mu)² is not divided by σ²": rest - squares,
+        "in log q(z), (z − mu)² is divided by σ instead of σ²": rest - squares / sigma,
+        "this is the exact KL; the exercise asks for the mean over these draws": float(
+            latent.kl(np.array(mu), np.array(logvar))
+        ),
+    }
+
+
+@core.check("the KL in closed form")
+def kl(divergence: Any) -> str:
+    """Judge `divergence(mu, logvar)` (B, L) → KL of each example (B,)."""
+    for B, L in ((5, 3), (1, 1)):
+        mu, logvar = core.draw((B, L), (B, L))
+        given = core.call(divergence, "kl", mu, logvar, shapes={"kl": (B,)})
+        _name_mistake(given, _wrong_kls(mu, logvar))
+        core.same("kl", given, latent.kl(mu, logvar).sum(axis=1), sizes={"B": B, "L": L})
+    away = _monte_carlo_distance(divergence)
+    zero = core.call(divergence, "kl", np.zeros((2, 3)), np.zeros((2, 3)))
+    return (
+        f"it is {abs(zero).max():.0f} where q is the prior, and for 8 other q a mean over 40,000 "
+        f"draws is at most {away:.1f} standard errors away"
+    )
+
+
+def _wrong_kls(mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what known mistakes give, (B,), under the words for them."""
+    var, sigma = np.exp(logvar), np.exp(0.5 * logvar)
+    wrong = {
+        f"exp(2 · logvar) stands in for σ²: {WIDTH}": mu**2 + var**2 - 1 - logvar,
+        f"this would be right if logvar were log σ: {WIDTH}": mu**2 + var**2 - 1 - 2 * logvar,
+        f"σ stands where σ² should: {WIDTH}": mu**2 + sigma - 1 - logvar,
+        "the −1 is missing": mu**2 + var - logvar,
+        "the term −logvar is missing": mu**2 + var - 1,
+        "logvar has the wrong sign": mu**2 + var - 1 + logvar,
+        "the 1 has the wrong sign": mu**2 + var + 1 - logvar,
+        "the term σ² is missing": mu**2 - 1 - logvar,
+        "the term mu² is missing": var - 1 - logvar,
+        "mu must be squared": mu + var - 1 - logvar,
+        "q and p are swapped: this is KL(N(0, 1) ‖ q)": (mu**2 + 1) / var - 1 + logvar,
+    }
+    wrong = {words: 0.5 * value.sum(axis=1) for words, value in wrong.items()}
+    outside = 0.5 * ((mu**2 + var - logvar).sum(axis=1) - 1)
+    if mu.shape[1] > 1:
+        wrong["the −1 stands outside the sum: it belongs to each of the L dimensions"] = outside
+    return wrong
+
+
+def _monte_carlo_distance(divergence: Any, S: int = 40_000) -> float:
+    """Return how many standard errors the KLs of 8 q are from their estimates, at most."""
+    mu, logvar = core.draw((8, 1), (8, 1), seed=5)
+    eps = core.draw((8, S), seed=6)[0]
+    ratios = _log_ratio(mu + np.exp(0.5 * logvar) * eps, mu, np.exp(0.5 * logvar))  # (8, S)
+    off = core.call(divergence, "kl", mu, logvar) - ratios.mean(axis=1)
+    return float(np.abs(off / (ratios.std(axis=1) / np.sqrt(S))).max())
+
+
+def _batch_mean(mu: Any, logvar: Any) -> float:
+    return float(latent.kl(mu, logvar).sum() / len(mu))
+
+
+@core.check("the gradient of the KL")
+def kl_backward(backward: Any) -> str:
+    """Judge `backward(mu, logvar)` → dmu, dlogvar of the batch's mean KL."""
+    B, L = 5, 3
+    mu, logvar = core.draw((B, L), (B, L))
+    shapes = {"dmu": mu.shape, "dlogvar": logvar.shape}
+    dmu, dlogvar = core.call(backward, "dmu, dlogvar", mu, logvar, shapes=shapes)
+    right = latent.kl_backward(1 / B, mu, logvar)
+    if np.allclose(dmu, right[1]) and np.allclose(dlogvar, right[0]):
+        raise Wrong("dmu and dlogvar come in the wrong order")
+    core.same("dmu", dmu, right[0], sizes={"B": B, "L": L}, relatives={"mu": mu})
+    var, sigma = np.exp(logvar), np.exp(0.5 * logvar)
+    along = "dlogvar is the slope along {}; one factor of the chain rule is missing: ∂{}/∂logvar"
+    wrong = {
+        f"in dlogvar, exp(2 · logvar) stands for σ²: {WIDTH}": 0.5 * (var**2 - 1),
+        f"in dlogvar, σ stands where σ² should: {WIDTH}": 0.5 * (sigma - 1),
+        along.format("σ²", "σ²") + " = σ²": 0.5 * (1 - 1 / var),
+        along.format("σ", "σ") + " = ½ σ": sigma - 1 / sigma,
+        "in dlogvar the −1 is missing: −logvar has a slope too": 0.5 * var,
+        "in dlogvar the 1 has the wrong sign": 0.5 * (var + 1),
+        "in dlogvar σ² is missing: its slope along logvar is σ² itself": np.full_like(var, -0.5),
+        "in dlogvar the ½ belongs to both terms, ½ (σ² − 1)": 0.5 * var - 1,
+    }
+    _name_mistake(dlogvar * B, wrong)
+    _name_mistake(dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()})
+    core.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})
+
+    def gradient(mu: Any, logvar: Any) -> tuple:
+        return tuple(core.call(backward, "dmu, dlogvar", mu, logvar))
+
+    report = gradcheck.check(_batch_mean, gradient, mu, logvar)
+    return f"each of {report.size} slopes {core.by_differences(report)}"
