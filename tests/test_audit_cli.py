@@ -74,7 +74,12 @@ def test_tinyvae_passes_its_own_audit(capsys):
     assert out.count("right: no error found") == 16 and "wrong" not in out
 
 
-def test_without_a_target_the_usage_is_shown(capsys):
+@pytest.mark.parametrize(
+    "arguments, text",
+    [([], "name a module:object, or --self"), (["json", "--pixels", "a"], "invalid shape value")],
+)
+def test_bad_usage_exits_2_with_one_line(capsys, arguments, text):
     with pytest.raises(SystemExit) as stopped:
-        main([])
-    assert stopped.value.code == 2 and "name a module:object, or --self" in capsys.readouterr().err
+        main(arguments)
+    err = capsys.readouterr().err
+    assert stopped.value.code == 2 and text in err and err.count("\n") == 1

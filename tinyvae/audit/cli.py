@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import NoReturn
 
 from tinyvae.audit import discover
 from tinyvae.audit.core import audit
@@ -14,9 +15,17 @@ from tinyvae.audit.selfcheck import audit_tinyvae
 ROLES = ("sample", "objective", "kl", "reconstruction")
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="tinyvae audit",
         description="Tell whether a VAE, in any framework, is right; if not, name the error.",
         epilog="Exit status: 0 no error found, 1 errors found, 2 nothing that could be audited.",
@@ -32,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--beta", type=float, help="the weight that the KL is meant to have")
     result.add_argument("--batch", type=int, help="rows, where the code insists on a number")
     result.add_argument("--latent", type=int, help="latent dimensions")
-    result.add_argument("--pixels", type=_shape, metavar="N,N,…", help="shape of one example")
+    result.add_argument("--pixels", type=shape, metavar="N,N,…", help="shape of one example")
     result.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     for role in ROLES:
         result.add_argument(f"--{role}", metavar="NAME", help=f"the function to audit as {role}")
@@ -40,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def shape(text: str) -> tuple[int, ...]:
+    """Return the shape that a text like "1,28,28" or "1x28x28" names."""
     shape = tuple(int(part) for part in text.replace("x", ",").split(","))
     if min(shape) < 1:
         raise ValueError
