@@ -91,6 +91,8 @@ class Function:
         for arrangement, make in itertools.product(self.arrangements, self.makers):
             try:
                 result = self._attempt(arrangement, make, values)
+            except frameworks.TooCoarse:
+                raise
             except Exception as error:
                 ran = first is not None and isinstance(first.__cause__, Exception)
                 if first is None or (ran and error.__cause__ is None):

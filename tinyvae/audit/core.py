@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyvae.audit import balance, scales
 from tinyvae.audit.calls import Function
+from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.gradient import audit_gradient
 from tinyvae.audit.kl import KL, audit_kl
 from tinyvae.audit.measure import Term
@@ -136,6 +137,8 @@ class _Audit:
         findings, failure = [], None
         try:
             findings = self._judge(scale)
+        except TooCoarse:
+            raise
         except ValueError as raised:
             failure = raised
         kept = self.reconstruction, self.beta_found

@@ -18,6 +18,10 @@ Wrap = Callable[[np.ndarray], Any]
 ROOTS = {"jaxlib": "jax", "flax": "jax", "optax": "jax", "haiku": "jax"}  # speak another's arrays
 
 
+class TooCoarse(ValueError):
+    """A function computes in 16 bits or fewer: no other sizes or arrays will help."""
+
+
 def _torch(array: np.ndarray, torch: ModuleType, owner: Any) -> Any:
     tensor = torch.as_tensor(array)
     if hasattr(owner, "parameters"):  # a module on a GPU takes its inputs there
@@ -118,7 +122,7 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    TooCoarse
         The value has a narrow float type, which blurs what the tests look at.
     TypeError
         It is no array of numbers.
@@ -131,7 +135,7 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
             value = getattr(value, name)
     dtype = str(getattr(value, "dtype", ""))
     if "float16" in dtype or "float8" in dtype:
-        raise ValueError(f"{where} returned {dtype}, too coarse to judge: audit it in float32")
+        raise TooCoarse(f"{where} returned {dtype}, too coarse to judge: audit it in float32")
     if hasattr(value, "get") and not isinstance(value, dict):  # CuPy
         value = value.get()
     try:

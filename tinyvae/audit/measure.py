@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyvae.audit import scales
 from tinyvae.audit.calls import Function, numbers_in
-from tinyvae.audit.frameworks import candidates
+from tinyvae.audit.frameworks import TooCoarse, candidates
 
 REPEATS = 32  # calls that a random term is averaged over
 ROWS = 499  # rows of each of them, where the function takes any number
@@ -66,6 +66,8 @@ class Term:
         self.target = 0.25
         try:
             self.sizes = self._settle(batch, latent, pixels)
+        except TooCoarse:
+            raise
         except ValueError as failure:
             self.target = 1.0  # a distribution that checks its support takes only 0 and 1
             try:
@@ -164,6 +166,8 @@ class Term:
                 self.keys = list(range(len(items)))[:1]
                 self._scalar(items[0][1], sizes)
                 return sizes
+            except TooCoarse:
+                raise
             except Exception as failure:
                 first = first or failure
                 self.function.settled = None

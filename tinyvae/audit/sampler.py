@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyvae.audit import scales
 from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.report import Finding, error, note
 from tinyvae.audit.statistics import Z, chi_square_bounds, distance_from_normal
 
@@ -122,6 +123,8 @@ def _settle(
         try:
             Inputs(scale, B, L, dtype).draw(function, 0)
             return B, L
+        except TooCoarse:
+            raise
         except Exception as failure:
             first = first or failure
             function.settled = None
