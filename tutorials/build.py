@@ -32,7 +32,7 @@ if find_spec("tinyvae") is None:
 MARKER = re.compile(r"^# %%(.*)$")
 WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
 MAX_BYTES = 600_000
-COLORS = 64  # of a stored picture; more are not to be told apart in ink on paper
+COLORS, MAX_WIDTH = 128, 1400  # of a stored picture: more are hardly to be told apart
 
 
 class Cell(NamedTuple):
@@ -183,12 +183,15 @@ def _clean(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def _small_png(encoded: str) -> str:
-    """Return a PNG with a palette of few colours, a third as large and not to be told apart."""
+    """Return a PNG with a palette of few colours and no more pixels than a page needs."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    if image.width > MAX_WIDTH:
+        image = image.resize((MAX_WIDTH, image.height * MAX_WIDTH // image.width))
     file = io.BytesIO()
-    image.quantize(COLORS, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    palette = image.quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette.save(file, format="png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 

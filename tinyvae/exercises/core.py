@@ -162,6 +162,17 @@ def same(
     raise Wrong(f"{name}: {words}; {name}[{place}] is {given[worst]:.6g}, not {right[worst]:.6g}")
 
 
+def prediction(answer: Any, right: str, replies: Mapping[str, str]) -> str:
+    """Judge a choice between the letters in `replies`, which say why each is wrong or right."""
+    letter = str(answer).strip().lower()
+    if letter not in replies:
+        letters = ", ".join(f'"{one}"' for one in replies)
+        raise Wrong(f"answer with one of {letters}, not {str(answer)[:40]!r}")
+    if letter != right:
+        raise Wrong(replies[letter])
+    return replies[right]
+
+
 def by_differences(report: Report) -> str:
     """Return how well a gradient check passed; raise Wrong, in its words, where it did not."""
     if report.passed:

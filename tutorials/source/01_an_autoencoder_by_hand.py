@@ -95,7 +95,7 @@ def loss_of(y):
     return ((y - target) ** 2).sum(axis=1).mean()
 
 
-print("loss", loss_of(y))
+print(f"loss {loss_of(y):.3f}")
 
 # %% [markdown]
 # ## In which direction should a weight move?
@@ -145,7 +145,8 @@ print(dy)
 # %% [markdown]
 # ## The gradient of a dense layer
 #
-# Now one step back, from `y` to what made it. For one example b and one output j,
+# Now one step back, from `y` to what made it. As an index, b counts examples and j outputs; b_j is
+# the constant. (NumPy counts from 0: `W[0, 0]` is W_11.)
 #
 # ```text
 # y_bj = Σ_i x_bi W_ij + b_j

@@ -1,0 +1,95 @@
+"""Answers to the exercises of notebook 2, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+# %% wrong 2.1: What does it see if z is 100 times as large
+prediction = "a"
+
+# %% wrong 2.1: so the squared differences cannot get smaller
+prediction = "b"
+
+# %% wrong 2.1: answer with one of "a", "b", "c"
+prediction = "it stays"
+
+# %% right 2.1
+prediction = "C"
+
+
+# %% wrong 2.2: you found the nearest z of each code
+def nearest(z, codes):
+    return ((z[:, None] - codes[None]) ** 2).sum(axis=2).argmin(axis=0)
+
+
+# %% wrong 2.2: argmax where argmin is meant
+def nearest(z, codes):
+    return ((z[:, None] - codes[None]) ** 2).sum(axis=2).argmax(axis=1)
+
+
+# %% wrong 2.2: the differences are not squared
+def nearest(z, codes):
+    return (z[:, None] - codes[None]).sum(axis=2).argmin(axis=1)
+
+
+# %% wrong 2.2: sums of absolute differences
+def nearest(z, codes):
+    return np.abs(z[:, None] - codes[None]).sum(axis=2).argmin(axis=1)
+
+
+# %% wrong 2.2: return its index
+def nearest(z, codes):
+    return ((z[:, None] - codes[None]) ** 2).sum(axis=2).min(axis=1)
+
+
+# %% wrong 2.2: stops with ValueError
+def nearest(z, codes):
+    return ((z - codes) ** 2).sum(axis=1).argmin()
+
+
+# %% right 2.2
+def nearest(z, codes):
+    return [int(np.argmin(np.linalg.norm(codes - point, axis=1))) for point in z]
+
+
+# %% right 2.2
+def nearest(z, codes):
+    return ((codes**2).sum(axis=1) - 2 * z @ codes.T).argmin(axis=1)
+
+
+# %% wrong 2.3: std, not var
+def draw_like(codes, n, rng):
+    return codes.mean(axis=0) + codes.var(axis=0) * rng.standard_normal((n, codes.shape[1]))
+
+
+# %% wrong 2.3: the means are
+def draw_like(codes, n, rng):
+    return codes.std(axis=0) * rng.standard_normal((n, codes.shape[1]))
+
+
+# %% wrong 2.3: all dimensions have one standard deviation
+def draw_like(codes, n, rng):
+    return codes.mean() + codes.std() * rng.standard_normal((n, codes.shape[1]))
+
+
+# %% wrong 2.3: the dimensions depend on each other
+def draw_like(codes, n, rng):
+    return codes.mean(axis=0) + codes.std(axis=0) * rng.standard_normal((n, 1))
+
+
+# %% wrong 2.3: all draws are equal
+def draw_like(codes, n, rng):
+    return codes.mean(axis=0) + codes.std(axis=0) * np.ones((n, 2))
+
+
+# %% wrong 2.3: the standard deviations are
+def draw_like(codes, n, rng):
+    return codes.mean(axis=0) + codes.std(axis=0) * rng.uniform(-1, 1, (n, 2))
+
+
+# %% wrong 2.3: z has the shape (2,), and should have (40000, 2)
+def draw_like(codes, n, rng):
+    return codes.mean(axis=0) + codes.std(axis=0) * rng.standard_normal(2)
+
+
+# %% right 2.3
+def draw_like(codes, n, rng):
+    return rng.normal(codes.mean(axis=0), codes.std(axis=0, ddof=1), size=(n, codes.shape[1]))

@@ -1,0 +1,82 @@
+"""Checks of notebook 2: what an autoencoder's loss sees of its codes, the nearest code, and draws
+that have the codes' means and standard deviations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyvae.exercises import core
+from tinyvae.exercises.core import Wrong
+
+
+@core.check("the loss of stretched codes")
+def stretched_codes(answer: Any) -> str:
+    """Judge the answer "a", "b" or "c": the loss rises, falls, stays."""
+    return core.prediction(
+        answer,
+        right="c",
+        replies={
+            "a": "the decoder's first layer multiplies z by its weights. What does it see if z "
+            "is 100 times as large, and these weights 100 times as small",
+            "b": "the same pictures come out, so the squared differences cannot get smaller",
+            "c": "the factors 100 and 1/100 cancel in z W, so the same pictures come out",
+        },
+    )
+
+
+@core.check("the nearest code")
+def nearest(function: Any) -> str:
+    """Judge `nearest(z, codes)` → the index (M,) of the code nearest to each z."""
+    z, codes = core.draw((40, 3), (30, 3))
+    given = core.call(function, "index", z, codes)
+    if given.shape == (len(codes),):
+        raise Wrong("index has 30 entries for 40 points z: you found the nearest z of each code")
+    core.same_shape("index", given, (len(z),))
+    away = z[:, None] - codes[None]  # (M, N, L)
+    squares = (away**2).sum(axis=2)
+    if np.array_equal(given, squares.argmin(axis=1)):
+        return "each of 40 points finds its nearest of 30 codes"
+    if np.array_equal(given, away.sum(axis=2).argmin(axis=1)):
+        raise Wrong("the differences are not squared, so that positive and negative ones cancel")
+    if np.array_equal(given, squares.argmax(axis=1)):
+        raise Wrong("index names the code farthest away: argmax where argmin is meant")
+    if np.array_equal(given, np.abs(away).sum(axis=2).argmin(axis=1)):
+        raise Wrong("these are sums of absolute differences; the distance has squares: Σ (z − c)²")
+    if np.allclose(given, np.sqrt(squares.min(axis=1))) or np.allclose(given, squares.min(axis=1)):
+        raise Wrong("this is the distance to the nearest code; return its index (argmin, not min)")
+    off = np.flatnonzero(given != squares.argmin(axis=1))
+    i, right = off[0], squares.argmin(axis=1)[off[0]]
+    raise Wrong(f"{len(off)} of 40 are wrong: for z[{i}] you say {given[i]:g}, nearest is {right}")
+
+
+@core.check("draws like the codes")
+def draw_like(function: Any) -> str:
+    """Judge `draw_like(codes, n, rng)` → z (n, L) with the codes' means and deviations."""
+    (codes,) = core.draw((500, 2))
+    codes = codes * np.array([0.5, 3.0]) + np.array([4.0, -1.0])
+    mean, deviation = codes.mean(axis=0), codes.std(axis=0)
+    n = 40_000
+    z = core.call(function, "z", codes, n, np.random.default_rng(5), shapes={"z": (n, 2)})
+    found_mean, found = z.mean(axis=0), z.std(axis=0)
+    error = 6 * deviation / np.sqrt(n)  # six standard errors: chance alone stays within
+    if found.max() < 1e-9:
+        raise Wrong("all draws are equal: draw n × L numbers with rng.standard_normal((n, L))")
+    if np.allclose(found, deviation**2, rtol=0.05):
+        raise Wrong("the standard deviations are the codes' variances: std, not var")
+    if np.allclose(found, np.sqrt(deviation), rtol=0.05):
+        raise Wrong("the standard deviations are the square roots of the codes'")
+    if np.allclose(found, codes.std(), rtol=0.05):
+        raise Wrong("all dimensions have one standard deviation: take codes.std(axis=0)")
+    if (np.abs(found - deviation) > error).any():
+        raise Wrong(f"the standard deviations are {_pair(found)}, not {_pair(deviation)}")
+    if (np.abs(found_mean - mean) > error).any():
+        raise Wrong(f"the means are {_pair(found_mean)}, not {_pair(mean)}")
+    if abs(np.corrcoef(z.T)[0, 1]) > 0.05:
+        raise Wrong("the dimensions depend on each other: draw a number of its own for each")
+    return f"means {_pair(found_mean)} and standard deviations {_pair(found)}, as the codes have"
+
+
+def _pair(values: np.ndarray) -> str:
+    return f"({', '.join(f'{value:.2f}' for value in values)})"
