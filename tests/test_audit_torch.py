@@ -9,6 +9,15 @@ F = torch.nn.functional
 Normal = torch.distributions.Normal
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small arrays on busy cores: threads would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Model(torch.nn.Module):
     """The sampler of many tutorials: noise only in training mode."""
 
