@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "VAE": "model",
     "Autoencoder": "model",
+    "IWAE": "iwae",
     "Terms": "model",
     "Adam": "optim",
     "SGD": "optim",

@@ -83,6 +83,15 @@ def get_backend(backend: str | Backend = "auto") -> Backend:
     return Backend("numpy", np)
 
 
+def batch_mean(values: Array) -> Array:
+    """Return the mean over the batch of values (B, …).
+
+    The loss is not a sum over examples where it holds such a mean within a function (σ², free
+    bits): training on several ranks then puts the mean over all of their rows in its place.
+    """
+    return values.mean(axis=0)
+
+
 def sigmoid(x: Array) -> Array:
     """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½, which never overflows; dy/dx = y (1 − y)."""
     y = x * 0.5

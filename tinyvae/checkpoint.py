@@ -17,10 +17,11 @@ import numpy as np
 from tinyvae import __version__
 from tinyvae.backend import Backend
 from tinyvae.files import write_atomically
+from tinyvae.iwae import IWAE
 from tinyvae.model import VAE, Autoencoder
 
 FILE = "checkpoint.npz"  # its name in a run folder
-CLASSES = {"VAE": VAE, "Autoencoder": Autoencoder}
+CLASSES = {"VAE": VAE, "IWAE": IWAE, "Autoencoder": Autoencoder}
 REMEDY = "take another copy of the file, or train again"
 
 

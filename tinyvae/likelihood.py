@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from tinyvae import checks
-from tinyvae.backend import Array, array_module, sigmoid, softplus
+from tinyvae.backend import Array, array_module, batch_mean, sigmoid, softplus
 
 MIN_VARIANCE = 1e-12  # the floor of sigma="auto", reached where a reconstruction is perfect
 
@@ -36,6 +36,8 @@ class Gaussian:
         x_hat = y, or x_hat = sigmoid(y), which keeps the mean in [0, 1].
     """
 
+    batch_mean = staticmethod(batch_mean)
+
     def __init__(self, sigma: float | str = "auto", output: str = "identity") -> None:
         self.auto = isinstance(sigma, str) and sigma == "auto"
         self.sigma = 1.0 if self.auto else checks.number("sigma (or 'auto')", sigma, above=True)
@@ -62,7 +64,7 @@ class Gaussian:
         squared_error = (self.error * self.error).sum(axis=1)  # (B,)
         self.variance = self.sigma**2
         if self.auto:
-            mean_squared_error = squared_error.mean() / x.shape[1]
+            mean_squared_error = self.batch_mean(squared_error) / x.shape[1]
             self.variance = array_module(x).maximum(mean_squared_error, MIN_VARIANCE)
         return self._nll(squared_error, self.variance, x.shape[1])
 

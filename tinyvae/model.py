@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.backend import Array, Backend, get_backend, seed_sequence
+from tinyvae.backend import Array, Backend, batch_mean, get_backend, seed_sequence
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import ACTIVATIONS, Parameters, Sequential, mlp
 from tinyvae.likelihood import Bernoulli, Gaussian
@@ -100,7 +100,7 @@ class Autoencoder:
             likelihood = Gaussian(sigma, output) if likelihood == "gaussian" else Bernoulli()
         self.likelihood = likelihood
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
-        self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation)
+        self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
         networks = {"encoder": self.encoder, "decoder": self.decoder}
         self.parameters = Parameters(networks, self.backend, dtype, seed)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
@@ -120,11 +120,14 @@ class Autoencoder:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`."""
         self.encoder.backward(self.backward_to_code(), need_dx=False)
 
-    def backward_to_code(self) -> Array:
-        """Return dz (B, L), from the last `forward`'s loss back through the decoder."""
+    def backward_to_code(self, weights: Array | float = 1.0) -> Array:
+        """Return dz (B, L), from the last `forward`'s loss back through the decoder.
+
+        `weights` (B, 1) say how much each row's nll counts, where that is not the same for all.
+        """
         if not self.B:
             raise RuntimeError("backward needs what forward remembers: call forward(x) before it")
-        dy = self.likelihood.backward(self.reconstruction_weight / self.B)  # (B, D)
+        dy = self.likelihood.backward(weights * (self.reconstruction_weight / self.B))  # (B, D)
         return self.decoder.backward(dy)[:, : self.latent_dim]  # a label has no gradient
 
     def encode(self, x: Array, labels: Array | None = None) -> Array:
@@ -185,6 +188,7 @@ class VAE(Autoencoder):
     """
 
     outputs_per_latent = 2  # the encoder gives mu and logvar
+    batch_mean = staticmethod(batch_mean)
 
     def __init__(
         self, *args: Any, beta: float = 1.0, free_bits: float = 0.0, **kwargs: Any
@@ -213,7 +217,7 @@ class VAE(Autoencoder):
         self.B, self.mu, self.logvar, self.eps = len(x), mu, logvar, eps
 
         reconstruction = self.likelihood.forward(y, x).mean()
-        kl_per_dimension = kl(mu, logvar).mean(axis=0)  # (L,)
+        kl_per_dimension = self.batch_mean(kl(mu, logvar))  # (L,)
         counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
         used_up = kl_per_dimension > self.free_bits
         self.counts = used_up.astype(mu.dtype) if self.free_bits else 1.0

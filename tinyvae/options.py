@@ -25,11 +25,12 @@ DEFAULTS = {
     "free_bits": 0.0, "conditional": False, "kl_warmup": 0.0, "kl_cycles": 1, "batch_size": 100,
     "lr": 1e-3, "optimizer": "adam", "lr_schedule": "step", "seed": 0, "dtype": "float32",
     "backend": "auto", "scale": "infer", "channels": "auto", "binarize": "none",
+    "objective": "elbo", "importance_samples": 5,
 }  # fmt: skip
 EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # 60 for other data, which are smaller
 
 MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
-VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles")
+VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 TRAINING = ("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles")
 DATA = ("labels", "image_size", "channels", "scale", "validation", "binarize")
 GOES_WITH_RESUME = ("resume", "epochs", "backend", "no_figures", "quiet")
@@ -114,6 +115,17 @@ def parser(prog: str) -> Parser:
     )
 
     loss = p.add_argument_group("loss")
+    loss.add_argument(
+        "--objective",
+        choices=["elbo", "iwae"],
+        help="a VAE's bound on log p(x), or the tighter importance-weighted one (default: elbo)",
+    )
+    loss.add_argument(
+        "--importance-samples",
+        type=whole(1),
+        metavar="K",
+        help="draws of z for each example, with --objective iwae (default: 5)",
+    )
     loss.add_argument("--beta", type=real(), metavar="B", help="factor of the KL (default: 1)")
     loss.add_argument(
         "--reconstruction-weight",
@@ -199,8 +211,12 @@ def check_resume(p: Parser, given: dict) -> None:
 def model_arguments(options: dict, dataset: object) -> dict:
     """Return the model's constructor arguments for a data set, from the options given."""
     arguments = {name: options[name] for name in MODEL} | {"n_features": dataset.n_features}
-    if options["model"] == "vae":
+    if options["model"] == "vae" and options["objective"] == "iwae":
+        arguments |= {"beta": options["beta"], "importance_samples": options["importance_samples"]}
+        note_unused(options, ("free_bits",), "--objective iwae: it has no KL of a dimension")
+    elif options["model"] == "vae":
         arguments |= {"beta": options["beta"], "free_bits": options["free_bits"]}
+        note_unused(options, ("importance_samples",), "--objective elbo: it takes one draw")
     else:
         note_unused(options, VAE_ONLY, "--model autoencoder: it has no KL")
     if options["likelihood"] == "bernoulli":

@@ -234,6 +234,9 @@ def _validated(model: Autoencoder, x: Any, labels: Any, kl_history: list) -> dic
     loss = model.reconstruction_weight * terms.reconstruction
     if isinstance(model, VAE):
         loss += model.beta * terms.kl
+        if getattr(model, "importance_samples", 1) > 1:  # an IWAE's own bound
+            k = model.importance_samples
+            loss = -evaluate.log_likelihood(model, x, k, model.seed, labels).log_likelihood.mean()
         some = None if labels is None else labels[:KL_ROWS]
         kl_history.append(evaluate.kl_per_dimension(model, x[:KL_ROWS], labels=some))
     return {"val_loss": loss, "val_reconstruction": terms.reconstruction, "val_kl": terms.kl}

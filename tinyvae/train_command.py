@@ -57,7 +57,8 @@ def _new(given: dict) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = load_dataset(chosen["dataset"], chosen.get("data_dir"), **own, seed=chosen["seed"])
-    model = {"class": {"vae": "VAE", "autoencoder": "Autoencoder"}[chosen["model"]]}
+    objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
+    model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
         "model": model | options.model_arguments(chosen, dataset),
         "training": {name: chosen[name] for name in options.TRAINING},

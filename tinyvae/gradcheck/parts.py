@@ -11,6 +11,7 @@ import numpy as np
 from tinyvae.backend import Backend
 from tinyvae.gradcheck import check
 from tinyvae.gradcheck.report import Report
+from tinyvae.iwae import IWAE
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import Dense, ReLU, Sigmoid, Softplus, Tanh, mlp
 from tinyvae.likelihood import Bernoulli, Gaussian
@@ -73,6 +74,9 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         ("VAE, reconstruction weight ½", model(VAE, reconstruction_weight=0.5)),
         ("VAE, free bits", model(VAE, free_bits=0.3)),
         ("VAE, conditional", model(VAE, n_classes=3)),
+        ("IWAE, 3 samples, Gaussian", model(IWAE, importance_samples=3, sigma=0.5)),
+        ("IWAE, 2 samples, sigma auto", model(IWAE, importance_samples=2)),
+        ("IWAE, 5 samples, Bernoulli", model(IWAE, likelihood="bernoulli", activation="tanh")),
     ):
         yield part(name, reports, MODELS)
 
@@ -116,6 +120,7 @@ def _model(
         0.3 * rng.standard_normal(model.parameters.theta.shape), dtype
     )
     held = {"labels": rng.integers(3, size=B)} if model.n_classes else {}
-    if kind is VAE:
-        held["eps"] = rng.standard_normal((B, L))
+    if isinstance(model, VAE):
+        draws = (model.importance_samples,) if kind is IWAE else ()
+        held["eps"] = rng.standard_normal((B, *draws, L))
     return check(model, rng.random((B, D)), **held)
