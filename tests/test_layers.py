@@ -187,6 +187,11 @@ def test_first_weights_have_the_spread_that_the_activation_wants(activation):
     assert not parameters["net.0.b"].any() and not parameters["net.1.b"].any()
 
 
+def test_a_decoder_starts_near_the_middle_whatever_z():
+    small = Parameters({"net": mlp([20, 400, 784], "relu", "small")}, seed=1)["net.1.W"].std()
+    assert small == pytest.approx(0.3 * math.sqrt(2 / (400 + 784)), rel=0.01)
+
+
 def test_an_activation_after_its_own_initialization_keeps_the_scale_of_the_signal(rng):
     x = rng.standard_normal((200, 400))
     for _ in range(5):
