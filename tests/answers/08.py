@@ -1,0 +1,188 @@
+"""Answers to the exercises of notebook 8, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 8.1: this is the standard deviation above the threshold
+def active_units(mu, threshold=0.01):
+    return mu.std(axis=0) > threshold
+
+
+# %% wrong 8.1: this is the mean of mu² above the threshold
+def active_units(mu, threshold=0.01):
+    return (mu**2).mean(axis=0) > threshold
+
+
+# %% wrong 8.1: whether the mean of mu is far from 0
+def active_units(mu, threshold=0.01):
+    return np.abs(mu.mean(axis=0)) > threshold
+
+
+# %% wrong 8.1: active has the shape (40,), and should have (5,)
+def active_units(mu, threshold=0.01):
+    return mu.var(axis=1) > threshold
+
+
+# %% wrong 8.1: active is one number
+def active_units(mu, threshold=0.01):
+    return (mu.var(axis=0) > threshold).sum()
+
+
+# %% wrong 8.1: active should be True or False
+def active_units(mu, threshold=0.01):
+    return mu.var(axis=0)
+
+
+# %% wrong 8.1: True and False are swapped
+def active_units(mu, threshold=0.01):
+    return mu.var(axis=0) < threshold
+
+
+# %% wrong 8.1: the threshold is fixed at 0.01
+def active_units(mu, threshold=0.01):
+    return mu.var(axis=0) > 0.01
+
+
+# %% wrong 8.1: yours says the opposite
+def active_units(mu, threshold=0.01):
+    return [True, False, False, False, True]
+
+
+# %% right 8.1
+def active_units(mu, threshold=0.01):
+    return [float(np.var(column, ddof=1)) > threshold for column in mu.T]
+
+
+# %% right 8.1
+def active_units(mu, threshold=0.01):
+    return ((mu - mu.mean(axis=0)) ** 2).mean(axis=0) > threshold
+
+
+# %% wrong 8.2: upside down
+def effective_beta(D, L, pixels, latents):
+    return (L if latents == "mean" else 1) / (D if pixels == "mean" else 1)
+
+
+# %% wrong 8.2: pixels="mean", latents="mean", D = 784, L = 10: 784 = D where 78.4 is right
+def effective_beta(D, L, pixels, latents):
+    return D if pixels == "mean" else 1 if latents == "sum" else 1 / L
+
+
+# %% wrong 8.2: 7840 = D·L where 78.4 is right
+def effective_beta(D, L, pixels, latents):
+    return (D if pixels == "mean" else 1) * (L if latents == "mean" else 1) ** (
+        -1 if pixels == "sum" else 1
+    )
+
+
+# %% wrong 8.2: pixels="sum", latents="mean", D = 784, L = 10: 10 = L where 0.1 is right
+def effective_beta(D, L, pixels, latents):
+    return (D if pixels == "mean" else 1) * (L if latents == "mean" else 1)
+
+
+# %% wrong 8.2: 0.001276 = 1/D where 784 is right
+def effective_beta(D, L, pixels, latents):
+    return (1 / D if pixels == "mean" else 1) / (L if latents == "mean" else 1)
+
+
+# %% wrong 8.2: stops with TypeError
+def effective_beta(D, L, pixels, latents):
+    return pixels / latents
+
+
+# %% right 8.2
+def effective_beta(D, L, pixels, latents):
+    weights = {"sum": (1, 1), "mean": (1 / D, 1 / L)}
+    return np.float64(weights[latents][1]) / weights[pixels][0]
+
+
+# %% wrong 8.3: the maximum is taken for each picture
+def free_bits(kl, free):
+    loss = np.maximum(kl, free).sum(axis=1).mean()
+    return loss, (kl > free) / len(kl)
+
+
+# %% wrong 8.3: loss: this is the minimum
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.minimum(mean, free).sum(), np.ones_like(kl) / len(kl) * (mean > free)
+
+
+# %% wrong 8.3: all dimensions share one allowance; each has its own
+def free_bits(kl, free):
+    total = kl.mean(axis=0).sum()
+    return max(total, free), np.ones_like(kl) / len(kl) * (total > free)
+
+
+# %% wrong 8.3: lower by L · free
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.maximum(mean - free, 0).sum(), np.ones_like(kl) / len(kl) * (mean > free)
+
+
+# %% wrong 8.3: the batch is summed
+def free_bits(kl, free):
+    total = kl.sum(axis=0)
+    return np.maximum(total, free).sum(), np.ones_like(kl) * (total > free)
+
+
+# %% wrong 8.3: averaged over L
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.maximum(mean, free).mean(), np.ones_like(kl) / len(kl) * (mean > free)
+
+
+# %% wrong 8.3: dkl: the factor 1/B is missing
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.maximum(mean, free).sum(), np.ones_like(kl) * (mean > free)
+
+
+# %% wrong 8.3: dkl: it must be 0 in the dimensions that still have free bits
+def free_bits(kl, free):
+    return np.maximum(kl.mean(axis=0), free).sum(), np.ones_like(kl) / len(kl)
+
+
+# %% wrong 8.3: dkl: it is 0 for single pictures
+def free_bits(kl, free):
+    return np.maximum(kl.mean(axis=0), free).sum(), (kl > free) / len(kl)
+
+
+# %% wrong 8.3: dkl: it is 0 in the wrong dimensions
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.maximum(mean, free).sum(), np.ones_like(kl) / len(kl) * (mean < free)
+
+
+# %% wrong 8.3: dkl has the shape (3,), and should have (5, 3)
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.maximum(mean, free).sum(), (mean > free) / len(kl)
+
+
+# %% wrong 8.3: this is the plain KL
+def free_bits(kl, free):
+    return kl.mean(axis=0).sum(), np.ones_like(kl) / len(kl) * (kl.mean(axis=0) > free)
+
+
+# %% open 8.3: dkl is still missing
+def free_bits(kl, free):
+    return np.maximum(kl.mean(axis=0), free).sum(), ...
+
+
+# %% right 8.3
+def free_bits(kl, free):
+    B, L = kl.shape
+    loss, dkl = 0.0, np.zeros((B, L))
+    for j in range(L):
+        mean = sum(kl[:, j]) / B
+        loss += max(mean, free)
+        dkl[:, j] = 1 / B if mean > free else 0
+    return loss, dkl
+
+
+# %% right 8.3
+def free_bits(kl, free):
+    mean = kl.mean(axis=0, keepdims=True)
+    dkl = np.where(np.broadcast_to(mean, kl.shape) > free, 1 / kl.shape[0], 0.0)
+    return free * kl.shape[1] + np.clip(mean - free, 0, None).sum(), dkl

@@ -1,0 +1,416 @@
+# ruff: noqa: E402
+
+# %% [markdown]
+# # 8. Turning up the KL: beta, and dimensions that fall asleep
+#
+# **The question.** The loss of a VAE has two terms. What happens when one of them counts more than
+# the other? And why do some latent dimensions end up with nothing to say?
+#
+# **At the end you can** read the KL as an amount of information, choose beta knowingly, find the
+# factor that a careless mean puts before the KL, see which latent dimensions are in use, and keep
+# them in use with free bits or a warm-up.
+#
+# **Time:** about 25 minutes. **You need:** the loss of a VAE and its KL (notebooks 3 and 5), and
+# training (notebook 6).
+
+# %% [markdown]
+# ## One number between two terms
+#
+# The VAE's loss is a sum. A factor `beta` says how much its second term counts:
+#
+# ```text
+# loss = reconstruction + beta · KL(q(z|x) ‖ N(0, I))
+# ```
+#
+# With beta = 1, −loss is the ELBO. Other values give up that meaning and get something else for
+# it: this is the **β-VAE**. The two terms have names of their own:
+#
+# - the **distortion**, here the reconstruction: how far the decoded picture is from the original;
+# - the **rate**, here the KL: how much the code z tells about the picture. It is counted in nats.
+#   To tell which of 10 equally likely digits a picture shows takes log 10 ≈ 2.3 nats.
+#
+# Why is the KL an amount of information? If it is 0, then q(z|x) = N(0, I) for every picture: z is
+# the same noise whatever x is, and tells nothing. The more q(z|x) has to differ from that, the
+# more z can tell. Nothing comes for free: what z tells costs KL.
+#
+# We train four models that differ in beta alone. They have L = 2, and a Gaussian likelihood with
+# σ² = ½, so that the reconstruction is the squared error plus a constant.
+
+# %%
+import inspect
+import math
+
+import numpy as np
+
+from tinyvae import VAE, evaluate, figures, fit, load_dataset
+from tinyvae.exercises import beta as check
+
+digits = load_dataset("digits")
+
+
+def new_vae(latent_dim, **options):
+    return VAE(784, latent_dim, (128,), sigma=0.5**0.5, output="sigmoid", seed=0, **options)
+
+
+def train(model, epochs, **options):
+    options |= {"batch_size": 100, "lr": 0.002, "lr_schedule": "step", "progress": False}
+    return fit(model, digits.x_train, epochs, **options)
+
+
+def measure(model):
+    """Return distortion (the squared error) and rate (the KL), on the test pictures."""
+    terms = evaluate.elbo(model, digits.x_test, samples=5)
+    return terms.reconstruction - 0.5 * 784 * math.log(2 * math.pi * 0.5), terms.kl
+
+
+# %% long
+models = {}
+print("  beta   distortion    rate    distortion + rate")
+for beta in (0.1, 1.0, 4.0, 16.0):
+    models[beta] = new_vae(2, beta=beta)
+    train(models[beta], epochs=12)
+    distortion, rate = measure(models[beta])
+    print(f"{beta:6}   {distortion:10.1f}   {rate:5.2f}   {distortion + rate:14.1f}")
+
+# %% [markdown]
+# Read the table from top to bottom. The rate falls: z is paid worse and worse, and tells less and
+# less. The distortion rises: the decoder knows less and less. At beta = 16 the rate is 0: such a
+# model draws the same picture whatever the input is.
+#
+# The last column, −ELBO without a constant, is smallest at beta = 1. No wonder: there it is what
+# the training minimises.
+
+# %% [markdown]
+# ## The latent plane
+#
+# The same in pictures, for the first three models. Above: one draw of z for each test picture.
+# Below: what each place decodes to.
+
+# %% long
+check.planes(
+    {f"beta = {beta:g}": models[beta] for beta in (0.1, 1.0, 4.0)},
+    digits.x_test,
+    digits.y_test,
+    digits.image_shape,
+)
+
+# %% [markdown]
+# A small beta (left) lets the classes spread: many codes lie beyond 3σ, where a draw from the
+# prior almost never falls, so new samples miss a part of what the model knows. A large beta
+# (right) presses everything onto the prior: the classes overlap, and where they do, the decoder
+# answers with the average of several digits.
+#
+# So beta is a choice, not a truth: small for reconstructions, large for a smooth, simple space,
+# and 1 where you want the ELBO.
+
+# %% [markdown]
+# ## Each dimension makes its own bargain
+#
+# The KL is a sum over the L latent dimensions. So each dimension is like a worker with a wage:
+# using z_j costs beta · KL_j nats, and lowers the distortion by some amount. If it lowers it by
+# less than its wage, the loss is smaller without it. The cheapest it can do is KL_j = 0:
+#
+# ```text
+# KL_j = ½ (mu_j² + σ_j² − 1 − log σ_j²) = 0    exactly where mu_j = 0, σ_j = 1, for every picture
+# ```
+#
+# Then z_j = mu_j + σ_j eps = eps: pure noise, the same for all pictures, and the decoder learns to
+# ignore it. The posterior of this dimension has fallen onto the prior. This is called **posterior
+# collapse**. Here it happens to several of 10 dimensions, at beta = 4:
+
+# %% long
+kl_by_epoch = []
+vae = new_vae(10, beta=4.0)
+
+
+def note_kl(row):  # called after every epoch
+    kl_by_epoch.append(evaluate.kl_per_dimension(vae, digits.x_test))
+
+
+train(vae, epochs=30, callback=note_kl)
+figures.kl_over_training(np.array(kl_by_epoch), threshold=0.05)
+
+# %% [markdown]
+# A few dimensions take over the work. The others never say anything, or begin to and fall silent
+# again. Look at what the encoder says about one that works and one that does not:
+
+# %% long
+order = np.argsort(-kl_by_epoch[-1])
+mu, logvar = vae.encode(digits.x_test)
+for name, j in (("most used ", order[0]), ("least used", order[-1])):
+    spread, sigma = mu[:, j].std(), np.exp(0.5 * logvar[:, j]).mean()
+    print(f"{name}: mu varies by ±{spread:.2f} from picture to picture, σ is {sigma:.2f}")
+
+# %% [markdown]
+# The least used one answers mu ≈ 0 and σ ≈ 1 to every picture. And does the decoder listen to it?
+# Move one dimension from −2 to 2, with all others at 0:
+
+# %% long
+steps = np.linspace(-2, 2, 9)
+z = np.zeros((2, len(steps), 10), dtype="float32")
+z[0, :, order[0]] = z[1, :, order[-1]] = steps
+decoded = vae.decode(z.reshape(-1, 10)).reshape(2, len(steps), 784)
+figures.traversals(decoded, steps, ["most used", "least used"], digits.image_shape)
+
+# %% [markdown]
+# The first row changes, the second does not: the decoder ignores what is noise.
+
+# %% [markdown]
+# ### Exercise 8.1: active units
+#
+# How many dimensions are in use? The usual rule: a dimension, or **unit**, is **active** if its
+# `mu` varies over the data, with a variance above a threshold of 0.01 (Burda et al. 2016).
+#
+# Write it. The function gets `mu (N, L)`, one row for each picture, and the threshold. It returns
+# L values, True or False. The check tries a dimension whose `mu` is the same large number for
+# every picture: it tells nothing about the picture.
+
+
+# %% exercise 8.1
+def active_units(mu, threshold=0.01):
+    active = ...  # (L,)
+    return active
+
+
+# %% check 8.1
+check.active_units(active_units)
+
+# %% [markdown] hint 8.1
+# The variance is the mean squared distance from the mean. NumPy has it as a method. Over which
+# axis: the pictures, or the dimensions?
+
+
+# %% solution 8.1
+def active_units(mu, threshold=0.01):
+    return mu.var(axis=0) > threshold
+
+
+# %% [markdown]
+# The package's version, and what it says about the three models of the plane (2 dimensions), the
+# one at beta = 16, and the last one (10 dimensions):
+
+# %%
+print(inspect.getsource(evaluate.active_units).split('"""')[-1].rstrip())
+
+# %% long
+for name, model in {**models, "4.0, L = 10": vae}.items():
+    active = evaluate.active_units(model, digits.x_test)
+    print(f"beta = {name}: {active.sum()} of {len(active)} units are active")
+
+# %% [markdown]
+# The rule is lenient: a variance of 0.01 is a mu that moves by 0.1, beside a noise of nearly 1.
+#
+# Is collapse an error? A few silent dimensions are not: the model found that it needs no more, and
+# the spare ones cost nothing. It is a failure when *all* fall silent although some would pay. And
+# it often has a cause that has nothing to do with the data:
+
+# %% [markdown]
+# ## The beta that nobody chose
+#
+# Losses are often written with a mean, because a library's function takes the mean by default.
+# Over the batch that is fine: both terms are averaged over B. But look at the pixels here:
+
+# %%
+
+
+def reconstruction(x, x_hat):  # the cross-entropy: x_hat is the probability of ink
+    x_hat = np.clip(x_hat, 1e-6, 1 - 1e-6)
+    return -(x * np.log(x_hat) + (1 - x) * np.log(1 - x_hat)).mean()  # over batch and pixels
+
+
+def kl(mu, logvar):
+    return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1).mean()
+
+
+# %% [markdown]
+# The reconstruction is divided by B and by D, the number of pixels. The KL is divided by B alone.
+# To see what that means, write R for the reconstruction summed over the pixels, K for the KL
+# summed over the dimensions, and multiply the loss by D. (A constant factor before the whole loss
+# changes its values, but not the place where it is smallest.)
+#
+# ```text
+# loss     = R / D + K
+# D · loss = R + D · K
+# ```
+#
+# That is the loss with beta = D = 784. Nobody asked for that. It is the most common mistake in
+# published VAEs, and from the table above you know what 16 does.
+#
+# ### Exercise 8.2: the effective beta
+#
+# Write the factor that really stands before the KL, compared with the loss R + beta · K, in which
+# both are sums. The function gets D, L, and for each term whether it is a "sum" or a "mean" over
+# its own axis: `pixels` for the reconstruction, `latents` for the KL.
+
+
+# %% exercise 8.2
+def effective_beta(D, L, pixels, latents):
+    beta = ...  # a number
+    return beta
+
+
+# %% check 8.2
+check.effective_beta(effective_beta)
+
+# %% [markdown] hint 8.2
+# Write the loss as R / a + K / b. What are a and b in each case? Then multiply by whatever makes
+# the factor of R equal to 1.
+
+
+# %% solution 8.2
+def effective_beta(D, L, pixels, latents):
+    a = D if pixels == "mean" else 1
+    b = L if latents == "mean" else 1
+    return a / b  # R / a + K / b, times a, is R + (a / b) K
+
+
+# %% [markdown]
+# `audit` finds this factor in anybody's loss, from its values alone. It needs only the two
+# functions above:
+
+# %%
+from tinyvae.audit import audit
+
+print(audit(kl=kl, reconstruction=reconstruction, pixels=784, latent=10))
+
+# %% [markdown]
+# And this is how such a training ends. (`reconstruction_weight=1/784` makes the sum over pixels a
+# mean.)
+
+# %% long
+careless = new_vae(10, reconstruction_weight=1 / 784)
+train(careless, epochs=5)
+distortion, rate = measure(careless)
+average = digits.x_train.mean(axis=0)
+always = ((digits.x_test - average) ** 2).sum(axis=1).mean()
+print(f"distortion {distortion:.1f}, rate {rate:.3f}")
+print(f"to draw the average of all digits every time: distortion {always:.1f}")
+
+# %% [markdown]
+# The model draws the average of all digits, or something a little worse, whatever it is shown. It
+# has no error in any gradient: a gradient check passes. Only the meaning of the loss is wrong.
+# (Some programs undo the mistake without knowing it, with a factor such as 0.001 before the KL,
+# found by trying: 0.001 · 784 ≈ 0.8.)
+
+# %% [markdown]
+# ## When collapse is a trap
+#
+# At the start of a training the decoder cannot use z yet, so z lowers the distortion by nothing.
+# But its wage, the KL, is due from the first step. So the first thing that the encoder learns is
+# to be silent. Then the decoder hears nothing but noise, and learns to ignore it. From there on
+# its gradient dz is 0: nothing pulls the encoder back. That can happen even where a model that
+# uses z would have the smaller loss. Two remedies are in common use.
+#
+# **KL warm-up.** Begin with beta = 0 and raise it, step by step, to its full value over the first
+# epochs (Bowman et al. 2016). The decoder learns to use z while that is free. In this package:
+# `fit(…, kl_warmup=8)`.
+#
+# **Free bits.** Give each dimension a small amount of KL for nothing, λ nats (Kingma et al. 2016).
+# With k_j the mean over the batch of the KL of dimension j, the loss counts
+#
+# ```text
+# Σ_j max(k_j, λ),       k_j = 1/B Σ_b kl_bj           kl (B, L),  k (L,)
+# ```
+#
+# Below λ, less KL earns nothing, so there is no reason to be silent.
+
+# %% [markdown]
+# **Its gradient.** One kl_bj stands in one k_j, with the factor 1/B:
+#
+# ```text
+# ∂k_j/∂kl_bj = 1/B
+# ```
+#
+# The maximum is k_j where k_j > λ, with the slope 1. Else it is the constant λ, with the slope 0:
+#
+# ```text
+# ∂loss/∂k_j = 1 where k_j > λ, else 0
+# ```
+#
+# The chain rule multiplies the two:
+#
+# ```text
+# dkl_bj = 1/B where k_j > λ, else 0                    dkl (B, L)
+# ```
+#
+# The rest, from dkl to dmu and dlogvar, is notebook 5.
+#
+# ### Exercise 8.3: free bits
+#
+# The function gets `kl (B, L)`, the KL of each picture and dimension, and `free`, which is λ. It
+# returns the loss, one number, and its gradient dkl.
+
+
+# %% exercise 8.3
+def free_bits(kl, free):
+    loss = ...  # a number
+    dkl = ...  # (B, L)
+    return loss, dkl
+
+
+# %% check 8.3
+check.free_bits(free_bits)
+
+# %% [markdown] hint 8.3
+# First the mean over the batch, `kl.mean(axis=0)`, (L,). `np.maximum(a, b)` takes the larger of
+# two numbers, entry by entry. For dkl, `mean > free` is an array (L,) of True and False; each row
+# of dkl is the same.
+
+
+# %% solution 8.3
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)  # (L,)
+    loss = np.maximum(mean, free).sum()
+    dkl = np.ones_like(kl) / len(kl) * (mean > free)  # (B, L)
+    return loss, dkl
+
+
+# %% [markdown]
+# In the package the same four lines stand in the loss of the VAE (`counted` and `used_up`, where
+# `batch_mean` is the mean over the batch) and in its gradient (`dkl`):
+
+# %%
+source = inspect.getsource(VAE.forward) + inspect.getsource(VAE.backward)
+for line in source.splitlines():
+    if any(word in line for word in ("kl_per_dimension =", "counted =", "used_up", "dkl =")):
+        print(line.strip())
+
+# %% [markdown]
+# ## The remedies at work
+#
+# Three models with beta = 5, equal but for the remedy:
+
+# %% long
+histories = {}
+for name, options, training in (
+    ("nothing", {}, {}),
+    ("warm-up", {}, {"kl_warmup": 8}),
+    ("free bits", {"free_bits": 0.1}, {}),
+):
+    model = new_vae(10, beta=5.0, **options)
+    histories[name] = train(model, epochs=15, **training)
+    distortion, rate = measure(model)
+    loss = distortion + 5 * rate
+    print(f"{name:10}: distortion {distortion:.1f}, rate {rate:.2f}, loss {loss:.1f}")
+
+# %% long
+check.kl_by_epoch(histories)
+
+# %% [markdown]
+# Without a remedy the KL falls almost to 0 in the first epochs, and hardly recovers. After a
+# warm-up the model keeps a part of what it learnt while z was cheap. Its loss, counted with the
+# full beta for all three, is the smallest: the silent model was caught in a trap, not at the best
+# place. With 0.1 free nats in each of 10 dimensions the KL settles near 1: the model takes what is
+# free, and little more.
+
+# %% [markdown]
+# ## In three lines
+#
+# - beta sets the price of information: a higher one gives a simpler latent space, less KL, and
+#   blurred pictures; a mean over pixels beside a sum over latents makes it D times too high.
+# - A dimension that does not earn its KL collapses: mu = 0, σ = 1, and the decoder ignores it. The
+#   KL of each dimension and the active units show it.
+# - Collapse of everything is often a trap at the start. A KL warm-up or free bits lead around it.
+#
+# **Next:** which of these models is the best one? Notebook 9 measures log p(x) itself, of which
+# the ELBO is only a bound, and tests the measurement where the exact answer is known.
