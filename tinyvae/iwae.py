@@ -69,7 +69,8 @@ class IWAE(VAE):
         if self.n_classes:
             labels = checks.labels(labels, B, self.n_classes).repeat(k)
         y = self.decoder.forward(self.with_labels(z.reshape(B * k, L), labels))  # (B k, D)
-        nll = self.likelihood.forward(y, xp.repeat(x, k, axis=0)).reshape(B, k)
+        target = xp.broadcast_to(x[:, None], (B, k, self.n_features))
+        nll = self.likelihood.forward(y, target.reshape(y.shape)).reshape(B, k)
         # log p(z) = −½ Σ z² and log q(z|x) = −½ Σ (eps² + logvar); both lack the same constant.
         log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # (B, k)
         log_w = self.beta * log_ratio - self.reconstruction_weight * nll
