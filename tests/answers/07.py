@@ -1,0 +1,243 @@
+"""Answers to the exercises of notebook 7, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 7.1: it goes the wrong way
+def line(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    return t * z_first + (1 - t) * z_last
+
+
+# %% wrong 7.1: it does not end at z_last
+def line(z_first, z_last, steps):
+    t = np.arange(steps)[:, None] / steps
+    return (1 - t) * z_first + t * z_last
+
+
+# %% wrong 7.1: it does not begin at z_first
+def line(z_first, z_last, steps):
+    t = np.arange(1, steps + 1)[:, None] / steps
+    return (1 - t) * z_first + t * z_last
+
+
+# %% wrong 7.1: z_first must go away
+def line(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    return z_first + t * z_last
+
+
+# %% wrong 7.1: z has the shape (2, 5), and should have (5, 2): it is transposed
+def line(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)
+    return (1 - t) * z_first[:, None] + t * z_last[:, None]
+
+
+# %% wrong 7.1: line stops with ValueError
+def line(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)
+    return (1 - t) * z_first + t * z_last
+
+
+# %% wrong 7.1: z has 6 points instead of 5
+def line(z_first, z_last, steps):
+    return np.linspace(z_first, z_last, steps + 1)
+
+
+# %% wrong 7.1: z: wrong in
+def line(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None] ** 2
+    return (1 - t) * z_first + t * z_last
+
+
+# %% open 7.1: returns nothing
+def line(z_first, z_last, steps):
+    np.linspace(z_first, z_last, steps)
+
+
+# %% right 7.1
+def line(z_first, z_last, steps):
+    return np.linspace(z_first, z_last, steps)
+
+
+# %% right 7.1
+def line(z_first, z_last, steps):
+    return [z_first + i / (steps - 1) * (z_last - z_first) for i in range(steps)]
+
+
+# %% wrong 7.2: equal steps of z, not equal shares
+def quantiles(n):
+    return np.linspace(-2, 2, n)
+
+
+# %% wrong 7.2: quantiles stops with StatisticsError
+def quantiles(n):
+    return [NormalDist().inv_cdf(i / n) for i in range(n)]
+
+
+# %% wrong 7.2: cut the prior into n + 1 = 10 slices
+def quantiles(n):
+    return [NormalDist().inv_cdf((i + 1) / (n + 1)) for i in range(n)]
+
+
+# %% wrong 7.2: these are the shares themselves
+def quantiles(n):
+    return (np.arange(n) + 0.5) / n
+
+
+# %% wrong 7.2: z goes down
+def quantiles(n):
+    return [NormalDist().inv_cdf((n - i - 0.5) / n) for i in range(n)]
+
+
+# %% wrong 7.2: below z[
+def quantiles(n):
+    return [NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, n)]
+
+
+# %% wrong 7.2: below z[
+def quantiles(n):
+    return [NormalDist().cdf((i + 0.5) / n) for i in range(n)]
+
+
+# %% wrong 7.2: these are borders of the slices
+def quantiles(n):
+    p = np.clip(np.arange(1, n + 1) / n, 0, 1 - 1e-4)
+    return [NormalDist().inv_cdf(value) for value in p]
+
+
+# %% wrong 7.2: z has 10 values instead of 9
+def quantiles(n):
+    return [NormalDist().inv_cdf((i + 0.5) / (n + 1)) for i in range(n + 1)]
+
+
+# %% wrong 7.2: below z[
+def quantiles(n):
+    return np.sort(np.random.default_rng(1).standard_normal(n))
+
+
+# %% open 7.2: z is still missing
+def quantiles(n):
+    return ...
+
+
+# %% right 7.2
+def quantiles(n):
+    inverse = np.vectorize(NormalDist(0, 1).inv_cdf)
+    return inverse(np.linspace(1 / (2 * n), 1 - 1 / (2 * n), n))
+
+
+# %% wrong 7.3: these are the mu themselves
+def sample_aggregate(mu, logvar, n, rng):
+    return mu[rng.integers(len(mu), size=n)]
+
+
+# %% wrong 7.3: the width is exp(logvar)
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu), size=n)
+    return mu[rows] + np.exp(logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: all draws of an example are the same
+def sample_aggregate(mu, logvar, n, rng):
+    z = mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
+    return z[rng.integers(len(mu), size=n)]
+
+
+# %% wrong 7.3: both dimensions get the same eps
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu), size=n)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, 1))
+
+
+# %% wrong 7.3: do not average them
+def sample_aggregate(mu, logvar, n, rng):
+    sigma = np.exp(0.5 * logvar.mean(axis=0))
+    return mu.mean(axis=0) + sigma * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: like draws from the prior
+def sample_aggregate(mu, logvar, n, rng):
+    return rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: takes z_1 from one example and z_2 from another
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu), size=(n, mu.shape[1]))
+    mu, logvar = np.take_along_axis(mu, rows, 0), np.take_along_axis(logvar, rows, 0)
+    return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
+
+
+# %% wrong 7.3: lie far from every mu
+def sample_aggregate(mu, logvar, n, rng):
+    rows, others = rng.integers(len(mu), size=(2, n))
+    z = 0.5 * (mu[rows] + mu[others])
+    return z + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: example 2 of 0, 1, 2 is never chosen
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu) - 1, size=n)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: only one example is ever chosen
+def sample_aggregate(mu, logvar, n, rng):
+    row = rng.integers(len(mu))
+    return mu[row] + np.exp(0.5 * logvar[row]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: the examples come in turn
+def sample_aggregate(mu, logvar, n, rng):
+    rows = np.arange(n) % len(mu)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: Cannot take a larger sample
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.choice(len(mu), n, replace=False)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: let rng draw all that is drawn
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu), size=n)
+    eps = np.random.default_rng().standard_normal((n, mu.shape[1]))
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * eps
+
+
+# %% wrong 7.3: the width is 1 for all
+def sample_aggregate(mu, logvar, n, rng):
+    return mu[rng.integers(len(mu), size=n)] + rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: as standard deviation, where 0 and 1 are right
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.integers(len(mu), size=n)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.uniform(-1, 1, (n, mu.shape[1]))
+
+
+# %% wrong 7.3: z has the shape (3, 2), and should have (1, 2)
+def sample_aggregate(mu, logvar, n, rng):
+    return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
+
+
+# %% open 7.3: z is still missing
+def sample_aggregate(mu, logvar, n, rng):
+    z = ...
+    return z
+
+
+# %% right 7.3
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.choice(len(mu), n)
+    return rng.normal(mu[rows], np.sqrt(np.exp(logvar[rows])))
+
+
+# %% right 7.3
+def sample_aggregate(mu, logvar, n, rng):
+    z = []
+    for _ in range(n):
+        k = rng.integers(0, len(mu))
+        z.append(mu[k] + np.exp(logvar[k] / 2) * rng.standard_normal(len(mu[k])))
+    return z

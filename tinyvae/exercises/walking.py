@@ -1,0 +1,177 @@
+"""Checks of notebook 7: a line between two codes, equal shares of the prior, and draws from all
+posteriors together.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from tinyvae.exercises import core
+from tinyvae.exercises.core import Wrong
+
+
+@core.check("a line between two codes")
+def line(walk: Any) -> str:
+    """Judge `walk(z_first, z_last, steps)` → z (steps, L)."""
+    for steps, L in ((5, 2), (7, 3), (2, 1)):
+        first, last = core.draw((L,), (L,))
+        z = core.call(walk, "z", first, last, steps)
+        if z.shape in ((steps + 1, L), (steps - 1, L), (steps - 2, L)):
+            raise Wrong(
+                f"z has {len(z)} points instead of {steps}: steps counts the points, both ends "
+                "among them"
+            )
+        core.same_shape("z", z, (steps, L))
+        t = np.linspace(0, 1, steps)[:, None]
+        right = (1 - t) * first + t * last
+        _judge_ends(z, right, first, last, t)
+        core.same("z", z, right)
+    return "from z_first to z_last in equal steps, both ends included"
+
+
+def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) -> None:
+    if np.allclose(z, right[::-1]) and len(z) > 1:
+        raise Wrong("it goes the wrong way, from z_last to z_first")
+    if np.allclose(z, first + t * last):
+        raise Wrong("it adds t · z_last, but z_first must go away as t grows: by 1 − t")
+    if not np.allclose(z[0], first):
+        raise Wrong("it does not begin at z_first: t must begin at 0")
+    if not np.allclose(z[-1], last):
+        raise Wrong("it does not end at z_last: t must reach 1, so there are steps − 1 intervals")
+
+
+@core.check("equal shares of the prior")
+def quantiles(cut: Any) -> str:
+    """Judge `cut(n)` → z (n,), the middles of n slices of equal probability."""
+    normal = NormalDist()
+    for n in (9, 4, 1):
+        z = core.call(cut, "z", n)
+        if z.shape in ((n + 1,), (n - 1,)):
+            raise Wrong(f"z has {len(z)} values instead of {n}: one for each slice, no borders")
+        core.same_shape("z", z, (n,))
+        _judge_shares(z, (np.arange(n) + 0.5) / n, normal)
+        core.same("z", z, [normal.inv_cdf((i + 0.5) / n) for i in range(n)])
+    return "each value stands in the middle of a slice that holds 1/n of N(0, 1)"
+
+
+def _judge_shares(z: np.ndarray, right: np.ndarray, normal: NormalDist) -> None:
+    """Name the mistake in the values z (n,), whose shares below should be `right`."""
+    n = len(z)
+    if not np.isfinite(z).all():
+        raise Wrong("the first or last value is infinite: take the middles of the slices, not 0, 1")
+    if np.allclose(z, right):
+        raise Wrong("these are the shares themselves; the inverse CDF turns them into z")
+    if n == 1:
+        return
+    below = np.array([normal.cdf(value) for value in z])
+    if np.allclose(below, right[::-1]):
+        raise Wrong("z goes down; let it rise")
+    if np.allclose(np.diff(z, 2), 0, atol=1e-6) and n > 3:
+        raise Wrong(
+            "these are equal steps of z, not equal shares of the prior: most of N(0, 1) lies "
+            "near 0, so the values must be denser there"
+        )
+    i = np.arange(n)
+    if np.allclose(below, (i + 1) / (n + 1)):
+        raise Wrong(f"these cut the prior into n + 1 = {n + 1} slices; you want the middles of {n}")
+    if np.allclose(below, (i + 1) / n - 1e-9, atol=1e-3) or np.allclose(below, i / n, atol=1e-3):
+        raise Wrong("these are borders of the slices; the middle of slice i is at (i + ½)/n")
+    if not np.allclose(below, right, atol=1e-7):
+        worst = int(np.abs(below - right).argmax())
+        raise Wrong(
+            f"below z[{worst}] lies {below[worst]:.4f} of the prior; below the middle of slice "
+            f"{worst} it is ({worst} + ½)/{n} = {right[worst]:.4f}"
+        )
+
+
+# Three posteriors so far from one another that each draw tells which one it is from.
+MU = np.array([[0.0, 900.0], [1700.0, 100.0], [-800.0, 500.0]])
+SIGMA = np.array([[0.3, 2.5], [1.6, 0.6], [3.0, 1.4]])
+DRAWS = 6000
+
+
+@core.check("draws from all posteriors together")
+def aggregate(sample: Any) -> str:
+    """Judge `sample(mu, logvar, n, rng)` → z (n, L)."""
+    logvar = 2 * np.log(SIGMA)
+
+    def draw(n: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return core.call(sample, "z", MU, logvar, n, rng, shapes={"z": (n, 2)})
+
+    draw(1, 70)
+    z = draw(DRAWS, 71)
+    if not np.array_equal(z, draw(DRAWS, 71)):
+        raise Wrong(
+            "the same rng gives other draws the second time: let rng draw all that is drawn"
+        )
+    which = _examples(z)
+    _judge_choice(which)
+    _judge_noise(z, which)
+    return (
+        f"of {DRAWS:,} draws each of 3 examples has its share, around its mu and as wide as its σ"
+    )
+
+
+def _examples(z: np.ndarray) -> np.ndarray:
+    """Return from which example each draw is (n,); raise Wrong where draws are from none."""
+    off = np.abs(z[:, None] - MU) / (12 * SIGMA)  # (n, 3, L)
+    at_home = off.max(axis=2) < 1  # (n, 3)
+    if at_home.any(axis=1).all():
+        return at_home.argmax(axis=1)
+    lost = ~at_home.any(axis=1)
+    if (np.abs(z[lost] - MU.mean(axis=0)) < 60).all():
+        raise Wrong("z lies around the mean of all mu: choose one example, do not average them")
+    if (np.abs(z[lost]) < 60).all():
+        raise Wrong("z lies around 0, like draws from the prior: mu does not come in")
+    if ((off < 1).any(axis=1) | ~lost[:, None]).all():
+        raise Wrong(
+            "a draw takes z_1 from one example and z_2 from another: choose one row for both"
+        )
+    raise Wrong(f"{lost.mean():.0%} of the draws lie far from every mu")
+
+
+def _judge_choice(which: np.ndarray) -> None:
+    shares = np.bincount(which, minlength=3) / len(which)
+    if (shares == 0).any():
+        missing = int(np.flatnonzero(shares == 0)[0])
+        only = "only one example is ever chosen" if (shares == 1).any() else ""
+        hint = "; rng.integers(N) goes up to N − 1 by itself" if missing == 2 else ""
+        raise Wrong(only or f"example {missing} of 0, 1, 2 is never chosen{hint}")
+    if (which[3:] == which[:-3]).all() or (np.diff(which) >= 0).all():
+        raise Wrong("the examples come in turn; choose them at random, each draw anew")
+    if np.abs(shares - 1 / 3).max() > 0.031:  # 5 standard errors
+        text = ", ".join(f"{share:.0%}" for share in shares)
+        raise Wrong(f"the 3 examples have {text} of the draws, and should have a third each")
+
+
+def _judge_noise(z: np.ndarray, which: np.ndarray) -> None:
+    residual = (z - MU[which]) / SIGMA[which]  # (n, L), should be N(0, 1)
+    spread = np.array([residual[which == k].std(axis=0) for k in range(3)])  # (3, L)
+    if (np.abs(residual) < 1e-9).all():
+        raise Wrong("these are the mu themselves: draw around them, with σ eps")
+    if (spread < 1e-9).all():
+        raise Wrong("all draws of an example are the same: each of the n draws needs its own eps")
+    if np.allclose(spread, SIGMA, rtol=0.1):
+        raise Wrong("the width is exp(logvar); logvar = log σ², so σ = exp(½ logvar)")
+    if np.allclose(spread, np.abs(2 * np.log(SIGMA)) / SIGMA, rtol=0.1):
+        raise Wrong("the width is logvar itself; σ = exp(½ logvar)")
+    if np.allclose(spread * SIGMA, 1, rtol=0.1):
+        raise Wrong("the width is 1 for all; each example has its own σ = exp(½ logvar)")
+    means = np.array([residual[which == k].mean(axis=0) for k in range(3)])
+    if np.abs(spread - 1).max() > 0.12 or np.abs(means).max() > 0.12:
+        raise Wrong(
+            f"around their mu the draws have {_range(means)} σ as mean and {_range(spread)} σ as "
+            "standard deviation, where 0 and 1 are right"
+        )
+    if abs(np.corrcoef(residual.T)[0, 1]) > 0.08:
+        raise Wrong("both dimensions get the same eps: draw eps of the shape (n, L)")
+    if len(np.unique(residual[:, 0])) < 0.9 * len(z):
+        raise Wrong("many draws share their eps: each of the n draws needs its own")
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.2f} to {values.max():.2f}".replace("-", "−")
