@@ -1,0 +1,143 @@
+"""Answers to the exercises of notebook 3, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 3.1: this is the density itself
+def log_density(x, mu, sigma):
+    return np.exp(-0.5 * (x - mu) ** 2 / sigma**2) / np.sqrt(2 * np.pi * sigma**2)
+
+
+# %% wrong 3.1: ½ is missing before the square
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma**2) - (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: ½ is missing before log 2πσ²
+def log_density(x, mu, sigma):
+    return -np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: the term −½ log 2πσ² is missing
+def log_density(x, mu, sigma):
+    return -0.5 * ((x - mu) / sigma) ** 2
+
+
+# %% wrong 3.1: log 2πσ stands where log 2πσ² belongs
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: divided by σ, not by σ²
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma
+
+
+# %% wrong 3.1: the sign is flipped
+def log_density(x, mu, sigma):
+    return 0.5 * np.log(2 * np.pi * sigma**2) + 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: one number for each x
+def log_density(x, mu, sigma):
+    return np.sum(-0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2)
+
+
+# %% right 3.1
+def log_density(x, mu, sigma):
+    return np.log(np.exp(-0.5 * ((x - mu) / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma))
+
+
+# %% wrong 3.2: where 0, 1050 is right, at y = −1000
+def bernoulli_nll(y, x):
+    p = np.clip(1 / (1 + np.exp(-y)), 1e-7, 1 - 1e-7)
+    return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
+
+
+# %% wrong 3.2: right for small y, but nan
+def bernoulli_nll(y, x):
+    p = 1 / (1 + np.exp(-y))
+    return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
+
+
+# %% wrong 3.2: right for small y, but inf at y = 1000 (e^1000 is too large for a float)
+def bernoulli_nll(y, x):
+    return (np.log(1 + np.exp(y)) - x * y).sum(axis=1)
+
+
+# %% wrong 3.2: at y = −1000
+def bernoulli_nll(y, x):
+    return (y + np.log(1 + np.exp(-y)) - x * y).sum(axis=1)
+
+
+# %% wrong 3.2: the logarithms add up: sum
+def bernoulli_nll(y, x):
+    return (np.logaddexp(0, y) - x * y).mean(axis=1)
+
+
+# %% wrong 3.2: this is log p
+def bernoulli_nll(y, x):
+    return (x * y - np.logaddexp(0, y)).sum(axis=1)
+
+
+# %% wrong 3.2: x and 1 − x are swapped
+def bernoulli_nll(y, x):
+    return (np.logaddexp(0, y) - (1 - x) * y).sum(axis=1)
+
+
+# %% wrong 3.2: nll has the shape (), and should have (5,)
+def bernoulli_nll(y, x):
+    return (np.logaddexp(0, y) - x * y).sum(axis=1).mean()
+
+
+# %% right 3.2
+def bernoulli_nll(y, x):
+    return np.sum(np.logaddexp(0, (1 - 2 * x) * y), axis=1)
+
+
+# %% right 3.2
+def bernoulli_nll(y, x):
+    return (np.maximum(y, 0) - x * y + np.log1p(np.exp(-np.abs(y)))).sum(axis=1)
+
+
+# %% wrong 3.3: log q(z) is added
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return (log_joint(x, z) + log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.3: log q(z) is missing
+def elbo(x, mu, sigma, eps):
+    return log_joint(x, mu + sigma * eps).mean()
+
+
+# %% wrong 3.3: take their mean
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return log_joint(x, z) - log_density(z, mu, sigma)
+
+
+# %% wrong 3.3: z is sigma · eps, without mu
+def elbo(x, mu, sigma, eps):
+    z = sigma * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.3: this is −ELBO
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return (log_density(z, mu, sigma) - log_joint(x, z)).mean()
+
+
+# %% wrong 3.3: log p(z) is missing
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return (log_density(x, 2 * z, 1) - log_density(z, mu, sigma)).mean()
+
+
+# %% right 3.3
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    log_q = -0.5 * eps**2 - np.log(sigma)
+    log_p = -0.5 * (x - 2 * z) ** 2 - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    return np.average(log_p - log_q)

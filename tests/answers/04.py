@@ -1,0 +1,136 @@
+"""Answers to the exercises of notebook 4, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 4.1: σ = √(exp(logvar)) = exp(½ logvar)
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(logvar) * eps
+
+
+# %% wrong 4.1: logvar itself stands where σ belongs
+def reparameterize(mu, logvar, eps):
+    return mu + logvar * eps
+
+
+# %% wrong 4.1: mu is missing
+def reparameterize(mu, logvar, eps):
+    return np.exp(0.5 * logvar) * eps
+
+
+# %% wrong 4.1: eps is missing
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar)
+
+
+# %% wrong 4.1: the exponent's sign is wrong
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(-0.5 * logvar) * eps
+
+
+# %% wrong 4.1: z
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar) * np.random.default_rng(0).standard_normal(mu.shape)
+
+
+# %% right 4.1
+def reparameterize(mu, logvar, eps):
+    return np.sqrt(np.exp(logvar)) * eps + mu
+
+
+# %% right 4.1
+def reparameterize(mu, logvar, eps):
+    return (mu + np.exp(logvar) ** 0.5 * eps).astype(np.float32)
+
+
+# %% wrong 4.2: the ½ that comes out of the exponent is missing
+def reparameterize_backward(dz, logvar, eps):
+    return dz, dz * eps * np.exp(0.5 * logvar)
+
+
+# %% wrong 4.2: σ is exp(logvar) here
+def reparameterize_backward(dz, logvar, eps):
+    return dz, dz * eps * np.exp(logvar)
+
+
+# %% wrong 4.2: the factor σ = exp(½ logvar) is missing
+def reparameterize_backward(dz, logvar, eps):
+    return dz, 0.5 * dz * eps
+
+
+# %% wrong 4.2: the factor eps is missing
+def reparameterize_backward(dz, logvar, eps):
+    return dz, 0.5 * dz * np.exp(0.5 * logvar)
+
+
+# %% wrong 4.2: dmu and dlogvar are swapped
+def reparameterize_backward(dz, logvar, eps):
+    return 0.5 * dz * eps * np.exp(0.5 * logvar), dz
+
+
+# %% wrong 4.2: dmu: the factor dy is missing
+def reparameterize_backward(dz, logvar, eps):
+    return np.ones_like(dz), 0.5 * dz * eps * np.exp(0.5 * logvar)
+
+
+# %% wrong 4.2: the sign is flipped
+def reparameterize_backward(dz, logvar, eps):
+    return dz, -0.5 * dz * eps * np.exp(0.5 * logvar)
+
+
+# %% wrong 4.2: dmu has the shape (3,), and should have (5, 3)
+def reparameterize_backward(dz, logvar, eps):
+    return dz.sum(axis=0), 0.5 * dz * eps * np.exp(0.5 * logvar)
+
+
+# %% wrong 4.2: when it is called again
+def reparameterize_backward(dz, logvar, eps):
+    fresh = np.random.default_rng().standard_normal(eps.shape)
+    return dz, 0.5 * dz * fresh * np.exp(0.5 * logvar)
+
+
+# %% right 4.2
+def reparameterize_backward(dz, logvar, eps):
+    z_minus_mu = np.exp(logvar / 2) * eps
+    return [dz.copy(), dz * z_minus_mu / 2]
+
+
+# %% wrong 4.3: this is the variance
+def spread(sample, logvar, n):
+    return sample(np.zeros(n), np.full(n, logvar)).var()
+
+
+# %% wrong 4.3: measure z
+def spread(sample, logvar, n):
+    return np.exp(0.5 * logvar)
+
+
+# %% wrong 4.3: all draws are equal
+def spread(sample, logvar, n):
+    return np.std([sample(np.zeros(1), np.full(1, logvar))] * 1)
+
+
+# %% wrong 4.3: it says
+def spread(sample, logvar, n):
+    return np.abs(sample(np.zeros(n), np.full(n, logvar))).mean()
+
+
+# %% wrong 4.3: the result has the shape (50000,)
+def spread(sample, logvar, n):
+    return sample(np.zeros(n), np.full(n, logvar))
+
+
+# %% right 4.3
+def spread(sample, logvar, n):
+    z = sample(np.full((n, 1), 7.0), np.full((n, 1), logvar))
+    return np.sqrt(((z - 7.0) ** 2).mean())
+
+
+# %% wrong 4.4: as right
+guilty = "A"
+
+# %% wrong 4.4: answer with one of
+guilty = "all"
+
+# %% right 4.4
+guilty = "b"

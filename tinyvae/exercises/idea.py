@@ -1,0 +1,158 @@
+"""Checks of notebook 3: a normal log density, the Bernoulli loss, and the ELBO of a small model
+whose log p(x) is known exactly. Its pictures stand here too."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyvae.backend import softplus
+from tinyvae.exercises import core
+from tinyvae.exercises.core import Wrong
+from tinyvae.figures.picture import ACCENT, COLORS, GREY, INK, Picture, page, panel, styled
+
+
+def log_density(x: Any, mu: Any, sigma: Any) -> Any:
+    """Return log N(x; mu, σ²) of each number."""
+    return -0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+def log_joint(x: float, z: Any) -> Any:
+    """Return log p(x|z) + log p(z) of the small model: z ~ N(0, 1), x ~ N(2z, 1)."""
+    return log_density(x, 2 * z, 1.0) + log_density(z, 0.0, 1.0)
+
+
+@core.check("the logarithm of the normal density")
+def normal(function: Any) -> str:
+    """Judge `log_density(x, mu, sigma)`."""
+    x, mu, sigma = core.draw((5, 3), (5, 3), (5, 3))
+    sigma = 0.3 + np.abs(sigma)
+    given = core.call(function, "the result", x, mu, sigma)
+    if given.shape != x.shape:
+        raise Wrong(f"the result has the shape {given.shape}; one number for each x is {x.shape}")
+    log_sigma, square = np.log(sigma), (x - mu) ** 2
+    half_log_2pi = 0.5 * math.log(2 * math.pi)
+    mistakes = {
+        "this is the density itself; its logarithm is asked for": np.exp(log_density(x, mu, sigma)),
+        "½ is missing before the square": -half_log_2pi - log_sigma - square / sigma**2,
+        "½ is missing before log 2πσ²": -2 * half_log_2pi - 2 * log_sigma - 0.5 * square / sigma**2,
+        "the term −½ log 2πσ² is missing": -0.5 * square / sigma**2,
+        "2π is missing: −½ log 2πσ², not −½ log σ²": -log_sigma - 0.5 * square / sigma**2,
+        "log 2πσ stands where log 2πσ² belongs": -half_log_2pi
+        - 0.5 * log_sigma
+        - 0.5 * square / sigma**2,
+        "the square is divided by σ, not by σ²": -half_log_2pi - log_sigma - 0.5 * square / sigma,
+        "the difference is not squared": -half_log_2pi - log_sigma - 0.5 * (x - mu) / sigma**2,
+        "the square is not divided by σ²": -half_log_2pi - log_sigma - 0.5 * square,
+    }
+    for words, value in mistakes.items():
+        if np.allclose(given, value, rtol=1e-6):
+            raise Wrong(words)
+    core.same("the result", given, log_density(x, mu, sigma))
+    return "15 values agree"
+
+
+@core.check("the Bernoulli loss on logits")
+def bernoulli(function: Any) -> str:
+    """Judge `bernoulli_nll(y, x)` → (B,), also where the logits y are large."""
+    y, x = core.draw((5, 4), (5, 4))
+    x = (x > 0).astype(float)
+    terms = softplus(y) - x * y
+    given = core.call(function, "nll", y, x)
+    mistakes = {
+        "this is log p; the loss is −log p (the sign is flipped)": -terms.sum(axis=1),
+        "nll is the mean over the pixels; the logarithms add up: sum": terms.mean(axis=1),
+        "softplus(−y) stands where softplus(y) belongs": (softplus(-y) - x * y).sum(axis=1),
+        "the term − x y is missing": softplus(y).sum(axis=1),
+        "x and 1 − x are swapped": (softplus(y) - (1 - x) * y).sum(axis=1),
+    }
+    for words, value in mistakes.items():
+        if given.shape == value.shape and np.allclose(given, value):
+            raise Wrong(words)
+    core.same("nll", given, terms.sum(axis=1), sizes={"D": 4})
+    large = np.array([[-1000.0, -50.0], [1000.0, 50.0]])
+    for x in (np.zeros((2, 2)), np.ones((2, 2))):
+        given = core.call(function, "nll", large, x)
+        right = (softplus(large) - x * large).sum(axis=1)
+        if not np.isfinite(given).all():
+            y = "1000 (e^1000 is too large for a float)" if np.isfinite(given[0]) else "−1000"
+            raise Wrong(f"right for small y, but {given[~np.isfinite(given)][0]} at y = {y}")
+        if not np.allclose(given, right, rtol=1e-6, atol=1e-9):
+            raise Wrong(
+                f"right for small y, but {given[0]:.6g}, {given[1]:.6g} where {right[0]:.6g}, "
+                f"{right[1]:.6g} is right, at y = −1000, −50 and 1000, 50"
+            )
+    return "right for 20 random logits, and finite from y = −1000 to 1000"
+
+
+@core.check("the ELBO from draws")
+def elbo(function: Any) -> str:
+    """Judge `elbo(x, mu, sigma, eps)` → the mean over the draws eps (S,), a number."""
+    (eps,) = core.draw((1000,))
+    x, mu, sigma = 3.0, 0.7, 0.6
+    z = mu + sigma * eps
+    log_q = log_density(z, mu, sigma)
+    right = (log_joint(x, z) - log_q).mean()
+    given = core.call(function, "the ELBO", x, mu, sigma, eps)
+    if given.shape == (1000,):
+        raise Wrong("the result has one number for each draw; take their mean")
+    mistakes = {
+        "log q(z) is added; it must be subtracted": (log_joint(x, z) + log_q).mean(),
+        "log q(z) is missing": log_joint(x, z).mean(),
+        "log p(z) is missing": (log_density(x, 2 * z, 1.0) - log_q).mean(),
+        "the draws are summed; take their mean": right * len(eps),
+        "this is −ELBO, a loss (the sign is flipped)": -right,
+        "z is sigma · eps, without mu": (
+            log_joint(x, sigma * eps) - log_density(sigma * eps, mu, sigma)
+        ).mean(),
+        "z is eps, a draw from the prior, not from q": (
+            log_joint(x, eps) - log_density(eps, mu, sigma)
+        ).mean(),
+        "log p(z) is that of N(mu, σ²); the prior is N(0, 1)": log_density(x, 2 * z, 1.0).mean(),
+    }
+    for words, value in mistakes.items():
+        if given.shape == () and np.isclose(given, value):
+            raise Wrong(words)
+    core.same("the ELBO", given, right)
+    return f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
+
+
+def log_evidence(x: float) -> float:
+    """Return the exact log p(x) of the small model: x = 2z + noise has the variance 2² + 1."""
+    return float(log_density(x, 0.0, math.sqrt(5)))
+
+
+@styled
+def bell(draws: np.ndarray, mu: float, sigma: float) -> Picture:
+    """Draws of a normal distribution as a histogram, and its density as a line."""
+    fig = page(8.0, 3.6, "Draws, and the density they follow", f"{len(draws):,} draws.")
+    ax = panel(fig, 0.6, 0.95, 7.0, 2.1)
+    ax.hist(draws, bins=80, density=True, color="#cfe3ee")
+    at = np.linspace(draws.min(), draws.max(), 300)
+    ax.plot(at, np.exp(log_density(at, mu, sigma)), color=INK, lw=1.6)
+    ax.set(xlabel="x", yticks=[0, 0.2, 0.4, 0.6, 0.8])
+    return fig
+
+
+@styled
+def bound(x: float) -> Picture:
+    """The ELBO of the small model over mu, for three sigmas, under the exact log p(x)."""
+    subtitle = f"The small model at x = {x:g}. Each curve is the ELBO for one sigma of q."
+    fig = page(8.0, 4.4, "The ELBO stays below log p(x), and can touch it", subtitle)
+    ax = panel(fig, 0.8, 0.95, 6.6, 2.85)
+    mu = np.linspace(-0.4, 2.8, 200)
+    ax.axhline(log_evidence(x), color=ACCENT, lw=1.6)
+    ax.text(-0.4, log_evidence(x) + 0.12, "log p(x)", color=ACCENT, size=9)
+    for sigma, color in ((1.5, COLORS[3]), (0.1, COLORS[8]), (0.2**0.5, INK)):
+        fit = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2  # E_q[(x − 2z)²]
+        kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
+        ax.plot(mu, fit - kl, color=color, lw=1.6)
+        at = int(np.argmax(fit - kl))
+        label = f"sigma {sigma:.2f}"
+        ax.text(mu[at], (fit - kl)[at] - 0.5, label, color=color, size=9, ha="center")
+        ax.plot(mu[at], (fit - kl)[at], "o", color=color, ms=4)
+    ax.set(xlabel="mu of q(z|x)", ylabel="nats", ylim=(-12, -1.5), xlim=(-0.4, 2.8))
+    ax.yaxis.label.set_color(GREY)
+    return fig
