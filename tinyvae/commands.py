@@ -4,20 +4,26 @@ and figures. Files hold data in the units of the training data; images are float
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinyvae import terminal
-from tinyvae.data import read_labelled
-from tinyvae.data.scaling import Scaling
 from tinyvae.disentangle import gap_of_dataset
 from tinyvae.files import write_atomically, write_text
-from tinyvae.model import VAE, Autoencoder
+from tinyvae.model import VAE
+from tinyvae.run_files import (
+    add_data,
+    add_label,
+    add_out,
+    add_seed,
+    by_blocks,
+    given_label,
+    read,
+    read_codes,
+    variational,
+    write,
+)
 from tinyvae.runs import Run, open_run
-
-PICTURES = (".png", ".svg", ".pdf")
-BLOCK = 1000  # rows that pass through a model at once
 
 
 def command(description: str) -> Callable:
@@ -194,114 +200,3 @@ def figures(parser: terminal.Parser) -> Callable:
             print(f"{path}: {gallery.DESCRIPTIONS[path.stem]}")
 
     return work
-
-
-def add_out(parser: terminal.Parser, what: str, *suffixes: str) -> None:
-    """Add --out, which must end in one of `suffixes` (or .npy, or a picture's)."""
-    suffixes = suffixes or (".npy", *PICTURES)
-
-    def path(text: str) -> Path:
-        if Path(text).suffix not in suffixes:
-            raise ValueError(f"the name must end in {' or '.join(suffixes)}, not {text!r}")
-        return Path(text)
-
-    parser.add_argument("--out", required=True, type=terminal.option(path), help=what)
-
-
-def add_data(parser: terminal.Parser) -> None:
-    parser.add_argument(
-        "data", metavar="DATA", help="a file or folder like the run's, or a data set's name"
-    )
-
-
-def add_seed(parser: terminal.Parser) -> None:
-    parser.add_argument("--seed", type=terminal.whole(0), default=0, help="(default: 0)")
-
-
-def add_label(parser: terminal.Parser) -> None:
-    parser.add_argument("--label", metavar="NAME", help="for a conditional model")
-
-
-def variational(run: Run, purpose: str) -> VAE:
-    """Return the run's model if it is a VAE, or raise ValueError."""
-    if not isinstance(run.model, VAE):
-        raise ValueError(f"{run.path} holds an autoencoder, which has no distribution to {purpose}")
-    return run.model
-
-
-def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.ndarray | None:
-    """Return n times the label that --label names, or None for a model without labels."""
-    if not model.n_classes:
-        if label is not None:
-            raise ValueError(
-                f"--label {label}: {run.path} is not conditional (train --conditional)"
-            )
-        return None
-    names = list(run.config["data"]["label_names"] or map(str, range(model.n_classes)))
-    if label not in names:
-        asked = "is needed for a conditional model" if label is None else f"{label} is unknown"
-        raise ValueError(f"--label {asked}: it is one of {', '.join(names)}")
-    return np.full(n, names.index(label))
-
-
-def read(run: Run, data: str) -> tuple[Any, np.ndarray | None]:
-    """Return the rows of DATA in the model's units, and their labels if the model needs them."""
-    config = run.config.get("data")
-    if config is None:
-        raise ValueError(f"{run.path} was trained from Python: its config.json tells no scaling")
-    x, labels = read_labelled(data, config, config["options"].get("data_dir"))
-    if not run.model.n_classes:
-        return x, None
-    if labels is None:
-        raise ValueError(f"{run.path} is conditional, and {data} has no labels")
-    return x, labels
-
-
-def read_codes(path: str) -> np.ndarray:
-    """Return latent points (N, L) from .npy, or from the z or mu of an .npz."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; Z is an .npy or .npz file")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            name = next(name for name in ("z", "mu") if name in loaded.files)
-            return loaded[name]
-    except StopIteration:
-        raise ValueError(f"{path} holds neither z nor mu") from None
-    except Exception as error:
-        raise ValueError(f"{path} can't be read as .npy or .npz: {error}") from None
-
-
-def by_blocks(
-    model: Autoencoder, x: Any, labels: np.ndarray | None, function: Callable
-) -> tuple[np.ndarray, ...]:
-    """Return function(x, labels), on the host, computed a block of rows at a time."""
-    if len(x) == 0:
-        raise ValueError("there are no rows to work on")
-    blocks = []
-    for start in range(0, len(x), BLOCK):
-        rows = slice(start, start + BLOCK)
-        result = function(x[rows], None if labels is None else labels[rows])
-        result = result if isinstance(result, tuple) else (result,)
-        blocks.append([model.backend.to_numpy(part) for part in result])
-    return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
-
-
-def write(out: Path, run: Run, x: np.ndarray, what: str, columns: int | None = None) -> None:
-    """Write rows x in the data's units, as an array or as a picture, and say so."""
-    data = run.config.get("data") or {}
-    scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
-    if out.suffix == ".npy":
-        x = scaling.undo(x)
-        write_atomically(out, lambda file: np.save(file, x))
-        print(f"{out}: {what}, {x.shape[1]} wide")
-        return
-    if not data.get("image_shape"):
-        raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
-    from tinyvae import figures as draw
-
-    figure = draw.image_grid(scaling.to_picture(x), tuple(data["image_shape"]), columns=columns)
-    write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
-    print(f"{out}: {what}")
