@@ -1,0 +1,31 @@
+"""What a benchmark's numbers belong to: the machine, the date and the versions."""
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+PACKAGES = ("tinyvae", "numpy", "torch", "jax", "jaxlib", "scipy", "cupy-cuda13x")
+
+
+def about() -> dict:
+    """Return the machine, the date and the versions of the packages that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
