@@ -40,6 +40,7 @@ def parser(prog: str) -> Parser:
     """Return the parser; an option that is not given is absent from what it returns."""
     p = Parser(
         prog=prog,
+        usage="python -m tinyvae.train [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
         argument_default=argparse.SUPPRESS,
