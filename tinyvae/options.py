@@ -17,7 +17,8 @@ examples:
   python -m tinyvae.train --latent-dim 10 --likelihood bernoulli --epochs 30
   python -m tinyvae.train --dataset mnist --hidden 400 --latent-dim 20 --out runs/mnist
   python -m tinyvae.train --dataset photographs/ --image-size 32
-  python -m tinyvae.train --resume runs/digits --epochs 120"""
+  python -m tinyvae.train --resume runs/digits --epochs 120
+  mpiexec -n 4 python -m tinyvae.train --dataset mnist --batch-size 512"""
 
 DEFAULTS = {
     "dataset": "digits", "model": "vae", "latent_dim": 2, "hidden": (256, 128),
@@ -33,7 +34,7 @@ MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_wei
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 TRAINING = ("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles")
 DATA = ("labels", "image_size", "channels", "scale", "validation", "binarize")
-GOES_WITH_RESUME = ("resume", "epochs", "backend", "no_figures", "quiet")
+GOES_WITH_RESUME = ("resume", "epochs", "backend", "distributed", "no_figures", "quiet")
 
 
 def parser(prog: str) -> Parser:
@@ -173,6 +174,13 @@ def parser(prog: str) -> Parser:
     )
     training.add_argument(
         "--backend", choices=["auto", "numpy", "cupy"], help="CPU or GPU (default: auto)"
+    )
+
+    training.add_argument(
+        "--distributed",
+        choices=["auto", "mpi"],
+        help="share each batch among the ranks of mpiexec; auto asks its environment, mpi asks MPI"
+        " (default: auto)",
     )
 
     output = p.add_argument_group("output")

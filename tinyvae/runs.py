@@ -62,13 +62,14 @@ class Run:
             raise OSError(f"cannot make the folder {self.path}: {reason}") from None
         self.write_config()
 
-    def extend(self, epochs: int) -> None:
+    def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
         if epochs < self.done:
             raise ValueError(f"{self.path} has {self.done} epochs already: --epochs must be more")
         if epochs != self.config["training"]["epochs"]:
             self.config["training"]["epochs"] = epochs
-            self.write_config()
+            if write:
+                self.write_config()
 
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
@@ -117,7 +118,6 @@ class Run:
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         checkpoint.take(model, arrays, path)
         checkpoint.take_optimizer(model, optimizer, arrays, path)
-        self.write_metrics(history, kl_history)
         return history, kl_history
 
     def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from tqdm import tqdm
 from tinyvae import checks, evaluate
 from tinyvae.backend import Array, array_module, seed_sequence
 from tinyvae.checkpoint import model_config
+from tinyvae.communicator import find
 from tinyvae.data import batches
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.distributed import DataParallel
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
@@ -45,6 +48,7 @@ def fit(
     labels: Array | None = None,
     validation_labels: Array | None = None,
     resume: bool = False,
+    distributed: str = "auto",
 ) -> History:
     """Train `model` in place on the rows of `x_train`.
 
@@ -75,6 +79,10 @@ def fit(
         For a conditional model.
     resume : bool
         Go on from the last checkpoint of `run`.
+    distributed : {"auto", "mpi", "none"}
+        Whether other ranks share the work: "auto" finds those that mpiexec started. Each of them
+        makes the same call; the first one alone shows progress, writes the run folder and calls
+        `callback`.
 
     Returns
     -------
@@ -106,13 +114,21 @@ def fit(
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training})
 
+    ranks = DataParallel(model, find(distributed))
+    ranks.agree(
+        rows=len(x_train), batch_size=batch_size, epochs=epochs, lr=optimizer.lr,
+        lr_schedule=lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=kl_warmup,
+    )  # fmt: skip
     history, kl_history = [], []
     if run and resume:
         history, kl_history = run.restore(model, optimizer)
-    elif run:
+    elif run and ranks.first:
         run.create()
-    if run and not history:
-        run.save(model, optimizer, history, kl_history)
+    written = run if ranks.first else None
+    if written and history:
+        written.write_metrics(history, kl_history)
+    elif written:
+        written.save(model, optimizer, history, kl_history)
 
     if run:
         run.started = True
@@ -122,33 +138,34 @@ def fit(
     sizes = np.diff([*range(0, len(x_train), batch_size), len(x_train)])  # (steps,)
     bar = tqdm(
         total=epochs * steps, initial=len(history) * steps, unit="step", leave=False,
-        disable=None if progress else True, dynamic_ncols=True,
+        disable=None if progress and ranks.first else True, dynamic_ncols=True,
     )  # fmt: skip
     try:
         for epoch in range(len(history) + 1, epochs + 1):
             start = time.perf_counter()
             bar.set_description(f"epoch {epoch}/{epochs}")
             optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-            for step, rows in enumerate(_batches(model, x_train, batch_size, epoch)):
+            for step, rows in enumerate(_batches(model, x_train, batch_size, epoch, ranks)):
                 if beta is not None and kl_warmup:
                     elapsed = (epoch - 1 + step / steps) % (epochs / kl_cycles)
                     model.beta = beta * min(1.0, elapsed / kl_warmup)
-                _step(model, optimizer, x_train, labels, rows, log[step])
+                _step(model, optimizer, x_train, labels, rows, log[step], ranks)
                 bar.update()
             row = {"epoch": epoch, "seconds": 0.0}
-            row |= _averaged(model, log, sizes, epoch, optimizer.lr)
-            row |= _validated(model, validation, validation_labels, kl_history)
+            row |= _averaged(model, ranks.average(log, sizes), sizes, epoch, optimizer.lr)
+            row |= _validated(model, validation, validation_labels, kl_history, ranks)
             row["seconds"] = time.perf_counter() - start
             history.append(row)
             if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
                 optimizer.set_state(optimizer.state())
-            if run:
-                run.save(model, optimizer, history, kl_history)
+            if written:
+                written.save(model, optimizer, history, kl_history)
             bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
-            if callback and callback(row):
+            if callback and ranks.ask(callback, row):
                 break
     finally:
         bar.close()
+        ranks.close()
         optimizer.lr = base_lr
         if beta is not None:
             model.beta = beta
@@ -185,30 +202,35 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     return (x if lazy else model.backend.asarray(x, model.dtype)), labels
 
 
-def _batches(model: Autoencoder, x_train: Any, batch_size: int, epoch: int) -> Iterator[Array]:
-    """Yield the rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
+def _batches(
+    model: Autoencoder, x_train: Any, batch_size: int, epoch: int, ranks: DataParallel
+) -> Iterator[Array]:
+    """Yield the own rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
     if isinstance(x_train, BinarizedRows):
         x_train.set_epoch(epoch)
-    model.noise = model.backend.generator(seed_sequence(model.seed, "eps", epoch))
+    model.noise = ranks.noise(model.backend.generator(seed_sequence(model.seed, "eps", epoch)))
     rng = np.random.default_rng(seed_sequence(model.seed, "batches", epoch))
-    return batches(len(x_train), batch_size, rng)
+    return map(ranks.own, batches(len(x_train), batch_size, rng))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks for it
-def _step(model: Autoencoder, optimizer: Any, x: Any, labels: Any, rows: Array, log: Array) -> None:
+def _step(
+    model: Autoencoder, optimizer: Any, x: Any, labels: Any, rows: Array, log: Array,
+    ranks: DataParallel,
+) -> None:  # fmt: skip
     """Train on one batch, and note its terms in `log` (4,), without a copy to the host."""
     on_device = isinstance(x, model.backend.xp.ndarray)
     batch = x[model.backend.asarray(rows)] if on_device else x[rows]
     terms = model.forward(batch, **({} if labels is None else {"labels": labels[rows]}))
     model.backward()
+    ranks.reduce_gradient()
     optimizer.step()
     for column, value in enumerate((*terms, getattr(model.likelihood, "variance", 0.0))):
         log[column] = value
 
 
 def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
-    """Return the epoch's mean terms, and let the model keep its mean σ² for evaluation."""
-    log = model.backend.to_numpy(log).astype(np.float64)  # (steps, 4)
+    """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
     wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
     theta = model.parameters.theta
     if len(wrong) or not bool(array_module(theta).isfinite(theta).all()):
@@ -226,10 +248,23 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
     return dict(zip(("loss", "reconstruction", "kl"), means, strict=True))
 
 
-def _validated(model: Autoencoder, x: Any, labels: Any, kl_history: list) -> dict:
+def _validated(
+    model: Autoencoder, x: Any, labels: Any, kl_history: list, ranks: DataParallel
+) -> dict:
     """Return the terms on the validation rows, and note the KL of each latent dimension."""
+    names = ("val_loss", "val_reconstruction", "val_kl")
     if x is None:
-        return dict.fromkeys(("val_loss", "val_reconstruction", "val_kl"), math.nan)
+        return dict.fromkeys(names, math.nan)
+    if isinstance(model, VAE):
+        some = None if labels is None else labels[:KL_ROWS]
+        per_dimension = partial(evaluate.kl_per_dimension, model)
+        kl_history.append(ranks.mean(per_dimension, x[:KL_ROWS], some, model.latent_dim))
+    terms = ranks.mean(partial(_validation_terms, model), x, labels, 3)
+    return dict(zip(names, terms.tolist(), strict=True))
+
+
+def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
+    """Return loss, reconstruction and KL, means over the rows of x."""
     terms = evaluate.elbo(model, x, labels=labels, seed=model.seed)
     loss = model.reconstruction_weight * terms.reconstruction
     if isinstance(model, VAE):
@@ -237,9 +272,7 @@ def _validated(model: Autoencoder, x: Any, labels: Any, kl_history: list) -> dic
         if getattr(model, "importance_samples", 1) > 1:  # an IWAE's own bound
             k = model.importance_samples
             loss = -evaluate.log_likelihood(model, x, k, model.seed, labels).log_likelihood.mean()
-        some = None if labels is None else labels[:KL_ROWS]
-        kl_history.append(evaluate.kl_per_dimension(model, x[:KL_ROWS], labels=some))
-    return {"val_loss": loss, "val_reconstruction": terms.reconstruction, "val_kl": terms.kl}
+    return np.array([loss, terms.reconstruction, terms.kl])
 
 
 def main(argv: list[str] | None = None) -> int:

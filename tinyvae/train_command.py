@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyvae import options, terminal
 from tinyvae.checkpoint import build
+from tinyvae.communicator import Communicator, find, speak_once
 from tinyvae.data import Dataset, load_dataset
 from tinyvae.model import Autoencoder
 from tinyvae.runs import History, Run, next_free, open_run
@@ -22,22 +23,27 @@ NEXT = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return terminal.run(_train, argv, PROG)
+    return speak_once(lambda: terminal.run(_train, argv, PROG))
 
 
 def _train(argv: list[str] | None) -> int:
     parser = options.parser(PROG)
     given = vars(parser.parse_args(argv))
-    run, dataset = _resumed(parser, given) if "resume" in given else _new(given)
+    ranks = find(given.get("distributed", "auto"))
+    run, dataset = _resumed(parser, given, ranks) if "resume" in given else _new(given, ranks)
     model = build(run.config["model"], given.get("backend", run.config.get("backend", "auto")))
-    say = _silent if "quiet" in given else print
+    say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
     say(f"run folder: {run.path}")
+    if ranks.size > 1:
+        say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
     finished = run.done >= run.config["training"]["epochs"]
     if finished:
         say(f"already trained for all of its {run.done} epochs; extend it with --epochs")
     history = _fit(model, dataset, run, given)
+    if ranks.rank:
+        return 0
     if "quiet" not in given:
         _report(model, dataset, run, history)
     if "no_figures" not in given:
@@ -49,14 +55,15 @@ def _train(argv: list[str] | None) -> int:
     return 0
 
 
-def _new(given: dict) -> tuple[Run, Dataset]:
+def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     """Return a run that is not yet on disk, and its data set."""
     chosen = options.DEFAULTS | given
     chosen.setdefault("epochs", options.EPOCHS.get(chosen["dataset"], 60))
-    if "out" in given:
+    if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
-    dataset = load_dataset(chosen["dataset"], chosen.get("data_dir"), **own, seed=chosen["seed"])
+    options_of_data = own | {"data_dir": chosen.get("data_dir"), "seed": chosen["seed"]}
+    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **options_of_data))
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
@@ -65,23 +72,24 @@ def _new(given: dict) -> tuple[Run, Dataset]:
         "data": dataset.to_config(),
         "backend": chosen["backend"],
     }
-    return Run(given.get("out") or next_free("runs", dataset.name), config), dataset
+    path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    return Run(path, config), dataset
 
 
-def _resumed(parser: terminal.Parser, given: dict) -> tuple[Run, Dataset]:
+def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     """Return the run that --resume names, extended if --epochs says so, and its data set."""
     options.check_resume(parser, given)
     run = open_run(given["resume"])
-    dataset = run.dataset
+    dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
-        run.extend(given["epochs"])
+        run.extend(given["epochs"], write=ranks.rank == 0)
     return run, dataset
 
 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
     """Train to the configured number of epochs; a failure says what is kept and how to go on."""
     labels = {"labels": dataset.y_train, "validation_labels": dataset.y_test}
-    go_on = f"continue with: python -m tinyvae train --resume {run.path}"
+    go_on = _go_on(run)
     try:
         return fit(
             model,
@@ -92,6 +100,7 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
             progress="quiet" not in given,
             run=run,
             resume="resume" in given,
+            distributed=given.get("distributed", "auto"),
         )
     except KeyboardInterrupt:
         raise terminal.Failure(f"stopped; all finished epochs are saved; {go_on}", 130) from None
@@ -101,6 +110,10 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         if not run.started:
             raise
         raise terminal.Failure(f"{error or 'out of memory'}; {go_on}", 1) from None
+
+
+def _go_on(run: Run) -> str:
+    return f"continue with: python -m tinyvae train --resume {run.path}"
 
 
 def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:
