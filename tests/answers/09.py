@@ -1,0 +1,237 @@
+"""Answers to the exercises of notebook 9, wrong ones with what the check must say, and right ones
+that differ from the notebook's solution."""
+# ruff: noqa: F811, F821
+
+
+# %% wrong 9.1: exp(−900) is 0 and exp(900) is infinite; take the largest number of the row out
+def log_mean_exp(a):
+    return np.log(np.exp(a).mean(axis=1))
+
+
+# %% wrong 9.1: log S is to be subtracted
+def log_mean_exp(a):
+    return np.logaddexp.reduce(a, axis=1)
+
+
+# %% wrong 9.1: average the numbers exp(a) themselves
+def log_mean_exp(a):
+    return a.mean(axis=1)
+
+
+# %% wrong 9.1: is not added again at the end
+def log_mean_exp(a):
+    m = a.max(axis=1, keepdims=True)
+    return np.log(np.exp(a - m).mean(axis=1))
+
+
+# %% wrong 9.1: is subtracted at the end; add it
+def log_mean_exp(a):
+    m = a.max(axis=1)
+    return np.log(np.exp(a - m[:, None]).mean(axis=1)) - m
+
+
+# %% wrong 9.1: each row needs its own maximum
+def log_mean_exp(a):
+    m = a.max()
+    return m + np.log(np.exp(a - m).mean(axis=1))
+
+
+# %% wrong 9.1: a row may reach from −1000 to 1000
+def log_mean_exp(a):
+    m = a.mean(axis=1)
+    return m + np.log(np.exp(a - m[:, None]).mean(axis=1))
+
+
+# %% wrong 9.1: its logarithm is missing
+def log_mean_exp(a):
+    return np.exp(a).mean(axis=1)
+
+
+# %% wrong 9.1: result has the shape (40,), and should have (5,)
+def log_mean_exp(a):
+    m = a.max(axis=0)
+    return m + np.log(np.exp(a - m).mean(axis=0))
+
+
+# %% wrong 9.1: result has the shape (5, 1), and should have (5,)
+def log_mean_exp(a):
+    m = a.max(axis=1, keepdims=True)
+    return m + np.log(np.exp(a - m).mean(axis=1, keepdims=True))
+
+
+# %% wrong 9.1: changes one of its inputs in place
+def log_mean_exp(a):
+    m = a.max(axis=1)
+    a -= m[:, None]
+    return m + np.log(np.exp(a).mean(axis=1))
+
+
+# %% right 9.1
+def log_mean_exp(a):
+    return [np.logaddexp.reduce(row) - np.log(len(row)) for row in a]
+
+
+# %% right 9.1
+def log_mean_exp(a):
+    m = np.max(a, axis=1, keepdims=True)
+    return np.squeeze(m + np.log(np.sum(np.exp(a - m), axis=1, keepdims=True)), 1) - np.log(
+        a.shape[1]
+    )
+
+
+# %% wrong 9.2: exp(log_w) is 0. Take out the largest of each row
+def effective_samples(log_w):
+    w = np.exp(log_w)
+    return w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
+
+
+# %% wrong 9.2: upside down
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return (w**2).sum(axis=1) / w.sum(axis=1) ** 2
+
+
+# %% wrong 9.2: square the sum, not the terms
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return (w**2).sum(axis=1) / (w**2).sum(axis=1)
+
+
+# %% wrong 9.2: the sum is not squared
+def effective_samples(log_w):
+    w = np.exp(log_w)
+    return w.sum(axis=1) / (w**2).sum(axis=1)
+
+
+# %% wrong 9.2: means instead of sums
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return w.mean(axis=1) ** 2 / (w**2).mean(axis=1)
+
+
+# %% wrong 9.2: the weights are exp(log_w); these are the logarithms
+def effective_samples(log_w):
+    return log_w.sum(axis=1) ** 2 / (log_w**2).sum(axis=1)
+
+
+# %% wrong 9.2: 1 / the largest share
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return w.sum(axis=1) / w.max(axis=1)
+
+
+# %% wrong 9.2: effective has the shape (), and should have (5,)
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return w.sum() ** 2 / (w**2).sum()
+
+
+# %% right 9.2
+def effective_samples(log_w):
+    total = np.logaddexp.reduce(log_w, axis=1)
+    return np.exp(2 * total - np.logaddexp.reduce(2 * log_w, axis=1))
+
+
+# %% right 9.2
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    share = w / w.sum(axis=1, keepdims=True)
+    return [1 / (row @ row) for row in share]
+
+
+# %% wrong 9.3: log p(x|z) is −nll: its sign is flipped
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return nll + log_p_z - log_q
+
+
+# %% wrong 9.3: log q(z|x) is added; it stands below the line
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2 + np.log(2 * np.pi)).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar + np.log(2 * np.pi)).sum(axis=1)
+    return -nll + log_p_z + log_q
+
+
+# %% wrong 9.3: log q(z|x) is missing
+def log_weights(nll, mu, logvar, z):
+    return -nll - 0.5 * (z**2 + np.log(2 * np.pi)).sum(axis=1)
+
+
+# %% wrong 9.3: log p(z), the prior, is missing
+def log_weights(nll, mu, logvar, z):
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar + np.log(2 * np.pi)).sum(axis=1)
+    return -nll - log_q
+
+
+# %% wrong 9.3: p(z) and q(z|x) are swapped
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return -nll + log_q - log_p_z
+
+
+# %% wrong 9.3: the term −½ logvar of log q is missing
+def log_weights(nll, mu, logvar, z):
+    return -nll - 0.5 * (z**2).sum(axis=1) + 0.5 * ((z - mu) ** 2 / np.exp(logvar)).sum(axis=1)
+
+
+# %% wrong 9.3: z − mu is divided by σ² = exp(logvar); divide it by σ, then square
+def log_weights(nll, mu, logvar, z):
+    log_q = -0.5 * (((z - mu) / np.exp(logvar)) ** 2 + logvar).sum(axis=1)
+    return -nll - 0.5 * (z**2).sum(axis=1) - log_q
+
+
+# %% wrong 9.3: (z − mu)² is divided by σ; divide it by σ² = exp(logvar)
+def log_weights(nll, mu, logvar, z):
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(0.5 * logvar) + logvar).sum(axis=1)
+    return -nll - 0.5 * (z**2).sum(axis=1) - log_q
+
+
+# %% wrong 9.3: log q has −logvar where −½ logvar
+def log_weights(nll, mu, logvar, z):
+    log_q = (-0.5 * (z - mu) ** 2 / np.exp(logvar) - logvar).sum(axis=1)
+    return -nll - 0.5 * (z**2).sum(axis=1) - log_q
+
+
+# %% wrong 9.3: log q(z|x) lacks its constant
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2 + np.log(2 * np.pi)).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return -nll + log_p_z - log_q
+
+
+# %% wrong 9.3: log p(z) lacks its constant
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar + np.log(2 * np.pi)).sum(axis=1)
+    return -nll + log_p_z - log_q
+
+
+# %% wrong 9.3: these are the weights w
+def log_weights(nll, mu, logvar, z):
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return np.exp(-nll - 0.5 * (z**2).sum(axis=1) - log_q)
+
+
+# %% wrong 9.3: log_w has the shape (6, 3), and should have (6,)
+def log_weights(nll, mu, logvar, z):
+    return -nll[:, None] - 0.5 * z**2 + 0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar)
+
+
+# %% right 9.3
+def log_weights(nll, mu, logvar, z):
+    def log_normal(z, mu, sigma):
+        return np.log(np.exp(-0.5 * ((z - mu) / sigma) ** 2) / np.sqrt(2 * np.pi * sigma**2))
+
+    log_p_z = log_normal(z, 0, 1).sum(axis=1)
+    return [
+        float(-a + b - log_normal(row, mu, np.exp(logvar / 2)).sum())
+        for a, b, row in zip(nll, log_p_z, z, strict=True)
+    ]
+
+
+# %% right 9.3
+def log_weights(nll, mu, logvar, z):
+    eps = (z - mu) * np.exp(-0.5 * logvar)
+    return 0.5 * (eps**2 + logvar - z**2) @ np.ones(len(mu)) - nll
