@@ -205,7 +205,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
 def _batches(
     model: Autoencoder, x_train: Any, batch_size: int, epoch: int, ranks: DataParallel
 ) -> Iterator[Array]:
-    """Yield the own rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
+    """Yield own rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
     if isinstance(x_train, BinarizedRows):
         x_train.set_epoch(epoch)
     model.noise = ranks.noise(model.backend.generator(seed_sequence(model.seed, "eps", epoch)))

@@ -1,0 +1,258 @@
+"""Training on several ranks, by a real mpiexec: the same training as on one, one voice, and an end
+for all ranks when one of them fails.
+
+Run by mpiexec, this file trains the scenarios below and writes what each rank came to; the tests
+hold that against the same scenarios in one process.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load, train
+from tinyvae.communicator import find
+from tinyvae.data.rows import BinarizedRows, LazyRows
+from tinyvae.data.scaling import Scaling
+from tinyvae.runs import open_run
+
+D = 6
+# Batches of 10, 10, 10, 10 and 1: a batch that 3 ranks can't share evenly, and one that leaves
+# ranks without a row; 4 epochs are 20 steps.
+TRAINING = {"epochs": 4, "batch_size": 10, "lr": 1e-2, "progress": False}
+ROWS = np.random.default_rng(0).random((41, D))
+LABELS = np.arange(41) % 3
+MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+OPENMPI = {  # lets Open MPI, as MPICH does, run as root and more ranks than cores
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+
+
+class CountedTable:
+    """A table too large for memory, which tells how many rows of it were read."""
+
+    shape, dtype, read = ROWS.shape, ROWS.dtype, 0
+
+    def __getitem__(self, index):
+        self.read += len(index)
+        return ROWS[index]
+
+
+def model(kind=VAE, **options):
+    return kind(D, 2, (5,), **options, dtype="float64", backend="numpy", seed=1)
+
+
+SCENARIOS = {
+    "sigma auto": (lambda: model(output="sigmoid"), {}),
+    "free bits": (lambda: model(free_bits=0.05, likelihood="bernoulli"), {"kl_warmup": 2}),
+    "iwae, sigma auto": (lambda: model(IWAE, importance_samples=3), {}),
+    "conditional, momentum": (
+        lambda: model(n_classes=3, sigma=0.5),
+        {"labels": LABELS, "validation_labels": LABELS[:7], "optimizer": "sgd", "lr": 1e-3},
+    ),
+    "autoencoder": (lambda: model(Autoencoder, sigma=0.5), {}),
+    "dynamic binarization": (lambda: model(likelihood="bernoulli"), {"binarize": True}),
+}
+
+
+def train_all(distributed):
+    """Return, by scenario, θ, σ and the history; and how many rows of a large table were read."""
+    results = {}
+    for name, (make, options) in SCENARIOS.items():
+        trained, options = make(), dict(options)
+        x = BinarizedRows(ROWS, 5, dynamic=True) if options.pop("binarize", False) else ROWS
+        options = {**TRAINING, "validation": x[:7], **options}
+        history = fit(trained, x, **options, distributed=distributed)
+        results[f"{name}: theta"] = trained.parameters.theta.copy()
+        results[f"{name}: sigma"] = np.array(trained.likelihood.sigma or 0.0)
+        results[f"{name}: history"] = np.array([list(row.values())[2:] for row in history])
+        results[f"{name}: noise"] = trained.noise.standard_normal((2, 2))
+    table = CountedTable()
+    x = LazyRows(table, np.arange(len(ROWS)), Scaling("none", low=0.0, high=1.0))
+    fit(model(sigma=0.5), x, **TRAINING, distributed=distributed)
+    results["rows read"] = np.array(table.read)
+    return results
+
+
+def mpiexec(n, *command, **options):
+    environment = os.environ | OPENMPI | {"OPENBLAS_NUM_THREADS": "1"}
+    started = [MPIEXEC, "-n", str(n), sys.executable, *map(str, command)]
+    return subprocess.run(
+        started, capture_output=True, text=True, timeout=60, env=environment, **options
+    )
+
+
+needs_mpi = pytest.mark.skipif(
+    not MPIEXEC or not importlib.util.find_spec("mpi4py"),
+    reason="needs mpi4py and an mpiexec: pip install 'tinyvae[mpi]'",
+)
+
+
+@pytest.fixture(scope="module")
+def by_ranks(tmp_path_factory):
+    """Return a function of n: what each of n ranks came to."""
+
+    @cache
+    def ran(n):
+        folder = tmp_path_factory.mktemp(f"ranks{n}")
+        done = mpiexec(n, __file__, folder)
+        assert done.returncode == 0, done.stderr
+        return [dict(np.load(folder / f"{rank}.npz", allow_pickle=False)) for rank in range(n)]
+
+    return ran
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return train_all("none")
+
+
+@needs_mpi
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_n_ranks_train_as_one_does(scenario, n, by_ranks, alone):
+    for rank in by_ranks(n):
+        for part in ("theta", "sigma", "history"):
+            name = f"{scenario}: {part}"
+            np.testing.assert_allclose(rank[name], alone[name], rtol=1e-9, atol=1e-9)
+
+
+@needs_mpi
+@pytest.mark.parametrize("n", [2, 3])
+def test_all_ranks_hold_the_same_bits(n, by_ranks):
+    first, *others = by_ranks(n)
+    for name in first:
+        for other in others:
+            assert name == "rows read" or np.array_equal(first[name], other[name])
+
+
+@needs_mpi
+def test_the_model_draws_its_own_noise_again_when_trained(by_ranks, alone):
+    for scenario in SCENARIOS:
+        assert by_ranks(2)[0][f"{scenario}: noise"].shape == (2, 2)
+        np.testing.assert_array_equal(
+            by_ranks(2)[0][f"{scenario}: noise"], alone[f"{scenario}: noise"]
+        )
+
+
+@needs_mpi
+def test_each_rank_reads_only_its_rows_of_large_data(by_ranks, alone):
+    epochs, checked = TRAINING["epochs"], len(ROWS)  # one pass over all rows looks for bad values
+    assert alone["rows read"] <= checked + epochs * len(ROWS)
+    for rank in by_ranks(3):  # 3 or 4 of each 10 rows; the last batch's one is read by all
+        assert rank["rows read"] <= checked + epochs * (4 * 4 + 1)
+
+
+@pytest.fixture
+def data(tmp_path):
+    np.save(tmp_path / "x.npy", ROWS)
+    options = ["--dataset", tmp_path / "x.npy", "--hidden", "5", "--dtype", "float64"]
+    return [*options, "--batch-size", "10", "--no-figures"]
+
+
+COMMAND = ("-m", "tinyvae.train")
+
+
+@needs_mpi
+def test_the_command_trains_and_resumes_on_any_number_of_ranks_with_one_voice(data, tmp_path):
+    run = tmp_path / "run"
+    first = mpiexec(2, *COMMAND, *data, "--epochs", "2", "--out", run)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.count("run folder") == first.stdout.count("try next") == 1
+    assert "2 ranks share each batch; should one die, continue with: " in first.stdout
+    resumed = mpiexec(3, *COMMAND, "--resume", run, "--epochs", "4", "--no-figures", "--quiet")
+    assert (resumed.returncode, resumed.stdout, resumed.stderr) == (0, "", "")
+
+    arguments = [*map(str, data), "--epochs", "4", "--quiet", "--out", str(tmp_path / "alone")]
+    assert train.main(arguments) == 0
+    theta = [load(path).parameters.theta for path in (run, tmp_path / "alone")]
+    np.testing.assert_allclose(*theta, rtol=1e-9, atol=1e-9)
+    rows = [open_run(path).histories[0] for path in (run, tmp_path / "alone")]
+    assert [row["epoch"] for row in rows[0]] == [1, 2, 3, 4]
+    for found, true in zip(*rows, strict=True):
+        assert found | {"seconds": 0} == pytest.approx(true | {"seconds": 0}, rel=1e-9)
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--batch-size", "0"], "--batch-size: the value must be a whole number of at least 1"),
+        (["--dataset", "nowhere.npy"], "'nowhere.npy' does not exist"),
+    ],
+)
+def test_bad_input_is_told_once(arguments, message, tmp_path):
+    done = mpiexec(2, *COMMAND, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("error:") == 1 and message in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@needs_mpi
+@pytest.mark.parametrize("end", ["killed", "raises"])
+def test_the_end_of_one_rank_ends_all_and_leaves_the_last_checkpoint_whole(end, data, tmp_path):
+    run = tmp_path / "run"
+    done = mpiexec(2, __file__, end, *data, "--epochs", "9", "--out", run)
+    assert done.returncode != 0
+    go_on = f"continue with: python -m tinyvae train --resume {run}"
+    if end == "raises":
+        assert done.stderr.count("error:") == 1
+        assert f"rank 1: tinyvae train: error: the disk is gone; {go_on}" in done.stderr
+    else:  # mpiexec tells of the death, the command has told the remedy
+        assert go_on in done.stdout
+    assert len(open_run(run).histories[0]) == 2
+    arguments = ["--resume", str(run), "--epochs", "3", "--no-figures", "--quiet"]
+    assert train.main(arguments) == 0
+    assert evaluate.elbo(load(run), ROWS).elbo < 0
+
+
+def test_without_mpiexec_a_training_is_alone(monkeypatch):
+    monkeypatch.delenv("PMI_SIZE", raising=False)
+    monkeypatch.delenv("OMPI_COMM_WORLD_SIZE", raising=False)
+    assert (find().rank, find().size) == (0, 1)
+
+
+def test_mpiexec_without_mpi4py_is_refused_in_one_line(tmp_path):
+    (tmp_path / "mpi4py.py").write_text("raise ModuleNotFoundError(\"No module named 'mpi4py'\")")
+    environment = os.environ | {"PMI_SIZE": "2", "PMI_RANK": "0", "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, *COMMAND]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "needs mpi4py (No module named 'mpi4py'): install 'tinyvae[mpi]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_name_of_a_way_to_distribute_is_checked():
+    with pytest.raises(ValueError, match="distributed must be one of auto, mpi, none"):
+        fit(model(), ROWS, distributed="slurm")
+
+
+def end_in_the_third_epoch(how):
+    """Let rank 1 be killed, or raise, where it would end its third epoch."""
+    averaged = train._averaged
+
+    def end(model, log, sizes, epoch, lr):
+        if epoch == 3 and find().rank == 1:
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError("the disk is gone")
+        return averaged(model, log, sizes, epoch, lr)
+
+    train._averaged = end
+
+
+if __name__ == "__main__":
+    if sys.argv[1] in ("killed", "raises"):
+        end_in_the_third_epoch(sys.argv[1])
+        sys.exit(train.main(sys.argv[2:]))
+    results = train_all("auto")
+    np.savez(Path(sys.argv[1]) / f"{find().rank}.npz", **results)
