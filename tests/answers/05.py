@@ -260,3 +260,8 @@ def kl_backward(mu, logvar):
         dmu[b] = mu[b] / B
         dlogvar[b] = np.expm1(logvar[b]) / (2 * B)
     return dmu, dlogvar
+
+
+# %% wrong 5.3: dmu: 0.4 times the right value
+def kl_backward(mu, logvar):
+    return mu / 5, 0.5 * (np.exp(logvar) - 1) / 5

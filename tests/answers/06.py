@@ -3,7 +3,7 @@ that differ from the notebook's solution."""
 # ruff: noqa: F811, F821
 
 
-# %% wrong 6.1: optimizer.step is missing: the weights do not move
+# %% wrong 6.1: optimizer.step is never called: the weights do not move
 def train_step(model, optimizer, x):
     terms = model.forward(x)
     model.backward()
@@ -180,9 +180,29 @@ def bernoulli_nll(y, x):
     return nll
 
 
+# %% wrong 6.3: the part log(1 + e^(−|y|)) of softplus is missing
+def bernoulli_nll(y, x):
+    return (np.maximum(y, 0) - x * y).sum(axis=1)
+
+
+# %% wrong 6.3: not e^|y|
+def bernoulli_nll(y, x):
+    return (np.maximum(y, 0) + np.log(1 + np.exp(np.abs(y))) - x * y).sum(axis=1)
+
+
+# %% wrong 6.3: this is the squared error
+def bernoulli_nll(y, x):
+    return ((1 / (1 + np.exp(-y)) - x) ** 2).sum(axis=1)
+
+
 # %% right 6.3
 def bernoulli_nll(y, x):
     return (np.logaddexp(0, y) - x * y).sum(axis=1)
+
+
+# %% right 6.3
+def bernoulli_nll(y, x):
+    return np.where(x == 1, np.logaddexp(0, -y), np.logaddexp(0, y)).sum(axis=1)
 
 
 # %% right 6.3
@@ -253,7 +273,7 @@ class PReLU(RightPReLU):
         return np.where(self.x > 0, dy, self.a * dy)
 
 
-# %% wrong 6.4: da
+# %% wrong 6.4: where x > 0 y does not depend on a
 class PReLU(RightPReLU):
     def backward(self, dy):
         self.da[...] = (dy * self.x).sum(axis=0)
@@ -290,6 +310,20 @@ class PReLU(RightPReLU):
 
 # %% wrong 6.4: hand over the class itself
 PReLU = RightPReLU(4)
+
+
+# %% wrong 6.4: da: the factor dy is missing
+class PReLU(RightPReLU):
+    def backward(self, dy):
+        self.da[...] = np.minimum(self.x, 0).sum(axis=0)
+        return np.where(self.x > 0, dy, self.a * dy)
+
+
+# %% wrong 6.4: it multiplies by 0.25 whatever self.a is
+class PReLU(RightPReLU):
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, 0.25 * x)
 
 
 # %% open 6.4: dx is still missing

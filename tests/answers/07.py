@@ -44,10 +44,21 @@ def line(z_first, z_last, steps):
     return np.linspace(z_first, z_last, steps + 1)
 
 
-# %% wrong 7.1: z: wrong in
+# %% wrong 7.1: the steps are not equally long
 def line(z_first, z_last, steps):
     t = np.linspace(0, 1, steps)[:, None] ** 2
     return (1 - t) * z_first + t * z_last
+
+
+# %% wrong 7.1: do not lie on the straight line
+def line(z_first, z_last, steps):
+    t = np.linspace(0, np.pi / 2, steps)[:, None]
+    return np.cos(t) * z_first + np.sin(t) * z_last
+
+
+# %% wrong 7.1: it leaves the way between
+def line(z_first, z_last, steps):
+    return z_first + np.linspace(0, 1, steps)[:, None] * (z_first - z_last)
 
 
 # %% open 7.1: returns nothing
@@ -57,7 +68,7 @@ def line(z_first, z_last, steps):
 
 # %% right 7.1
 def line(z_first, z_last, steps):
-    return np.linspace(z_first, z_last, steps)
+    return np.linspace(z_first, z_last, steps).astype(np.float32)
 
 
 # %% right 7.1
@@ -206,6 +217,12 @@ def sample_aggregate(mu, logvar, n, rng):
     return mu[rows] + np.exp(0.5 * logvar[rows]) * eps
 
 
+# %% wrong 7.3: σ is taken from another example than mu
+def sample_aggregate(mu, logvar, n, rng):
+    sigma = np.exp(0.5 * logvar[rng.integers(len(mu), size=n)])
+    return mu[rng.integers(len(mu), size=n)] + sigma * rng.standard_normal((n, mu.shape[1]))
+
+
 # %% wrong 7.3: the width is 1 for all
 def sample_aggregate(mu, logvar, n, rng):
     return mu[rng.integers(len(mu), size=n)] + rng.standard_normal((n, mu.shape[1]))
@@ -217,7 +234,7 @@ def sample_aggregate(mu, logvar, n, rng):
     return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.uniform(-1, 1, (n, mu.shape[1]))
 
 
-# %% wrong 7.3: z has the shape (3, 2), and should have (1, 2)
+# %% wrong 7.3: z has the shape (4, 3), and should have (6, 3)
 def sample_aggregate(mu, logvar, n, rng):
     return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
 

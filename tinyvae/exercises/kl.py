@@ -50,6 +50,10 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
     for drawn, inserted in ((too_wide, sigma), (sigma, too_wide), (too_wide, too_wide)):
         wide = _log_ratio(mu + drawn * eps, mu, inserted).mean()
         _name_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
+    if abs(kl - ratios.mean()) < 6 * ratios.std() / np.sqrt(S):
+        core.same(
+            "kl, near but not the mean of log q − log p over these S draws,", kl, ratios.mean()
+        )
     core.same("kl", kl, ratios.mean(), sizes={"S": S})
     if np.isclose(error, ratios.std(ddof=1) / np.sqrt(S), rtol=1e-6):
         return
@@ -60,6 +64,7 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
         "this is the standard error of the mean of z; log q(z) − log p(z) is what you average": (
             z.std() / np.sqrt(S)
         ),
+        "1.96 standard errors are asked for nowhere: return one": 1.96 * ratios.std() / np.sqrt(S),
     }
     for value in (ratios.std(), ratios.std(ddof=1)):
         _name_mistake(error, {f"standard_error: {single}": value})
@@ -95,6 +100,8 @@ def kl(divergence: Any) -> str:
     for B, L in ((5, 3), (1, 1)):
         mu, logvar = core.draw((B, L), (B, L))
         given = core.call(divergence, "kl", mu, logvar, shapes={"kl": (B,)})
+        if np.isnan(given).any():
+            raise Wrong("kl is nan: is there a np.log(logvar)? logvar is a logarithm already")
         _name_mistake(given, _wrong_kls(mu, logvar))
         core.same("kl", given, latent.kl(mu, logvar).sum(axis=1), sizes={"B": B, "L": L})
     away = _monte_carlo_distance(divergence)
@@ -119,6 +126,7 @@ def _wrong_kls(mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
         "the term σ² is missing": mu**2 - 1 - logvar,
         "the term mu² is missing": var - 1 - logvar,
         "mu must be squared": mu + var - 1 - logvar,
+        "the ½ belongs to all four terms": mu**2 + 2 * (var - 1 - logvar),
         "q and p are swapped: this is KL(N(0, 1) ‖ q)": (mu**2 + 1) / var - 1 + logvar,
     }
     wrong = {words: 0.5 * value.sum(axis=1) for words, value in wrong.items()}
@@ -144,8 +152,18 @@ def _batch_mean(mu: Any, logvar: Any) -> float:
 @core.check("the gradient of the KL")
 def kl_backward(backward: Any) -> str:
     """Judge `backward(mu, logvar)` → dmu, dlogvar of the batch's mean KL."""
-    B, L = 5, 3
-    mu, logvar = core.draw((B, L), (B, L))
+    for B, L in ((5, 3), (2, 4)):
+        mu, logvar = core.draw((B, L), (B, L))
+        _judge_gradient(backward, mu, logvar, B, L)
+
+    def gradient(mu: Any, logvar: Any) -> tuple:
+        return tuple(core.call(backward, "dmu, dlogvar", mu, logvar))
+
+    report = gradcheck.check(_batch_mean, gradient, *core.draw((5, 3), (5, 3)))
+    return f"each of {report.size} slopes {core.by_differences(report)}"
+
+
+def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L: int) -> None:
     shapes = {"dmu": mu.shape, "dlogvar": logvar.shape}
     dmu, dlogvar = core.call(backward, "dmu, dlogvar", mu, logvar, shapes=shapes)
     right = latent.kl_backward(1 / B, mu, logvar)
@@ -156,6 +174,8 @@ def kl_backward(backward: Any) -> str:
     along = "dlogvar is the slope along {}; one factor of the chain rule is missing: ∂{}/∂logvar"
     wrong = {
         f"in dlogvar, exp(2 · logvar) stands for σ²: {WIDTH}": 0.5 * (var**2 - 1),
+        "this dlogvar would be right if logvar were log σ, but it is log σ²": var**2 - 1,
+        "the slope of −logvar along logvar is −1": 0.5 * (var - logvar),
         f"in dlogvar, σ stands where σ² should: {WIDTH}": 0.5 * (sigma - 1),
         along.format("σ²", "σ²") + " = σ²": 0.5 * (1 - 1 / var),
         along.format("σ", "σ") + " = ½ σ": sigma - 1 / sigma,
@@ -167,9 +187,3 @@ def kl_backward(backward: Any) -> str:
     _name_mistake(dlogvar * B, wrong)
     _name_mistake(dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()})
     core.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})
-
-    def gradient(mu: Any, logvar: Any) -> tuple:
-        return tuple(core.call(backward, "dmu, dlogvar", mu, logvar))
-
-    report = gradcheck.check(_batch_mean, gradient, mu, logvar)
-    return f"each of {report.size} slopes {core.by_differences(report)}"

@@ -37,10 +37,18 @@ def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) ->
         raise Wrong("it goes the wrong way, from z_last to z_first")
     if np.allclose(z, first + t * last):
         raise Wrong("it adds t · z_last, but z_first must go away as t grows: by 1 − t")
+    way = last - first
+    share = ((z - first) @ way / (way @ way))[:, None]  # where on the line each point is nearest
+    if not np.allclose(z, first + share * way, atol=1e-5):
+        raise Wrong("the points do not lie on the straight line through z_first and z_last")
+    if share.min() < -1e-5 or share.max() > 1 + 1e-5:
+        raise Wrong("it leaves the way between z_first and z_last")
     if not np.allclose(z[0], first):
         raise Wrong("it does not begin at z_first: t must begin at 0")
     if not np.allclose(z[-1], last):
         raise Wrong("it does not end at z_last: t must reach 1, so there are steps − 1 intervals")
+    if not np.allclose(z, right):
+        raise Wrong("the steps are not equally long")
 
 
 @core.check("equal shares of the prior")
@@ -102,8 +110,12 @@ def aggregate(sample: Any) -> str:
         rng = np.random.default_rng(seed)
         return core.call(sample, "z", MU, logvar, n, rng, shapes={"z": (n, 2)})
 
-    draw(1, 70)
+    more = core.draw((4, 3), (4, 3))
+    rng = np.random.default_rng(70)
+    core.call(sample, "z", *more, 6, rng, shapes={"z": (6, 3)})
     z = draw(DRAWS, 71)
+    if not np.isfinite(z).all():
+        raise Wrong("some draws are not finite")
     if not np.array_equal(z, draw(DRAWS, 71)):
         raise Wrong(
             "the same rng gives other draws the second time: let rng draw all that is drawn"
@@ -118,7 +130,7 @@ def aggregate(sample: Any) -> str:
 
 def _examples(z: np.ndarray) -> np.ndarray:
     """Return from which example each draw is (n,); raise Wrong where draws are from none."""
-    off = np.abs(z[:, None] - MU) / (12 * SIGMA)  # (n, 3, L)
+    off = np.abs(z[:, None] - MU) / 40  # (n, 3, L), 40 being far wider than any σ
     at_home = off.max(axis=2) < 1  # (n, 3)
     if at_home.any(axis=1).all():
         return at_home.argmax(axis=1)
@@ -161,6 +173,8 @@ def _judge_noise(z: np.ndarray, which: np.ndarray) -> None:
         raise Wrong("the width is logvar itself; σ = exp(½ logvar)")
     if np.allclose(spread * SIGMA, 1, rtol=0.1):
         raise Wrong("the width is 1 for all; each example has its own σ = exp(½ logvar)")
+    if np.allclose(spread * SIGMA, np.sqrt((SIGMA**2).mean(axis=0)), rtol=0.1):
+        raise Wrong("σ is taken from another example than mu: choose the row once, use it for both")
     means = np.array([residual[which == k].mean(axis=0) for k in range(3)])
     if np.abs(spread - 1).max() > 0.12 or np.abs(means).max() > 0.12:
         raise Wrong(
