@@ -174,3 +174,28 @@ class MySigmoid:
 
     def backward(self, dy):
         return dy * np.exp(-self.x) / (1 + np.exp(-self.x)) ** 2
+
+
+# %% wrong 1.1: this needs a function
+dense_backward = np.ones((3, 4))
+
+
+# %% wrong 1.2: dx passes where x is negative
+def relu_backward(dy, x):
+    return np.where(x < 0, dy, 0)
+
+
+# %% wrong 1.3: MySigmoid has no method backward
+class MySigmoid:
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x))
+
+
+# %% wrong 1.3: 1 − y² is the slope of tanh
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)

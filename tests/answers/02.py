@@ -93,3 +93,13 @@ def draw_like(codes, n, rng):
 # %% right 2.3
 def draw_like(codes, n, rng):
     return rng.normal(codes.mean(axis=0), codes.std(axis=0, ddof=1), size=(n, codes.shape[1]))
+
+
+# %% right 2.3
+def draw_like(codes, n, rng):
+    return rng.multivariate_normal(codes.mean(axis=0), np.cov(codes.T), n)
+
+
+# %% wrong 2.3: the draws repeat
+def draw_like(codes, n, rng):
+    return codes[rng.integers(len(codes), size=n)]

@@ -141,3 +141,38 @@ def elbo(x, mu, sigma, eps):
     log_q = -0.5 * eps**2 - np.log(sigma)
     log_p = -0.5 * (x - 2 * z) ** 2 - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
     return np.average(log_p - log_q)
+
+
+# %% wrong 3.1: needs brackets
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma**2) - (x - mu) ** 2 / 2 * sigma**2
+
+
+# %% wrong 3.1: the square is divided by σ⁴
+def log_density(x, mu, sigma):
+    variance = sigma**2
+    return -0.5 * np.log(2 * np.pi * variance) - 0.5 * (x - mu) ** 2 / variance**2
+
+
+# %% wrong 3.3: z is stretched by sigma²
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma**2 * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.3: not the logarithm of the mean
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return np.log(np.exp(log_joint(x, z) - log_density(z, mu, sigma)).mean())
+
+
+# %% wrong 3.3: not from the draws eps
+def elbo(x, mu, sigma, eps):
+    z = np.random.default_rng(0).normal(mu, sigma, 100_000)
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+# %% right 3.3
+def elbo(x, mu, sigma, eps):
+    kl = 0.5 * (mu**2 + sigma**2 - 1) - np.log(sigma)
+    return log_density(x, 2 * (mu + sigma * eps), 1.0).mean() - kl

@@ -68,7 +68,7 @@ def reparameterize_backward(dz, logvar, eps):
     return 0.5 * dz * eps * np.exp(0.5 * logvar), dz
 
 
-# %% wrong 4.2: dmu: the factor dy is missing
+# %% wrong 4.2: dmu: the factor dz is missing
 def reparameterize_backward(dz, logvar, eps):
     return np.ones_like(dz), 0.5 * dz * eps * np.exp(0.5 * logvar)
 

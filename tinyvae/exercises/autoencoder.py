@@ -35,7 +35,13 @@ def _relu(x: Any) -> Any:
 @core.check("the backward pass of ReLU")
 def relu_backward(backward: Any) -> str:
     """Judge `backward(dy, x)` → dx."""
-    (x,) = core.draw((5, 4))
+    x, dy = core.draw((5, 4), (5, 4))
+    dx = core.call(backward, "dx", dy, x, shapes={"dx": x.shape})
+    mistakes = {
+        "dx passes where x is negative, and is 0 where x is positive": dy * (x < 0),
+        "dx asks for the sign of dy, not of x": np.maximum(dy, 0),
+    }
+    core.named_mistake(dx, mistakes)
     found = core.gradient(_relu, backward, "dx", x)
     at_zero = core.call(backward, "dx", np.ones((1, 1)), np.zeros((1, 1)))
     if at_zero.item() not in (0, 0.5, 1):
@@ -46,13 +52,18 @@ def relu_backward(backward: Any) -> str:
 @core.check("a layer of your own")
 def sigmoid_layer(layer: Any) -> str:
     """Judge a sigmoid, an object with `forward(x)` and `backward(dy)`, alone and in a model."""
+    core.methods(layer, "forward", "backward")
     (x,) = core.draw((5, 4))
     y = core.call(layer.forward, "y", x, shapes={"y": x.shape})
     right = sigmoid(x)
-    if np.allclose(y, 1 - right):
-        raise Wrong("y is 1 − sigmoid(x): the exponent has the wrong sign, it is e^(−x)")
+    mistakes = {
+        "y is 1 − sigmoid(x): the exponent has the wrong sign, it is e^(−x)": 1 - right,
+        "y is tanh(x), between −1 and 1": np.tanh(x),
+    }
+    core.named_mistake(y, mistakes)
     core.same("y", y, right)
-    core.call(layer.backward, "dx", np.ones_like(x), shapes={"dx": x.shape})
+    dx = core.call(layer.backward, "dx", np.ones_like(x), shapes={"dx": x.shape})
+    core.named_mistake(dx, {"dx: 1 − y² is the slope of tanh; here it is y (1 − y)": 1 - y**2})
     alone = core.by_differences(gradcheck.check(layer, x))
     decoder = Sequential(Dense(2, 6), layer)
     model = Autoencoder(encoder=Sequential(Dense(6, 2)), decoder=decoder, dtype="float64", sigma=1)

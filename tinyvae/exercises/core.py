@@ -43,6 +43,8 @@ def check(task: str) -> Callable:
                 print(f"not yet: {task}. To do: {todo}.")
             except Wrong as mistake:
                 print(f"✗ {task}: {mistake}.")
+            except Exception as error:  # an answer that no check foresaw must not be a traceback
+                print(f"✗ {task}: it stops with {type(error).__name__}: {error}.")
 
         return checked
 
@@ -97,6 +99,23 @@ def call(
         if shapes and name in shapes:
             same_shape(name, array, shapes[name])
     return given if len(names) > 1 else given[0]
+
+
+def methods(thing: Any, *names: str) -> None:
+    """Raise Wrong where an object lacks a method, or a class stands where its object belongs."""
+    if isinstance(thing, type):
+        raise Wrong(f"give an object, {thing.__name__}(), not the class {thing.__name__}")
+    lacking = [name for name in names if not callable(getattr(thing, name, None))]
+    if lacking:
+        raise Wrong(f"{type(thing).__name__} has no method {' and no '.join(lacking)}")
+
+
+def named_mistake(given: np.ndarray, mistakes: Mapping[str, Any]) -> None:
+    """Raise Wrong with the words of the first mistake whose values are `given`, if any."""
+    for words, value in mistakes.items():
+        value = np.asarray(value, dtype=float)
+        if value.shape == given.shape and np.allclose(given, value, rtol=1e-6, equal_nan=True):
+            raise Wrong(words)
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

@@ -73,7 +73,10 @@ def draw_like(function: Any) -> str:
         raise Wrong(f"the standard deviations are {_pair(found)}, not {_pair(deviation)}")
     if (np.abs(found_mean - mean) > error).any():
         raise Wrong(f"the means are {_pair(found_mean)}, not {_pair(mean)}")
-    if abs(np.corrcoef(z.T)[0, 1]) > 0.05:
+    if len(np.unique(z[:, 0])) < n / 2:
+        raise Wrong("the draws repeat: draw numbers of your own, with rng.standard_normal")
+    found_correlation, codes_correlation = np.corrcoef(z.T)[0, 1], np.corrcoef(codes.T)[0, 1]
+    if min(abs(found_correlation), abs(found_correlation - codes_correlation)) > 0.05:
         raise Wrong("the dimensions depend on each other: draw a number of its own for each")
     return f"means {_pair(found_mean)} and standard deviations {_pair(found)}, as the codes have"
 

@@ -176,10 +176,13 @@ print(inspect.getsource(latent.reparameterize_backward))
 # ## Is it the gradient of the average?
 #
 # One draw gives one gradient, and it depends on the luck of the draw. What training should follow
-# is the slope of the loss *averaged over all draws*. For the loss z² we know that: the mean of z²
-# is mu² + σ², and σ² = e^logvar, whose derivative is e^logvar again.
+# is the slope of the loss *averaged over all draws*. For the loss z² it is known. The mean of eps
+# is 0, that of eps² is 1:
 #
 # ```text
+# z²          = (mu + σ eps)² = mu² + 2 mu σ eps + σ² eps²
+# mean of z²  = mu² + 0 + σ² = mu² + e^logvar
+#
 # slope of the mean along mu      = 2 mu
 # slope of the mean along logvar  = e^logvar = σ²
 # ```
@@ -191,10 +194,9 @@ mu, logvar = np.full(200_000, 1.5), np.full(200_000, -1.0)
 eps = rng.standard_normal(200_000)
 z = latent.reparameterize(mu, logvar, eps)
 dmu, dlogvar = latent.reparameterize_backward(2 * z, logvar, eps)
-print(
-    f"dmu:     mean {dmu.mean():.3f}, exact {2 * 1.5:.3f}; single draws spread by {dmu.std():.2f}"
-)
-print(f"dlogvar: mean {dlogvar.mean():.3f}, exact {np.exp(-1.0):.3f}; spread {dlogvar.std():.2f}")
+print(f"dmu:     mean {dmu.mean():.3f}, exact {2 * 1.5:.3f}; draws spread by {dmu.std():.2f}")
+exact = np.exp(-1.0)
+print(f"dlogvar: mean {dlogvar.mean():.3f}, exact {exact:.3f}; draws spread by {dlogvar.std():.2f}")
 
 # %% [markdown]
 # Right on average. Single draws are off by as much as their spread. Training takes many small
@@ -305,15 +307,15 @@ print(inspect.getsource(backward))
 check.spreads(samplers)
 
 # %% [markdown]
-# All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen at all. And a
-# fresh encoder gives logvar near 0.
+# All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen, so a witness
+# must look at several values. (In the report above, `s` is the sampler's second input.)
 #
 # ## What it breaks
 #
-# With the wrong σ the network still trains, and the loss falls. What is lost is the meaning. Take
-# the small model of notebook 3, z ~ N(0, 1) and x ~ N(2z, 1), where log p(3) = −2.624 is known. No
-# ELBO can be above it. The loss below uses the KL for σ² = e^logvar, which is right (notebook 5
-# derives it), and draws once with the right and once with the wrong sampler:
+# Training goes on: the gradient is a true gradient, of another loss than the one that was meant.
+# What is lost is the meaning. Take the small model of notebook 3, z ~ N(0, 1) and x ~ N(2z, 1),
+# where log p(3) = −2.624 is known. No ELBO can be above it. The KL below is the one for σ² =
+# e^logvar (notebook 5 derives it). We draw once with the right and once with the wrong sampler:
 
 # %%
 from tinyvae.exercises.idea import log_density
