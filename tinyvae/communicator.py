@@ -174,8 +174,8 @@ def speak_once(command: Callable[[], int]) -> int:
     with contextlib.redirect_stderr(said) if rank else contextlib.nullcontext():
         try:
             status = command()
-        except SystemExit as end:  # of the parser, which says the same on every rank
-            return end.code or 0
+        except SystemExit as end:  # of the parser, which comes to the same on every rank
+            return 0 if rank else end.code or 0
         except BaseException:
             traceback.print_exc()
             status = 1
