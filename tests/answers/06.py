@@ -106,115 +106,85 @@ reconstruction_alone, kl_alone, both = "b", ..., "c"
 reconstruction_alone, kl_alone, both = "B", " a", "C"
 
 
-# %% wrong 6.3: on the way e^y grows beyond all floats
-def bernoulli_nll(y, x):
-    p = 1 / (1 + np.exp(-y))
-    return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
+# %% wrong 6.3: e^800 is inf, and inf/inf is no number
+def bernoulli_backward(y, x):
+    p = np.exp(y) / (1 + np.exp(y))
+    return (p - x) / len(y)
 
 
-# %% wrong 6.3: for y = 800 and x = 0 it is inf, not 800
-def bernoulli_nll(y, x):
-    return (np.log(1 + np.exp(y)) - x * y).sum(axis=1)
-
-
-# %% wrong 6.3: is p clipped?
-def bernoulli_nll(y, x):
-    p = np.clip(1 / (1 + np.exp(-y)), 1e-7, 1 - 1e-7)
-    return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
-
-
-# %% wrong 6.3: is p clipped?
-def bernoulli_nll(y, x):
-    y = np.clip(y, -30, 30)
-    return (np.log(1 + np.exp(y)) - x * y).sum(axis=1)
-
-
-# %% wrong 6.3: divided by D once too often
-def bernoulli_nll(y, x):
-    return (np.logaddexp(0, y) - x * y).mean(axis=1)
-
-
-# %% wrong 6.3: nll has the shape (5, 4), and should have (5,)
-def bernoulli_nll(y, x):
-    return np.logaddexp(0, y) - x * y
-
-
-# %% wrong 6.3: nll has the shape (), and should have (5,)
-def bernoulli_nll(y, x):
-    return (np.logaddexp(0, y) - x * y).sum()
+# %% wrong 6.3: B = 5: the mean's 1/B is missing
+def bernoulli_backward(y, x):
+    return 1 / (1 + np.exp(-y)) - x
 
 
 # %% wrong 6.3: the sign is flipped
-def bernoulli_nll(y, x):
-    return (x * y - np.logaddexp(0, y)).sum(axis=1)
+def bernoulli_backward(y, x):
+    return (x - 1 / (1 + np.exp(-y))) / len(y)
 
 
-# %% wrong 6.3: x y must be subtracted, not added
-def bernoulli_nll(y, x):
-    return (np.logaddexp(0, y) + x * y).sum(axis=1)
+# %% wrong 6.3: divided by D once too often
+def bernoulli_backward(y, x):
+    return (1 / (1 + np.exp(-y)) - x) / y.size
 
 
-# %% wrong 6.3: the white and the black pixels are swapped
-def bernoulli_nll(y, x):
-    return (np.logaddexp(0, -y) - x * -y).sum(axis=1)
+# %% wrong 6.3: dy lacks −x
+def bernoulli_backward(y, x):
+    return 1 / (1 + np.exp(-y)) / len(y)
 
 
-# %% wrong 6.3: the pixels with x = 0 count too
-def bernoulli_nll(y, x):
-    return (x * np.logaddexp(0, -y)).sum(axis=1)
+# %% wrong 6.3: the exponent in p has the wrong sign
+def bernoulli_backward(y, x):
+    return (1 / (1 + np.exp(y)) - x) / len(y)
 
 
-# %% wrong 6.3: the part x y is missing
-def bernoulli_nll(y, x):
-    return np.logaddexp(0, y).sum(axis=1)
+# %% wrong 6.3: y are logits
+def bernoulli_backward(y, x):
+    return (y - x) / len(y)
 
 
-# %% wrong 6.3: stops with ValueError
-def bernoulli_nll(y, x):
-    return sum(max(v, 0) for v in y)
+# %% wrong 6.3: this is the slope along p
+def bernoulli_backward(y, x):
+    p = 1 / (1 + np.exp(-y))
+    return (-x / p + (1 - x) / (1 - p)) / len(y)
 
 
-# %% open 6.3: nll is still missing
-def bernoulli_nll(y, x):
-    nll = ...
-    return nll
+# %% wrong 6.3: it needs no p (1 − p)
+def bernoulli_backward(y, x):
+    p = 1 / (1 + np.exp(-y))
+    return (p - x) * p * (1 - p) / len(y)
 
 
-# %% wrong 6.3: the part log(1 + e^(−|y|)) of softplus is missing
-def bernoulli_nll(y, x):
-    return (np.maximum(y, 0) - x * y).sum(axis=1)
+# %% wrong 6.3: that belongs to a squared error
+def bernoulli_backward(y, x):
+    p = 1 / (1 + np.exp(-y))
+    return 2 * (p - x) * p * (1 - p) / len(y)
 
 
-# %% wrong 6.3: not e^|y|
-def bernoulli_nll(y, x):
-    return (np.maximum(y, 0) + np.log(1 + np.exp(np.abs(y))) - x * y).sum(axis=1)
+# %% wrong 6.3: small logits are right, but for y = 800 and x = 0, 1
+def bernoulli_backward(y, x):
+    y = np.clip(y, -8, 8)
+    return (1 / (1 + np.exp(-y)) - x) / len(y)
 
 
-# %% wrong 6.3: this is the squared error
-def bernoulli_nll(y, x):
-    return ((1 / (1 + np.exp(-y)) - x) ** 2).sum(axis=1)
+# %% wrong 6.3: dy has the shape (5,), and should have (5, 4)
+def bernoulli_backward(y, x):
+    return ((1 / (1 + np.exp(-y)) - x) / len(y)).sum(axis=1)
 
 
-# %% right 6.3
-def bernoulli_nll(y, x):
-    return (np.logaddexp(0, y) - x * y).sum(axis=1)
-
-
-# %% right 6.3
-def bernoulli_nll(y, x):
-    return np.where(x == 1, np.logaddexp(0, -y), np.logaddexp(0, y)).sum(axis=1)
-
-
-# %% right 6.3
-def bernoulli_nll(y, x):
-    log_p, log_not_p = -np.logaddexp(0, -y), -np.logaddexp(0, y)
-    return [-(x[b] @ log_p[b] + (1 - x[b]) @ log_not_p[b]) for b in range(len(x))]
+# %% open 6.3: dy is still missing
+def bernoulli_backward(y, x):
+    dy = ...
+    return dy
 
 
 # %% right 6.3
-def bernoulli_nll(y, x):
-    softplus = np.where(y > 0, y + np.log1p(np.exp(-y)), np.log1p(np.exp(y)))
-    return np.einsum("bd->b", softplus - x * y)
+def bernoulli_backward(y, x):
+    return (0.5 * np.tanh(0.5 * y) + 0.5 - x) / len(y)
+
+
+# %% right 6.3
+def bernoulli_backward(y, x):
+    return np.where(x == 1, -1 / (1 + np.exp(y)), 1 / (1 + np.exp(-y))) / y.shape[0]
 
 
 # %% wrong 6.4: is the same only as long as 0 < a < 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,6 @@ from tinyvae.exercises import core
 from tinyvae.exercises.core import Wrong
 
 WIDTH = "logvar = log σ², so σ = exp(½ logvar) and σ² = exp(logvar)"
-
-
-def _name_mistake(given: np.ndarray, mistakes: Mapping[str, Any]) -> None:
-    """Raise Wrong in the words of the known mistake that gives this result."""
-    for words, value in mistakes.items():
-        if np.shape(value) == given.shape and np.allclose(given, value, rtol=1e-6, atol=1e-9):
-            raise Wrong(words)
 
 
 def _log_ratio(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
@@ -46,10 +38,10 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
     S, sigma, too_wide = len(eps), np.exp(0.5 * logvar), np.exp(logvar)
     z = mu + sigma * eps
     ratios = _log_ratio(z, mu, sigma)
-    _name_mistake(kl, _wrong_estimates(mu, logvar, eps))
+    core.named_mistake(kl, _wrong_estimates(mu, logvar, eps))
     for drawn, inserted in ((too_wide, sigma), (sigma, too_wide), (too_wide, too_wide)):
         wide = _log_ratio(mu + drawn * eps, mu, inserted).mean()
-        _name_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
+        core.named_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
     if abs(kl - ratios.mean()) < 6 * ratios.std() / np.sqrt(S):
         core.same(
             "kl, near but not the mean of log q − log p over these S draws,", kl, ratios.mean()
@@ -67,8 +59,8 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
         "1.96 standard errors are asked for nowhere: return one": 1.96 * ratios.std() / np.sqrt(S),
     }
     for value in (ratios.std(), ratios.std(ddof=1)):
-        _name_mistake(error, {f"standard_error: {single}": value})
-    _name_mistake(error, {f"standard_error: {k}": value for k, value in wrong_errors.items()})
+        core.named_mistake(error, {f"standard_error: {single}": value})
+    core.named_mistake(error, {f"standard_error: {k}": value for k, value in wrong_errors.items()})
     core.same("standard_error", error, ratios.std() / np.sqrt(S), sizes={"S": S})
 
 
@@ -102,7 +94,7 @@ def kl(divergence: Any) -> str:
         given = core.call(divergence, "kl", mu, logvar, shapes={"kl": (B,)})
         if np.isnan(given).any():
             raise Wrong("kl is nan: is there a np.log(logvar)? logvar is a logarithm already")
-        _name_mistake(given, _wrong_kls(mu, logvar))
+        core.named_mistake(given, _wrong_kls(mu, logvar))
         core.same("kl", given, latent.kl(mu, logvar).sum(axis=1), sizes={"B": B, "L": L})
     away = _monte_carlo_distance(divergence)
     zero = core.call(divergence, "kl", np.zeros((2, 3)), np.zeros((2, 3)))
@@ -184,6 +176,8 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
         "in dlogvar σ² is missing: its slope along logvar is σ² itself": np.full_like(var, -0.5),
         "in dlogvar the ½ belongs to both terms, ½ (σ² − 1)": 0.5 * var - 1,
     }
-    _name_mistake(dlogvar * B, wrong)
-    _name_mistake(dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()})
+    core.named_mistake(dlogvar * B, wrong)
+    core.named_mistake(
+        dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()}
+    )
     core.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})

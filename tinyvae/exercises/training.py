@@ -1,5 +1,5 @@
 """Checks of notebook 6: a step of training, what each term of the loss does to the latent plane,
-the Bernoulli loss on logits, and a layer of one's own that learns.
+the gradient of the Bernoulli loss, and a layer of one's own that learns.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import gradcheck
-from tinyvae.backend import softplus
+from tinyvae.backend import sigmoid, softplus
 from tinyvae.data import load_dataset
 from tinyvae.exercises import core
 from tinyvae.exercises.core import NotYet, Wrong
@@ -129,62 +129,57 @@ def planes(reconstruction_alone: Any, kl_alone: Any, both: Any) -> str:
     return "now run it, and look whether it comes true"
 
 
-@core.check("the Bernoulli loss on logits")
-def bernoulli_nll(loss: Any) -> str:
-    """Judge `loss(y, x)` → nll (B,), for logits y and pixels x (B, D)."""
-    B, D = 5, 4
-    y, draws = core.draw((B, D), (B, D))
-    y, x = 2 * y, (draws > 0).astype(float)
-    given = core.call(loss, "nll", y, x, shapes={"nll": (B,)})
-    right = (softplus(y) - x * y).sum(axis=1)
-    for words, value in _wrong_losses(y, x).items():
-        if np.allclose(given, value, rtol=1e-6):
-            raise Wrong(words)
-    core.same("nll", given, right, sizes={"D": D, "B": B})
-    for logit, pixel in ((800.0, 0.0), (-800.0, 1.0), (800.0, 1.0), (-800.0, 0.0), (40.0, 0.0)):
-        _judge_extreme(loss, logit, pixel)
-    return "right for all logits tried, from −800 to 800"
+def _bernoulli(y: Any, x: Any) -> float:
+    return float((softplus(y) - x * y).sum() / len(y))
 
 
-def _wrong_losses(y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what known mistakes give, (B,), under the words for them."""
-    flipped = "the white and the black pixels are swapped: log p belongs to x = 1"
-    with np.errstate(all="ignore"):
-        as_p = -(x * np.log(y) + (1 - x) * np.log(1 - y)).sum(axis=1)
+@core.check("the backward pass of the Bernoulli loss")
+def bernoulli_backward(backward: Any) -> str:
+    """Judge `backward(y, x)` → dy of the batch's mean loss, for logits y and pixels x (B, D)."""
+    for B, D in ((5, 4), (2, 3)):
+        y, draws = core.draw((B, D), (B, D))
+        y, x = 2 * y, (draws > 0).astype(float)
+        dy = core.call(backward, "dy", y, x, shapes={"dy": y.shape})
+        core.named_mistake(dy, _wrong_slopes(y, x))
+        core.named_mistake(B * dy, _wrong_slopes(y, x))
+        core.same("dy", dy, (sigmoid(y) - x) / B, sizes={"B": B, "D": D})
+    for logit in (800.0, -800.0):
+        _judge_extreme(backward, logit)
+
+    def gradient(y: Any) -> Any:
+        return core.call(backward, "dy", y, x)
+
+    report = gradcheck.check(lambda y: _bernoulli(y, x), gradient, y)
+    return f"dy {core.by_differences(report)}, and it is right for y = 800 and −800"
+
+
+def _wrong_slopes(y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what known mistakes give for B · dy under the words for them."""
+    p = sigmoid(y)
     return {
-        "the part x y is missing": softplus(y).sum(axis=1),
-        "x y must be subtracted, not added": (softplus(y) + x * y).sum(axis=1),
-        flipped: (softplus(y) - (1 - x) * y).sum(axis=1),
-        "the pixels with x = 0 count too: (1 − x) log(1 − p) is missing": (x * softplus(-y)).sum(1),
-        "the pixels with x = 1 count too: x log p is missing": ((1 - x) * softplus(y)).sum(axis=1),
-        "y are logits, not probabilities: p = sigmoid(y)": as_p,
-        "y and x are swapped": (softplus(x) - x * y).sum(axis=1),
-        "this is the squared error": ((1 / (1 + np.exp(-y)) - x) ** 2).sum(axis=1),
-        "the part log(1 + e^(−|y|)) of softplus is missing": (np.maximum(y, 0) - x * y).sum(axis=1),
-        "in softplus the exponent has the wrong sign: e^(−|y|), not e^|y|": (
-            np.maximum(y, 0) + softplus(np.abs(y)) - x * y
-        ).sum(axis=1),
-        "softplus is log(1 + e^(−|y|)) + max(y, 0): the maximum is missing": (
-            softplus(-np.abs(y)) - x * y
-        ).sum(axis=1),
+        "dy lacks −x: x y has the slope x along y": p,
+        "the exponent in p has the wrong sign: p = 1/(1 + e^(−y))": 1 - p - x,
+        "y are logits: the difference is p − x with p = sigmoid(y), not y − x": y - x,
+        "this is the slope along p; along y it is p − x": (p - x) / (p * (1 - p)),
+        "p − x is the slope along y already; it needs no p (1 − p)": (p - x) * p * (1 - p),
+        "that belongs to a squared error; here it is p − x": 2 * (p - x) * p * (1 - p),
+        "x y must be subtracted in the loss, so dy has −x, not + x": p + x,
+        "this is log(1 + e^y) − x; its slope is wanted": softplus(y) - x,
     }
 
 
-def _judge_extreme(loss: Any, logit: float, pixel: float) -> None:
-    """Judge the loss at one large logit, where e^y overflows or 1 − p is rounded to 0."""
-    given = core.call(loss, "nll", np.full((1, 1), logit), np.full((1, 1), pixel)).item()
-    right = max(logit, 0.0) - pixel * logit
-    if abs(given - right) <= 1e-6 * max(right, 1e-3):
+def _judge_extreme(backward: Any, logit: float) -> None:
+    """Judge dy at a large logit, where e^y overflows, or is rounded to 0."""
+    y, x = np.full((1, 2), logit), np.array([[0.0, 1.0]])
+    dy, right = core.call(backward, "dy", y, x), (sigmoid(y) - x)
+    if np.allclose(dy, right, atol=1e-6):
         return
-    where = f"for y = {logit:g} and x = {pixel:g}".replace("-", "−")
-    if not abs(given) < 1e100:
-        raise Wrong(
-            f"small logits are right, but {where} it is {given:g}, not {right:g}: on the way e^y "
-            "grows beyond all floats, or p is rounded to 0 or 1"
-        )
+    where = f"small logits are right, but for y = {logit:g}".replace("-", "−")
+    if not np.isfinite(dy).all():
+        raise Wrong(f"{where} dy is {dy[0, 0]:g}: e^800 is inf, and inf/inf is no number")
     raise Wrong(
-        f"small logits are right, but {where} it is {given:.4g}, not {right:g}: is p clipped? That "
-        "hides how wrong the model is, and takes its gradient away"
+        f"{where} and x = 0, 1 dy is {dy[0, 0]:g}, {dy[0, 1]:g}, not {right[0, 0]:g}, "
+        f"{right[0, 1]:g}"
     )
 
 
@@ -227,9 +222,7 @@ def _judge_slopes(layer: Any, x: np.ndarray) -> None:
         "da: the factor dy is missing": np.where(x > 0, 0, x),
         "da: it counts where x > 0, but a acts where x ≤ 0": np.where(x > 0, dy * x, 0),
     }
-    for words, value in wrong.items():
-        if np.allclose(layer.da, value.sum(axis=0)):
-            raise Wrong(words)
+    core.named_mistake(layer.da, {words: value.sum(axis=0) for words, value in wrong.items()})
 
 
 def _made(make: Any, n: int) -> Any:

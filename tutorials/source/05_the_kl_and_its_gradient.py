@@ -33,7 +33,8 @@
 # q(z) = 1/√(2πσ²) · e^(−½ (z − mu)²/σ²)
 # ```
 #
-# Take the logarithm. A product becomes a sum, log 1/√u = −½ log u, and log e^u = u:
+# Take the logarithm, as in exercise 3.1. A product becomes a sum, log 1/√u = −½ log u, and log e^u
+# = u:
 #
 # ```text
 # log q(z) = −½ log 2π − ½ log σ² − ½ (z − mu)²/σ²
@@ -272,7 +273,8 @@ for m, v in [(0, 0), (1.5, -1.2), (-2, 0), (0, -4), (0, 1.5), (3, -6)]:
 # %% [markdown]
 # ## Never below zero
 #
-# The closed form has one part for the position and one for the width:
+# Notebook 3 proved that no KL is negative. Here you can see it. The closed form has one part for
+# the position and one for the width:
 #
 # ```text
 # KL = ½ mu²  +  ½ (e^v − 1 − v)          v = logvar

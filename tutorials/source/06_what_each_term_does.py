@@ -7,8 +7,7 @@
 # had only one of them?
 #
 # **At the end you can** train a VAE with a loop of your own, say what each term of its loss is
-# there for, train on black and white pictures without an overflow, and put a layer of your own
-# into the model.
+# there for, train on black and white pictures, and put a layer of your own into the model.
 #
 # **Time:** about 25 minutes. **You need:** layers and Adam from notebook 1, the reconstruction
 # term from notebook 3, `z = mu + σ eps` from notebook 4, the KL from notebook 5.
@@ -249,120 +248,78 @@ for network in ("encoder", "decoder"):
 # %% [markdown]
 # ## Black or white: another likelihood
 #
-# So far p(x|z) was a normal distribution around x_hat. Suppose each pixel is either 0 or 1, and
-# the decoder says with which probability p it is 1. This is the **Bernoulli** distribution:
+# So far p(x|z) was a normal distribution around x_hat. Notebook 3 had a second one, for pixels
+# that are either 0 or 1: the **Bernoulli** distribution. The decoder's outputs y are logits, p =
+# 1/(1 + e^(−y)) is the probability of a 1, and the loss of a picture is
 #
 # ```text
-# p(x|z) = p if x = 1,   1 − p if x = 0
-# −log p(x|z) = −[ x log p + (1 − x) log(1 − p) ]
+# nll_b = Σ_d [ log(1 + e^y_bd) − x_bd y_bd ]
 # ```
 #
-# (For x = 1 the second part vanishes, for x = 0 the first.) The decoder's output y may be any
-# number, and p must lie between 0 and 1, so p = sigmoid(y) = 1/(1 + e^(−y)). Such a y is called a
-# **logit**. For a picture of D pixels, the D losses add up.
+# In a model, the reconstruction is the mean of these over the batch, 1/B Σ_b nll_b. To train with
+# it we need its gradient along y.
 #
-# Written down like that, it fails where the model is sure and wrong:
+# In log(1 + e^y) the outer function is a logarithm: its slope is 1 over what stands in it. The
+# inner function 1 + e^y has the slope e^y. The chain rule multiplies:
+#
+# ```text
+# ∂/∂y log(1 + e^y) = 1/(1 + e^y) · e^y = e^y/(1 + e^y) = 1/(e^(−y) + 1) = p
+# ```
+#
+# (Before the last step, e^y was divided out above and below.) In x y, y has the factor x. And each
+# y_bd stands in one term only:
+#
+# ```text
+# dy_bd = 1/B · (p_bd − x_bd)                                    dy (B, D)
+# ```
+#
+# The slope is the error itself: what was predicted, less what was there. Let us see it for a pixel
+# x = 0 at several logits, beside a central difference of the loss (`np.logaddexp(0, y)` is log(1 +
+# e^y) without overflow):
 
 # %%
-y = np.array([2.0, 20.0, 40.0, 800.0])  # logits; the pixels are x = 0
-with np.errstate(all="ignore"):  # NumPy would warn
-    p = 1 / (1 + np.exp(-y))
-    print("−log(1 − p) =", -np.log(1 - p))
+h = 1e-5
+for y in (-3.0, 0.0, 3.0, 30.0):
+    numeric = (np.logaddexp(0, y + h) - np.logaddexp(0, y - h)) / (2 * h)
+    print(f"y = {y:4}:  p − x = {1 / (1 + np.exp(-y)):.6f}    central difference {numeric:.6f}")
 
 # %% [markdown]
-# The right answers are 2.13, 20, 40 and 800. But p is rounded to 1, 1 − p to 0, and log 0 is −∞.
-# One such pixel makes the loss infinite, and the next step has no direction to go.
+# However wrong the model is, no slope is larger than 1. A single pixel cannot tear the weights
+# away.
 #
-# The way out is to simplify before computing. Multiply 1/(1 + e^(−y)) above and below by e^y; then
-# subtract it from 1:
+# ### Exercise 6.3: the backward pass of the Bernoulli loss
 #
-# ```text
-# p     = e^y / (e^y + 1)
-# 1 − p = (e^y + 1)/(e^y + 1) − e^y/(e^y + 1) = 1 / (e^y + 1)
-# ```
-#
-# Take logarithms. The log of a quotient is a difference, log e^y = y, and log 1 = 0:
-#
-# ```text
-# log p       = y − log(1 + e^y)
-# log(1 − p)  =   − log(1 + e^y)
-# ```
-#
-# The function log(1 + e^y) is called **softplus(y)**. Put both in:
-#
-# ```text
-# −log p(x|z) = −x (y − softplus(y)) + (1 − x) softplus(y)
-#             = −x y + x softplus(y) + softplus(y) − x softplus(y)
-#             = softplus(y) − x y
-# ```
-#
-# No logarithm of a small number is left. One danger remains: e^800 is larger than the largest
-# float. For y > 0 take e^y out of the bracket; for y ≤ 0 leave it as it is:
-#
-# ```text
-# y > 0:   log(1 + e^y) = log( e^y (e^(−y) + 1) ) = y + log(1 + e^(−y))
-# y ≤ 0:   log(1 + e^y) = 0 + log(1 + e^y)
-# both:    softplus(y)  = max(y, 0) + log(1 + e^(−|y|))
-# ```
-#
-# Now e is only ever raised to a number that is not positive, and that cannot overflow.
-#
-# ### Exercise 6.3: the Bernoulli loss on logits
-#
-# The function gets logits `y (B, D)` and pixels `x (B, D)`. It returns −log p(x|z) of each
-# picture, `(B,)`, for logits of any size.
+# The function gets logits `y (B, D)` and pixels `x (B, D)`. It returns `dy (B, D)`, the gradient
+# of the batch's mean. It must be right for logits of any size: try 800 in each form of p above,
+# before you choose one.
 
 
 # %% exercise 6.3
-def bernoulli_nll(y, x):
-    nll = ...  # (B,)
-    return nll
+def bernoulli_backward(y, x):
+    dy = ...  # (B, D)
+    return dy
 
 
 # %% check 6.3
-check.bernoulli_nll(bernoulli_nll)
+check.bernoulli_backward(bernoulli_backward)
 
 # %% [markdown] hint 6.3
-# The last line of each derivation is all you need. `np.maximum(y, 0)` takes the larger one entry
-# by entry.
+# e^800 is larger than the largest float and becomes `inf`. What is inf/inf? What is 1/inf?
 
 
 # %% solution 6.3
-def bernoulli_nll(y, x):
-    softplus = np.maximum(y, 0) + np.log(1 + np.exp(-np.abs(y)))  # (B, D)
-    return (softplus - x * y).sum(axis=1)
+def bernoulli_backward(y, x):
+    p = 1 / (1 + np.exp(-y))  # (B, D); for y = −800 it is 1/inf = 0
+    return (p - x) / len(y)
 
 
 # %% [markdown]
-# **Its gradient.** In log(1 + e^y) the outer function is a logarithm, with the slope 1/(1 + e^y),
-# and the inner one, 1 + e^y, has the slope e^y. In −x y, y has the factor −x:
-#
-# ```text
-# ∂softplus/∂y = 1/(1 + e^y) · e^y = p
-# dy_bd = ∂nll_b/∂y_bd = p_bd − x_bd                             dy (B, D)
-# ```
-#
-# The slope is the error itself: what was predicted, less what was there. It is never larger than
-# 1, however wrong the model is.
+# In the package, where the factor 1/B comes in as `dnll`:
 
 # %%
 from tinyvae import Bernoulli
 
 print(inspect.getsource(Bernoulli.backward))
-y, x = rng.standard_normal((5, 6)), (rng.random((5, 6)) > 0.5).astype(float)
-
-
-def nll(y):
-    return Bernoulli().forward(y, x)  # (B,)
-
-
-def nll_backward(dnll, y):
-    likelihood = Bernoulli()
-    likelihood.forward(y, x)
-    return likelihood.backward(dnll[:, None])
-
-
-print(gradcheck.check(nll, nll_backward, y))
 
 # %% [markdown]
 # ## A layer of your own
@@ -471,8 +428,8 @@ class PReLU:
 #   are added.
 # - The reconstruction alone scatters the codes, the KL alone erases them; together they fill the
 #   plane around 0 without gaps.
-# - Simplify a loss before you compute it: softplus(y) − x y is the Bernoulli loss that never
-#   overflows.
+# - The Bernoulli loss has the plainest gradient of all, p − x; and any layer with a forward and a
+#   backward pass can stand in the model.
 #
 # **Next:** a plane without gaps can be walked through. Notebook 7 does: new digits, the way from
 # one digit to another, and a page in your browser where every point is a picture.
