@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ if find_spec("tinyvae") is None:
 """
 MARKER = re.compile(r"^# %%(.*)$")
 WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
+# One thread: the same numbers each time, and no slower for models of this size.
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 MAX_BYTES = 600_000
 COLORS, MAX_WIDTH = 128, 1400  # of a stored picture: more are hardly to be told apart
 
@@ -149,7 +152,8 @@ def run(notebook: dict[str, Any]) -> dict[str, Any]:
 
     node = nbformat.from_dict(json.loads(json.dumps(notebook)))
     quiet = ["--log-level=ERROR"]
-    NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet).execute()
+    client = NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet)
+    client.execute(env={**os.environ, **THREADS})
     notebook = json.loads(json.dumps(node))
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
