@@ -377,8 +377,9 @@ kl_pictures.pull(np.array(path))
 # %% [markdown]
 # ## Why two witnesses
 #
-# Here is a KL with a mistake: whoever wrote it took `logvar` for log σ. Then σ² would be exp(2
-# logvar), and log σ² would be 2 logvar. Its gradient belongs to it, term by term.
+# Notebook 4 had a sampler whose mistake every gradient check lets pass. A KL can have one of that
+# kind. Whoever wrote this one took `logvar` for log σ. Then σ² would be exp(2 logvar), and log σ²
+# would be 2 logvar. Its gradient belongs to it, term by term.
 
 # %%
 
