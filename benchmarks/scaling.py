@@ -14,8 +14,8 @@ the machine does falls on both; a ratio is the median of the ratios within the r
 Adam and the calls themselves (c0), the rows of the rank (c1 each), the noise of the other ranks'
 rows, which every rank draws too so that an example meets the same noise whatever N (n a row), and
 an all-reduce in two phases (Thakur et al. 2005). c0, c1, n, α, β are fitted to the fastest rounds
-measured here, α and β between two processes of one machine; a second prediction takes a network instead.
-Efficiency is T(1, B) / (N T(N, B)).
+measured here, α and β between two processes of one machine; a second prediction takes a network
+instead. Efficiency is T(1, B) / (N T(N, B)).
 """
 
 import argparse
@@ -42,6 +42,7 @@ BATCHES = (64, 128, 256, 512, 1024)
 FLOATS = (100, 1000, 10_000, 100_000, 1_000_000, 4_000_000)
 RANKS = (1, 2, 8, 64, 512)
 TARGET = 0.8
+CURVES = {128: "#a42200", 512: "#2d4060", 4096: "#08904f"}  # colours, by rows a rank
 NETWORK = {"alpha": 20e-6, "beta": 1 / 1.25e9}  # assumed: 10 Gbit/s, 20 µs a message
 
 
@@ -151,8 +152,8 @@ def page(result: dict) -> str:
         "",
         f"Made on {machine['date']} with {machine['processor']}, {machine['cores']} cores, one"
         f" thread a rank, {result['rounds']} alternating rounds, medians; the load average was"
-        f" {result['load']:.1f} at the start: where that is above 0, other work shared the cores, so"
-        " read the ratios, and their spread.",
+        f" {result['load']:.1f} at the start: where that is above 0, other work shared the cores,"
+        " so read the ratios, and their spread.",
         "",
         "## Measured: 2 ranks against 1",
         "",
@@ -173,7 +174,8 @@ def page(result: dict) -> str:
         "",
         "## A model, not a measurement: more ranks than there are here",
         "",
-        f"Fitted to the fastest rounds: c0 = {model['c0'] * 1e3:.2f} ms, c1 = {model['c1'] * 1e6:.1f} µs a row, noise"
+        f"Fitted to the fastest rounds: c0 = {model['c0'] * 1e3:.2f} ms, c1 ="
+        f" {model['c1'] * 1e6:.1f} µs a row, noise"
         f" {model['noise'] * 1e6:.2f} µs a row, α = {model['alpha'] * 1e6:.1f} µs, 1/β ="
         f" {1e-9 / model['beta']:.2f} GB/s between two processes of one machine; g has"
         f" {size / 1e6:.1f} MB. The network is an assumption: 20 µs a message, 10 Gbit/s.",
@@ -206,7 +208,7 @@ def draw(result: dict, path: Path) -> None:
     titles = ("this machine's α and β", "an assumed network of 10 Gbit/s, 20 µs")
     axes = fig.subplots(1, 2, sharey=True)
     for ax, constants, title in zip(axes, (model, model | NETWORK), titles, strict=True):
-        for rows, colour in ((128, "#a42200"), (1024, "#2d4060"), (8192, "#08904f")):
+        for rows, colour in CURVES.items():
             curve = [efficiency(constants, k, rows * k, size) for k in n]
             ax.plot(n, curve, color=colour, label=f"model, {rows:,} rows a rank")
         ax.axhline(TARGET, color="#c9ced6", lw=1, zorder=0)
@@ -215,11 +217,10 @@ def draw(result: dict, path: Path) -> None:
         ax.minorticks_off()
         ax.spines[["top", "right"]].set_visible(False)
     for row in result["measured"]:
-        if row["batch"] in (256, 1024):
+        if row["batch"] // 2 in CURVES:
             axes[0].errorbar(
-                2, row["strong"], row["strong_spread"], marker="o", capsize=3,
-                color="#a42200" if row["batch"] == 256 else "#6b7280", ls="",
-                label=f"measured, {row['batch'] // 2} rows a rank",
+                2, row["strong"], row["strong_spread"], marker="o", capsize=3, ls="",
+                color=CURVES[row["batch"] // 2], label=f"measured, {row['batch'] // 2} rows a rank",
             )  # fmt: skip
     axes[0].set_ylabel("efficiency, T(1, B) / (N T(N, B))")
     axes[0].legend(frameon=False, fontsize=8, loc="lower left")

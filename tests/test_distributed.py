@@ -13,12 +13,13 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load, train
-from tinyvae.communicator import find
+from tinyvae.communicator import MPI, find
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
 from tinyvae.runs import open_run
@@ -229,6 +230,75 @@ def test_mpiexec_without_mpi4py_is_refused_in_one_line(tmp_path):
     assert done.returncode == 2
     assert "needs mpi4py (No module named 'mpi4py'): install 'tinyvae[mpi]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+class OnDevice:
+    """Stands in for an array of CuPy, whose data lie at an address of the device."""
+
+    __module__ = "cupy"
+
+    def __init__(self, values):
+        self.values, self.shape, self.size = values, values.shape, values.size
+        self.dtype, self.data = values.dtype, SimpleNamespace(ptr=1234)
+
+    def get(self, out):
+        out[...] = self.values
+
+    def set(self, values):
+        self.values = values
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """Put modules in CuPy's place that note what NCCL is asked for, as CuPy documents its calls."""
+    asked = []
+
+    class NcclCommunicator:
+        def __init__(self, ndev, commId, rank):
+            asked.append((ndev, commId, rank))
+
+        def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):
+            asked.append((sendbuf, recvbuf, count, datatype, op, stream))
+
+    names = {"NCCL_FLOAT32": "f32", "NCCL_FLOAT64": "f64", "NCCL_SUM": "sum", "available": True}
+    nccl = SimpleNamespace(**names, get_unique_id=lambda: "id", NcclCommunicator=NcclCommunicator)
+    stream = SimpleNamespace(ptr=77)
+    cuda = SimpleNamespace(nccl=nccl, get_current_stream=lambda: stream, asked=asked)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "cupy.cuda", cuda)
+    monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace(empty_pinned=np.empty))
+    return cuda
+
+
+def ranks_of_two(own_device):
+    """Return rank 1 of two without MPI, whose sum of an array is twice the array."""
+    ranks = MPI.__new__(MPI)
+    ranks.rank, ranks.size, ranks.own_device = 1, 2, own_device
+    ranks.in_place = ranks.smallest = None
+
+    def double(_, array):
+        array *= 2
+
+    ranks.world = SimpleNamespace(
+        Allreduce=double, allreduce=lambda value, _: value, bcast=lambda _: "of rank 0"
+    )
+    return ranks
+
+
+def test_nccl_is_asked_for_the_sum_of_a_gradient_in_place(cupy):
+    ranks = ranks_of_two(own_device=True)
+    ranks.all_reduce(OnDevice(np.ones(5, "float32")))
+    ranks.all_reduce(OnDevice(np.ones(6, "float64")))
+    started, first, second = cupy.asked
+    assert started == (2, "of rank 0", 1)
+    assert first == (1234, 1234, 5, "f32", "sum", 77)
+    assert second == (1234, 1234, 6, "f64", "sum", 77)
+
+
+def test_ranks_that_share_a_gpu_add_up_by_way_of_the_host(cupy):
+    array = OnDevice(np.arange(3.0))
+    ranks_of_two(own_device=False).all_reduce(array)
+    assert array.values.tolist() == [0.0, 2.0, 4.0] and not cupy.asked
 
 
 def test_the_name_of_a_way_to_distribute_is_checked():
