@@ -151,6 +151,17 @@ def test_wrong_answers_are_refused_in_the_right_words(source):
         assert verdict.words in verdict.said, verdict
 
 
+@each_notebook
+def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
+    readme = (build.FOLDER / "README.md").read_text(encoding="utf-8")
+    opening = build.read_cells(source)[0].text
+    title, minutes = re.search(r"# (.*?)\n.*?(\d+) minutes", opening, flags=re.S).groups()
+    (row,) = (line for line in readme.splitlines() if f"]({source.stem}.ipynb)" in line)
+    assert title in row
+    assert f"| {minutes} |" in row
+    assert build.BADGE.format(build.REPOSITORY, source.stem) in row
+
+
 @pytest.mark.notebooks
 @each_notebook
 def test_notebook_runs_untouched_and_prints_what_is_stored(source):

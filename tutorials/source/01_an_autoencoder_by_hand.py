@@ -372,7 +372,8 @@ print(inspect.getsource(Sequential.backward))
 #
 # `Parameters` gives every layer its first, random weights. It lays them all into one long vector,
 # `theta`, and the gradient into another, `grad`, in the same order. Each layer's `W` is a view
-# into `theta`, so whoever changes `theta` changes all layers at once.
+# into `theta`, so whoever changes `theta` changes all layers at once. (`"he"` sets the size of the
+# first weights so that the ReLU behind them neither blows up nor fades out what passes.)
 
 # %%
 encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 32, "he"), ReLU(), Dense(32, 2))

@@ -180,9 +180,9 @@ print("in the data    ", *(f"{share:5.0%}" for share in data))
 print("drawn from box ", *(f"{share:5.0%}" for share in drawn))
 
 # %% [markdown]
-# Ones come up about three times as often as they should. 4, 5, 6 and 8 hardly come up at all:
-# their codes are crowded together in a small part of the box. A machine that draws digits should
-# draw each as often as it is in the data.
+# Ones come up more than twice as often as they should. 4, 5, 6 and 8 hardly come up at all: their
+# codes are crowded together in a small part of the box. A machine that draws digits should draw
+# each as often as it is in the data.
 #
 # Perhaps the box was a bad choice. The codes are crowded somewhere; let us draw more often there.
 #

@@ -116,7 +116,7 @@ print("the difference ", (nll - squares).round(2))
 
 # %% [markdown]
 # The difference is the same for all pictures: 392 log π = 448.73. So notebook 1 already fitted a
-# distribution. That is why the models there were given `sigma=0.5**0.5`.
+# distribution. That is why the models of notebook 2 were given `sigma=0.5**0.5`.
 
 # %% [markdown]
 # ## Black and white: the Bernoulli distribution
@@ -139,7 +139,7 @@ print("the difference ", (nll - squares).round(2))
 #     =  Σ_d [ log(1 + e^y_d) − x_d y_d ]
 # ```
 #
-# Two lines are not the same on a computer, even if they are the same on paper:
+# What is equal on paper need not be equal on a computer:
 
 # %%
 with np.errstate(all="ignore"):
@@ -244,7 +244,8 @@ for noise in (1.0, 0.1, 0.01):
 #          = [log p(x, z) − log q(z|x)] + [log q(z|x) − log p(z|x)]         add and subtract log q
 # ```
 #
-# The left side does not depend on z. So take the mean over draws z ~ q on the right, and nothing changes on the left:
+# The left side does not depend on z. So take the mean over draws z ~ q on the right, and nothing
+# changes on the left:
 #
 # ```text
 # log p(x) =     ELBO     +    KL(q(z|x) ‖ p(z|x))
@@ -313,8 +314,9 @@ for mu, sigma in ((0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)):
     print(f"mu {mu}, sigma {sigma:.2f}:  ELBO {mean:7.3f}    its draws: {low:9.3f} … {high:6.3f}")
 
 # %% [markdown]
-# The last one hits log p(x), and every draw gives the same number. N(1.2, 0.2), with σ = √0.2 = 0.45, is the true
-# posterior here: then KL(q ‖ posterior) is 0, and the bound is exact. All answers at once:
+# The last one hits log p(x), and every draw gives the same number. N(1.2, 0.2), with σ = √0.2 =
+# 0.45, is the true posterior here: then KL(q ‖ posterior) is 0, and the bound is exact. All
+# answers at once:
 
 # %%
 idea.bound(3.0)
