@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -162,11 +163,20 @@ def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
     assert build.BADGE.format(build.REPOSITORY, source.stem) in row
 
 
+@pytest.fixture(scope="session")
+def runs(request) -> dict:
+    """The selected notebooks with the outputs of fresh kernels, each in one thread, two at once."""
+    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install 'tinyvae[test]'")
+    selected = [i for i in request.session.items if i.get_closest_marker("notebooks")]
+    sources = [item.callspec.params["source"] for item in selected]
+    with ThreadPoolExecutor(2) as pool:
+        return {s: pool.submit(build.run, build.to_notebook(s)) for s in sources}
+
+
 @pytest.mark.notebooks
 @each_notebook
-def test_notebook_runs_untouched_and_prints_what_is_stored(source):
-    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install 'tinyvae[test]'")
-    fresh = build.run(build.to_notebook(source))
+def test_notebook_runs_untouched_and_prints_what_is_stored(source, runs):
+    fresh = runs[source].result()
     notebook = json.loads(build.stored(source).read_text(encoding="utf-8"))
     for new, old in zip(fresh["cells"], notebook["cells"], strict=True):
         if "machine" not in new["metadata"].get("tags", []):
