@@ -170,8 +170,11 @@ def speak_once(command: Callable[[], int]) -> int:
     rank, size = _started()
     if size == 1:
         return command()
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said) if rank else contextlib.nullcontext():
+    said, aside = io.StringIO(), contextlib.ExitStack()
+    if rank:
+        aside.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        aside.enter_context(contextlib.redirect_stderr(said))
+    with aside:
         try:
             status = command()
         except SystemExit as end:  # of the parser, which comes to the same on every rank
