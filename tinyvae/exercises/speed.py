@@ -180,7 +180,7 @@ def count(function: Callable, *shapes: tuple[int, ...]) -> None:
     print(f"{Counted.times} multiplications, {Counted.plus} additions")
 
 
-def seconds(xp: Any, *functions: Callable[[], Any], rounds: int = 80) -> list[float]:
+def seconds(xp: Any, *functions: Callable[[], Any], rounds: int = 120) -> list[float]:
     """Return the time of one call of each function: in turns, the best of many rounds.
 
     So other programs disturb little, and all alike. A device is waited for before and after.
@@ -198,11 +198,12 @@ def seconds(xp: Any, *functions: Callable[[], Any], rounds: int = 80) -> list[fl
 
 
 def shares(parts: Mapping[str, float]) -> None:
-    """Print how much of the whole each part is, as a bar of tenths."""
-    whole = sum(parts.values())
-    for name, part in parts.items():
-        tenths = round(10 * part / whole)
-        print(f"{name:24} {'█' * tenths}{'·' * (10 - tenths)}  about {tenths} of 10")
+    """Print how much of the whole each part is, as a bar of tenths, ten in all."""
+    exact = 10 * np.array([*parts.values()]) / sum(parts.values())
+    tenths = exact.astype(int)
+    tenths[np.argsort(tenths - exact)[: 10 - tenths.sum()]] += 1  # the largest remainders
+    for name, n in zip(parts, tenths.tolist(), strict=True):
+        print(f"{name:24} {'█' * n}{'·' * (10 - n)}  about {n} of 10")
 
 
 def difference_errors(errors: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Any:
