@@ -1,5 +1,10 @@
 """What all tests share: a seeded generator, and the rule that `gpu` tests need a working GPU."""
 
+import os
+
+# Matrices here are small, and two threads that wait for each other are slow beside busy neighbours.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
