@@ -117,17 +117,13 @@ def table(rows: list[dict], args: argparse.Namespace) -> str:
         f"Made on {machine['date']} ({machine['processor']}, {machine['cores']} cores, NumPy"
         f" {machine['versions']['numpy']}) with {full}: {row['epochs']} epochs where the paper has"
         f" {sum(STAGES):,}; log p(x) of {row['test_rows']:,} of 10,000 test images with"
-        f" {row['samples']:,} samples; ± is the standard error over those images, which are the same"
-        " for all rows, so that their differences are surer. `VAE` is the ELBO with the KL in closed"
-        " form. Command: `python benchmarks/iwae_table.py --fraction"
-        f" {args.fraction:g} --test-rows {args.test_rows} --samples {args.samples}`.",
+        f" {row['samples']:,} samples. ± is the standard error over those images, which are the"
+        " same for all rows, so that their differences are surer. `VAE` is the ELBO with the KL in"
+        f" closed form. Command: `python benchmarks/iwae_table.py --fraction {args.fraction:g}"
+        f" --test-rows {args.test_rows} --samples {args.samples}`.",
     ]
     if args.fraction < 1:
-        lines += [
-            "",
-            "So short a training says nothing about the published values: it shows the order"
-            " of the rows, and that the whole runs.",
-        ]
+        lines += ["", "A shortened training does not reach the published values."]
     return "\n".join(lines) + "\n"
 
 
