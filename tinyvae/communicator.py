@@ -146,7 +146,8 @@ def _share_cores(n: int) -> None:
     if n > 1 and not said and importlib.util.find_spec("threadpoolctl"):
         from threadpoolctl import threadpool_limits
 
-        threadpool_limits(max(1, len(os.sched_getaffinity(0)) // n))
+        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+        threadpool_limits(max(1, len(allowed) // n))
 
 
 def _take_device(place: int, n: int) -> bool:
