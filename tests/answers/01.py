@@ -95,6 +95,11 @@ def relu_backward(dy, x):
     return dy
 
 
+# %% wrong 1.2: a tuple of one: is there a stray comma after dx?
+def relu_backward(dy, x):
+    return (dy * (x > 0),)
+
+
 # %% right 1.2
 def relu_backward(dy, x):
     dx = dy.copy()
@@ -150,6 +155,38 @@ class MySigmoid:
 # %% wrong 1.3: backward stops with AttributeError
 class MySigmoid:
     def forward(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.3: each forward must keep its own y
+class MySigmoid:
+    def forward(self, x):
+        y = 1 / (1 + np.exp(-x))
+        if not hasattr(self, "y"):
+            self.y = y
+        return y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.3: the factor 1 − y is missing
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y
+
+
+# %% wrong 1.3: this is x (1 − x)
+class MySigmoid:
+    def forward(self, x):
+        self.y = x
         return 1 / (1 + np.exp(-x))
 
     def backward(self, dy):

@@ -15,6 +15,10 @@ prediction = "it stays"
 prediction = "C"
 
 
+# %% right 2.1
+prediction = "c: it stays as it is"
+
+
 # %% wrong 2.2: you found the nearest z of each code
 def nearest(z, codes):
     return ((z[:, None] - codes[None]) ** 2).sum(axis=2).argmin(axis=0)
@@ -88,6 +92,22 @@ def draw_like(codes, n, rng):
 # %% wrong 2.3: z has the shape (2,), and should have (40000, 2)
 def draw_like(codes, n, rng):
     return codes.mean(axis=0) + codes.std(axis=0) * rng.standard_normal(2)
+
+
+# %% wrong 2.3: the draws are not normal
+def draw_like(codes, n, rng):
+    return codes.mean(0) + codes.std(0) * np.sqrt(3) * rng.uniform(-1, 1, (n, 2))
+
+
+# %% wrong 2.3: another rng gives the same draws
+def draw_like(codes, n, rng):
+    return codes.mean(0) + codes.std(0) * np.random.default_rng(0).standard_normal((n, 2))
+
+
+# %% wrong 2.3: the same rng gives other draws the second time
+def draw_like(codes, n, rng):
+    eps = np.random.default_rng().standard_normal((n, 2))
+    return codes.mean(axis=0) + codes.std(axis=0) * eps
 
 
 # %% right 2.3

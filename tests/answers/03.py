@@ -43,6 +43,26 @@ def log_density(x, mu, sigma):
     return np.sum(-0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2)
 
 
+# %% wrong 3.1: σ stands where σ² belongs, in both terms
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma) - 0.5 * (x - mu) ** 2 / sigma
+
+
+# %% wrong 3.1: the sign before ½ log 2πσ² is wrong
+def log_density(x, mu, sigma):
+    return 0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: np.log10 stands where np.log
+def log_density(x, mu, sigma):
+    return -0.5 * np.log10(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: sigma is σ itself, not log σ²
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi) - 0.5 * sigma - 0.5 * (x - mu) ** 2 / np.exp(sigma)
+
+
 # %% right 3.1
 def log_density(x, mu, sigma):
     return np.log(np.exp(-0.5 * ((x - mu) / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma))
@@ -90,6 +110,32 @@ def bernoulli_nll(y, x):
     return (np.logaddexp(0, y) - x * y).sum(axis=1).mean()
 
 
+# %% wrong 3.2: x y is added; it must be subtracted
+def bernoulli_nll(y, x):
+    return (np.logaddexp(0, y) + x * y).sum(1)
+
+
+# %% wrong 3.2: max(y, 0) is missing in softplus(y)
+def bernoulli_nll(y, x):
+    return (np.log(1 + np.exp(-np.abs(y))) - x * y).sum(1)
+
+
+# %% wrong 3.2: log(1 + e^(−|y|)) is missing
+def bernoulli_nll(y, x):
+    return (np.maximum(y, 0) - x * y).sum(1)
+
+
+# %% wrong 3.2: 1/B with B = 5: divided by B once too often
+def bernoulli_nll(y, x):
+    return (np.logaddexp(0, y) - x * y).sum(1) / len(y)
+
+
+# %% wrong 3.2: nan at y = −1000 (e^1000 overflows
+def bernoulli_nll(y, x):
+    p = 1 / (1 + np.exp(-y))
+    return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1)
+
+
 # %% right 3.2
 def bernoulli_nll(y, x):
     return np.sum(np.logaddexp(0, (1 - 2 * x) * y), axis=1)
@@ -133,6 +179,12 @@ def elbo(x, mu, sigma, eps):
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return (log_density(x, 2 * z, 1) - log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.3: the ELBO has the shape (2,), and should have ()
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return [log_joint(x, z).mean(), log_density(z, mu, sigma).mean()]
 
 
 # %% right 3.3

@@ -33,6 +33,26 @@ def reparameterize(mu, logvar, eps):
     return mu + np.exp(0.5 * logvar) * np.random.default_rng(0).standard_normal(mu.shape)
 
 
+# %% wrong 4.1: σ eps is subtracted
+def reparameterize(mu, logvar, eps):
+    return mu - np.exp(0.5 * logvar) * eps
+
+
+# %% wrong 4.1: σ and eps are added; multiply them
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar) + eps
+
+
+# %% wrong 4.1: the noise is not that of eps
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar) * np.random.default_rng(0).standard_normal(mu.shape)
+
+
+# %% wrong 4.1: the noise is not that of eps
+def reparameterize(mu, logvar, eps):
+    return rng.normal(mu, np.exp(0.5 * logvar))
+
+
 # %% right 4.1
 def reparameterize(mu, logvar, eps):
     return np.sqrt(np.exp(logvar)) * eps + mu
@@ -89,10 +109,26 @@ def reparameterize_backward(dz, logvar, eps):
     return dz, 0.5 * dz * fresh * np.exp(0.5 * logvar)
 
 
+# %% wrong 4.2: -1 · dz has to be added
+def reparameterize_backward(dz, logvar, eps):
+    s = np.exp(0.5 * logvar)
+    return dz, dz * (1 + 0.5 * s * eps)
+
+
+# %% wrong 4.2: the exponent's sign is wrong
+def reparameterize_backward(dz, logvar, eps):
+    return dz, dz * 0.5 * np.exp(-0.5 * logvar) * eps
+
+
 # %% right 4.2
 def reparameterize_backward(dz, logvar, eps):
     z_minus_mu = np.exp(logvar / 2) * eps
     return [dz.copy(), dz * z_minus_mu / 2]
+
+
+# %% right 4.2
+def reparameterize_backward(dz, logvar, eps):
+    return np.stack([dz, dz * 0.5 * np.exp(0.5 * logvar) * eps])
 
 
 # %% wrong 4.3: this is the variance
@@ -132,5 +168,13 @@ guilty = "A"
 # %% wrong 4.4: answer with one of
 guilty = "all"
 
+# %% wrong 4.4: answer with one of "a", "b", "c", not 'A, B'
+guilty = "A, B"
+
+
 # %% right 4.4
 guilty = "b"
+
+
+# %% right 4.4
+guilty = "b: its draws are too wide"

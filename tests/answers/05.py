@@ -90,6 +90,20 @@ def kl_monte_carlo(mu, logvar, eps):
     return (log_q(z, mu, logvar) - log_p(z)).mean()
 
 
+# %% wrong 5.1: is multiplied by √S
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_q(z, mu, logvar) - log_p(z)
+    return d.mean(), d.std() * np.sqrt(len(eps))
+
+
+# %% wrong 5.1: kl and standard_error come in the wrong order
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_q(z, mu, logvar) - log_p(z)
+    return d.std() / np.sqrt(len(eps)), d.mean()
+
+
 # %% open 5.1: standard_error is still missing
 def kl_monte_carlo(mu, logvar, eps):
     z = mu + np.exp(0.5 * logvar) * eps
@@ -101,6 +115,13 @@ def kl_monte_carlo(mu, logvar, eps):
     z = mu + np.sqrt(np.exp(logvar)) * eps
     d = 0.5 * z**2 - 0.5 * eps**2 - 0.5 * logvar
     return [sum(d) / len(d), d.std(ddof=1) / len(d) ** 0.5]
+
+
+# %% right 5.1
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_q(z, mu, logvar) - log_p(z)
+    return np.array([d.mean(), np.sqrt(np.var(d) / d.size)])
 
 
 # %% wrong 5.2: kl has the shape (5, 3), and should have (5,)
@@ -172,6 +193,11 @@ def kl(mu, logvar):
 # %% wrong 5.2: mu must be squared
 def kl(mu, logvar):
     return 0.5 * (mu + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+
+# %% wrong 5.2: −½ logvar stands where −logvar belongs
+def kl(mu, logvar):
+    return 0.5 * (mu**2 + np.exp(logvar) - 1 - 0.5 * logvar).sum(1)
 
 
 # %% open 5.2: returns nothing
@@ -265,3 +291,10 @@ def kl_backward(mu, logvar):
 # %% wrong 5.3: dmu: 0.4 times the right value
 def kl_backward(mu, logvar):
     return mu / 5, 0.5 * (np.exp(logvar) - 1) / 5
+
+
+# %% right 5.3
+def kl_backward(mu, logvar):
+    mu = mu.astype("f4")
+    logvar = logvar.astype("f4")
+    return mu / len(mu), 0.5 * (np.exp(logvar) - 1) / len(mu)

@@ -63,6 +63,66 @@ def train_step(model, optimizer, x):
     return np.array(terms) / len(x)
 
 
+# %% wrong 6.1: model.parameters.grad changes between backward and step
+def train_step(model, optimizer, x):
+    t = model.forward(x)
+    model.backward()
+    model.parameters.grad[...] *= -1
+    optimizer.step()
+    return t
+
+
+# %% wrong 6.1: model.parameters.grad changes between backward and step
+def train_step(model, optimizer, x):
+    t = model.forward(x)
+    model.backward()
+    model.parameters.grad[...] = 0
+    optimizer.step()
+    return t
+
+
+# %% wrong 6.1: gets 3 of the 40 examples
+def train_step(model, optimizer, x):
+    t = model.forward(x)
+    model.forward(x[:3])
+    model.backward()
+    optimizer.step()
+    return t
+
+
+# %% wrong 6.1: gets 1 of the 40 examples
+def train_step(model, optimizer, x):
+    t = model.forward(x[:1])
+    model.backward()
+    optimizer.step()
+    return t
+
+
+# %% wrong 6.1: these are the terms of another forward
+def train_step(model, optimizer, x):
+    model.forward(x)
+    model.backward()
+    optimizer.step()
+    return model.forward(x)
+
+
+# %% wrong 6.1: gets other numbers than x
+def train_step(model, optimizer, x):
+    terms = model.forward(x[::-1])
+    model.backward()
+    optimizer.step()
+    return terms
+
+
+# %% wrong 6.1: 60 steps bring the loss of a small VAE from
+def train_step(model, optimizer, x):
+    terms = model.forward(x)
+    model.backward()
+    optimizer.lr = -0.01
+    optimizer.step()
+    return terms
+
+
 # %% open 6.1: returns nothing
 def train_step(model, optimizer, x):
     model.forward(x)
@@ -85,6 +145,15 @@ def train_step(model, optimizer, x):
     model.backward()
     optimizer.step()
     return list(terms)
+
+
+# %% right 6.1
+def train_step(model, optimizer, x):
+    terms = model.forward(x)
+    model.backward()
+    optimizer.step()
+    model.forward(x)
+    return terms
 
 
 # %% wrong 6.2: reconstruction alone is not c: nothing holds the codes near 0 there

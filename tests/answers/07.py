@@ -61,6 +61,11 @@ def line(z_first, z_last, steps):
     return z_first + np.linspace(0, 1, steps)[:, None] * (z_first - z_last)
 
 
+# %% wrong 7.1: some points of z are not finite
+def line(z_first, z_last, steps):
+    return np.linspace(z_first, z_last, steps) * np.nan
+
+
 # %% open 7.1: returns nothing
 def line(z_first, z_last, steps):
     np.linspace(z_first, z_last, steps)
@@ -127,6 +132,11 @@ def quantiles(n):
     return np.sort(np.random.default_rng(1).standard_normal(n))
 
 
+# %% wrong 7.2: not finite: they are nan
+def quantiles(n):
+    return [float("nan")] * n
+
+
 # %% open 7.2: z is still missing
 def quantiles(n):
     return ...
@@ -136,6 +146,22 @@ def quantiles(n):
 def quantiles(n):
     inverse = np.vectorize(NormalDist(0, 1).inv_cdf)
     return inverse(np.linspace(1 / (2 * n), 1 - 1 / (2 * n), n))
+
+
+# %% right 7.2
+def quantiles(n):
+    N = NormalDist()
+    out = []
+    for i in range(n):
+        a, b = -10.0, 10.0
+        for _ in range(60):
+            m = (a + b) / 2
+            if N.cdf(m) < (i + 0.5) / n:
+                a = m
+            else:
+                b = m
+        out.append((a + b) / 2)
+    return out
 
 
 # %% wrong 7.3: these are the mu themselves
@@ -237,6 +263,26 @@ def sample_aggregate(mu, logvar, n, rng):
 # %% wrong 7.3: z has the shape (4, 3), and should have (6, 3)
 def sample_aggregate(mu, logvar, n, rng):
     return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
+
+
+# %% wrong 7.3: the noise is not normal
+def sample_aggregate(mu, logvar, n, rng):
+    k = rng.integers(len(mu), size=n)
+    return mu[k] + np.exp(0.5 * logvar[k]) * np.sqrt(3) * rng.uniform(-1, 1, (n, mu.shape[1]))
+
+
+# %% wrong 7.3: another rng gives the same draws
+def sample_aggregate(mu, logvar, n, rng):
+    rng = np.random.default_rng(0)
+    k = rng.integers(len(mu), size=n)
+    return mu[k] + np.exp(0.5 * logvar[k]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.3: sorted by example: shuffle them
+def sample_aggregate(mu, logvar, n, rng):
+    c = rng.multinomial(n, np.ones(len(mu)) / len(mu))
+    k = np.repeat(np.arange(len(mu)), c)
+    return mu[k] + np.exp(0.5 * logvar[k]) * rng.standard_normal((n, mu.shape[1]))
 
 
 # %% open 7.3: z is still missing

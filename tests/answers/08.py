@@ -45,7 +45,22 @@ def active_units(mu, threshold=0.01):
 
 # %% wrong 8.1: yours says the opposite
 def active_units(mu, threshold=0.01):
-    return [True, False, False, False, True]
+    return [True, True, False, False, True]
+
+
+# %% wrong 8.1: the squares are summed over the pictures
+def active_units(mu, threshold=0.01):
+    return ((mu - mu.mean(0)) ** 2).sum(0) > threshold
+
+
+# %% wrong 8.1: each dimension has its own mean
+def active_units(mu, threshold=0.01):
+    return ((mu - mu.mean()) ** 2).mean(0) > threshold
+
+
+# %% wrong 8.1: this is the range
+def active_units(mu, threshold=0.01):
+    return (mu.max(0) - mu.min(0)) > threshold
 
 
 # %% right 8.1
@@ -88,6 +103,11 @@ def effective_beta(D, L, pixels, latents):
 # %% wrong 8.2: stops with TypeError
 def effective_beta(D, L, pixels, latents):
     return pixels / latents
+
+
+# %% wrong 8.2: L = 10: 1 where 0.1 is right
+def effective_beta(D, L, pixels, latents):
+    return 1
 
 
 # %% right 8.2
@@ -163,6 +183,18 @@ def free_bits(kl, free):
 # %% wrong 8.3: this is the plain KL
 def free_bits(kl, free):
     return kl.mean(axis=0).sum(), np.ones_like(kl) / len(kl) * (kl.mean(axis=0) > free)
+
+
+# %% wrong 8.3: a dimension below free costs nothing here
+def free_bits(kl, free):
+    m = kl.mean(0)
+    return np.where(m > free, m, 0).sum(), np.ones_like(kl) / len(kl) * (m > free)
+
+
+# %% wrong 8.3: take it over the batch, axis=0
+def free_bits(kl, free):
+    m = kl.mean(1)
+    return np.maximum(m, free).sum(), np.ones_like(kl) / len(kl) * (m > free)[:, None]
 
 
 # %% open 8.3: dkl is still missing

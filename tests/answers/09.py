@@ -126,6 +126,12 @@ def effective_samples(log_w):
     return w.sum() ** 2 / (w**2).sum()
 
 
+# %% wrong 9.2: each row needs its own maximum
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max())
+    return w.sum(1) ** 2 / (w**2).sum(1)
+
+
 # %% right 9.2
 def effective_samples(log_w):
     total = np.logaddexp.reduce(log_w, axis=1)

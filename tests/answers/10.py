@@ -81,6 +81,20 @@ def clip_gradient(grad, largest):
     return grad * (largest / np.maximum(norm, largest))
 
 
+# %% wrong 10.1: clipped: zero throughout, which it should not be; clipped[
+def clip_gradient(grad, largest):
+    xp = array_module(grad)
+    n = xp.sqrt((grad * grad).sum())
+    return xp.where(n > largest, 0.0 * grad, grad)
+
+
+# %% wrong 10.1: not the largest entry
+def clip_gradient(grad, largest):
+    xp = array_module(grad)
+    n = xp.max(xp.abs(grad))
+    return grad * (largest / xp.maximum(n, largest))
+
+
 # %% right 10.1
 def clip_gradient(grad, largest):
     xp = array_module(grad)
@@ -127,6 +141,11 @@ def dense_operations(B, n_in, n_out):
     return B * (n_in + n_out), 4 * B * n_in * n_out
 
 
+# %% wrong 10.2: forward and backward are swapped
+def dense_operations(B, n_in, n_out):
+    return 4 * B * n_in * n_out, 2 * B * n_in * n_out
+
+
 # %% open 10.2: backward is still missing
 def dense_operations(B, n_in, n_out):
     return 2 * B * n_in * n_out, ...
@@ -154,7 +173,7 @@ def best_step(u):
     return u / 2
 
 
-# %% wrong 10.3: float32: h = 1.0e-05 is too small
+# %% wrong 10.3: h = 1e-05 is too large (3.8e-06 is right)
 def best_step(u):
     return 1e-5
 
@@ -169,7 +188,17 @@ def best_step(u):
     return -((u / 2) ** (1 / 3))
 
 
-# %% right 10.3
+# %% wrong 10.3: this is (2u)^(1/3); 2h³ = u, so the 2 divides u
+def best_step(u):
+    return (2 * u) ** (1 / 3)
+
+
+# %% wrong 10.3: h = 1.1e-05 is too large (3.8e-06 is right)
+def best_step(u):
+    return 3 * (u / 2) ** (1 / 3)
+
+
+# %% wrong 10.3: this is u^(1/3); 2h³ = u
 def best_step(u):
     return u ** (1 / 3)
 

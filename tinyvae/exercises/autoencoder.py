@@ -24,7 +24,9 @@ def dense_backward(backward: Any) -> str:
     x, W, b, dy = core.draw((5, 3), (3, 4), (4,), (5, 4))
     shapes = {"dx": x.shape, "dW": W.shape, "db": b.shape}
     core.call(backward, "dx, dW, db", dy, x, W, shapes=shapes)
-    report = gradcheck.check(_dense, lambda dy, x, W, b: backward(dy, x, W), x, W, b)
+    report = gradcheck.check(
+        _dense, lambda dy, x, W, b: backward(dy, x, W), x, W, b, tolerance=core.TOLERANCE
+    )
     return f"dx, dW and db: each of {report.size} numbers {core.by_differences(report)}"
 
 
@@ -63,10 +65,27 @@ def sigmoid_layer(layer: Any) -> str:
     core.named_mistake(y, mistakes)
     core.same("y", y, right)
     dx = core.call(layer.backward, "dx", np.ones_like(x), shapes={"dx": x.shape})
-    core.named_mistake(dx, {"dx: 1 − y² is the slope of tanh; here it is y (1 − y)": 1 - y**2})
-    alone = core.by_differences(gradcheck.check(layer, x))
+    mistakes = {
+        "dx: 1 − y² is the slope of tanh; here it is y (1 − y)": 1 - y**2,
+        "dx: the factor 1 − y is missing": y,
+        "dx: this is x (1 − x); the slope is y (1 − y), so keep y, what forward returns": x
+        * (1 - x),
+    }
+    core.named_mistake(dx, mistakes)
+    _judge_memory(layer, x)
+    alone = core.by_differences(gradcheck.check(layer, x, tolerance=core.TOLERANCE))
     decoder = Sequential(Dense(2, 6), layer)
     model = Autoencoder(encoder=Sequential(Dense(6, 2)), decoder=decoder, dtype="float64", sigma=1)
-    whole = gradcheck.check(model, core.draw((5, 6))[0])
+    whole = gradcheck.check(model, core.draw((5, 6))[0], tolerance=core.TOLERANCE)
     core.by_differences(whole)
     return f"dx {alone}, and so do all {whole.size} slopes of an autoencoder with it inside"
+
+
+def _judge_memory(layer: Any, x: np.ndarray) -> None:
+    """Raise Wrong where backward remembers another forward pass than the last one."""
+    y = sigmoid(x)
+    core.call(layer.forward, "y", x)
+    core.call(layer.forward, "y", 2 * x + 1)
+    dx = core.call(layer.backward, "dx", np.ones_like(x))
+    stale = "dx: backward uses the y of an earlier forward; each forward must keep its own y"
+    core.named_mistake(dx, {stale: y * (1 - y)})

@@ -14,10 +14,11 @@ from tinyvae.exercises.core import Wrong
 @core.check("which dimensions are active")
 def active_units(function: Any) -> str:
     """Judge `function(mu, threshold)` → (L,) True or False."""
-    scale, offset = np.array([1.0, 0.05, 0.02, 0.5, 0.3]), np.array([0.0, 0.0, 3.0, 0.0, -1.0])
+    scale, offset = np.array([1.0, 0.05, 0.02, 0.08, 0.3]), np.array([0.0, 0.0, 3.0, 0.0, -1.0])
     (mu,) = core.draw((40, 5))
     mu = (mu - mu.mean(axis=0)) / mu.std(axis=0) * scale + offset  # (N, L)
-    for threshold in (0.01, 0.12):
+    thresholds, answers = (0.01, 0.12), []
+    for threshold in thresholds:
         given = core.call(function, "active", mu, threshold)
         if given.ndim == 0:
             raise Wrong(
@@ -26,28 +27,41 @@ def active_units(function: Any) -> str:
         core.same_shape("active", given, (5,))
         if not np.isin(given, (0, 1)).all():
             raise Wrong("active should be True or False: compare the variance with the threshold")
-        _judge_active(given.astype(bool), mu, threshold)
+        answers.append(given.astype(bool))
+    _judge_active(np.array(answers), mu, thresholds)
     return "a dimension counts where its mu varies with the picture, wherever its mean lies"
 
 
-def _judge_active(given: np.ndarray, mu: np.ndarray, threshold: float) -> None:
-    right = mu.var(axis=0) > threshold
-    if (given == right).all():
+def _judge_active(answers: np.ndarray, mu: np.ndarray, thresholds: Sequence[float]) -> None:
+    """Judge the answers (T, L) at T thresholds."""
+    variance, limits = mu.var(axis=0), np.array(thresholds)[:, None]  # (L,), (T, 1)
+    if (answers == (variance > limits)).all():
         return
+    if (answers == (variance <= limits)).all():
+        raise Wrong("True and False are swapped")
+    if (answers == (variance > 0.01)).all():
+        raise Wrong("the threshold is fixed at 0.01; use the argument")
     mistakes = {
-        "the threshold is fixed at 0.01; use the argument": mu.var(axis=0) > 0.01,
-        "True and False are swapped": ~right,
         "this is the standard deviation above the threshold; the rule asks for the variance, its "
-        "square": mu.std(axis=0) > threshold,
+        "square": mu.std(axis=0),
         "this is the mean of mu² above the threshold. It is large too where mu is the same for "
-        "every picture; the variance is not": (mu**2).mean(axis=0) > threshold,
+        "every picture; the variance is not": (mu**2).mean(axis=0),
         "this asks whether the mean of mu is far from 0; the question is how much mu varies from "
-        "picture to picture": np.abs(mu.mean(axis=0)) > threshold,
+        "picture to picture": np.abs(mu.mean(axis=0)),
+        "the squares are summed over the pictures; the variance is their mean": (
+            len(mu) * variance
+        ),
+        "this is the distance from mu.mean() over everything; each dimension has its own mean, "
+        "mu.mean(axis=0)": ((mu - mu.mean()) ** 2).mean(axis=0),
+        "this is the range, largest minus smallest; the rule asks for the variance": np.ptp(
+            mu, axis=0
+        ),
     }
-    for words, result in mistakes.items():
-        if (given == result).all():
+    for words, measured in mistakes.items():
+        if (answers == (measured > limits)).all():
             raise Wrong(words)
-    j = int(np.flatnonzero(given != right)[0])
+    at, j = np.argwhere(answers != (variance > limits))[0]
+    threshold, right = thresholds[at], variance > thresholds[at]
     numbers = f"the variance {mu[:, j].var():.3g} and the mean {mu[:, j].mean():.3g}"
     raise Wrong(
         f"mu[:, {j}] has {numbers}, so at the threshold {threshold:g} it is "
@@ -84,6 +98,7 @@ def _in_words(D: int, L: int, pixels: str, latents: str, given: float, right: fl
     known = {1: "1", D: "D", 1 / D: "1/D", L: "L", 1 / L: "1/L", D / L: "D/L", L / D: "L/D"}
     known |= {D * L: "D·L", 1 / (D * L): "1/(D·L)", 2 * D: "2D", D / 2: "D/2"}
     name = next((f" = {text}" for value, text in known.items() if np.isclose(given, value)), "")
+    name = "" if name == " = 1" else name
     words = {
         ("sum", "sum"): "there is nothing to bring back to a sum",
         ("mean", "sum"): "multiply the whole loss by D, and look at what stands before the KL",
@@ -135,6 +150,12 @@ LOSSES = {
     ),
     "averaged over L: the dimensions are summed": (
         lambda kl, mean, free: np.maximum(mean, free).mean()
+    ),
+    "a dimension below free costs nothing here; it costs free: take the larger of the two": (
+        lambda kl, mean, free: np.where(mean > free, mean, 0).sum()
+    ),
+    "the mean is taken over the L dimensions; take it over the batch, axis=0": (
+        lambda kl, mean, free: np.maximum(kl.mean(axis=1), free).sum()
     ),
     "this is the plain KL: nothing is free": lambda kl, mean, free: mean.sum(),
 }

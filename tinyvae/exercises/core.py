@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from tinyvae import gradcheck
 from tinyvae.gradcheck.report import Report, pattern
 
+TOLERANCE = 1e-5  # of a gradient check: an answer in float32 is right too
 FILL_IN = "replace the ... in the cell above, and run both cells again"
 
 
@@ -42,7 +44,8 @@ def check(task: str) -> Callable:
             except NotYet as todo:
                 print(f"not yet: {task}. To do: {todo}.")
             except Wrong as mistake:
-                print(f"✗ {task}: {mistake}.")
+                words = str(mistake)
+                print(f"✗ {task}: {words}{'' if words.endswith('?') else '.'}")
             except Exception as error:  # an answer that no check foresaw must not be a traceback
                 print(f"✗ {task}: it stops with {type(error).__name__}: {error}.")
 
@@ -91,7 +94,11 @@ def call(
                 f"{_name(function)} changes one of its inputs in place (as x += 1 and x[...] = 0 "
                 "do); make a new array instead"
             )
-    given = list(result) if isinstance(result, tuple | list) and len(names) > 1 else [result]
+    if len(names) == 1 and isinstance(result, tuple) and [*map(type, result)] == [np.ndarray]:
+        raise Wrong(
+            f"{_name(function)} returns a tuple of one: is there a stray comma after {gives}?"
+        )
+    given = list(result) if _holds(result, len(names)) else [result]
     if len(given) != len(names):
         raise Wrong(f"{_name(function)} returns {_count(given)} instead of {len(names)}: {gives}")
     given = [as_array(name, value) for name, value in zip(names, given, strict=True)]
@@ -99,6 +106,13 @@ def call(
         if shapes and name in shapes:
             same_shape(name, array, shapes[name])
     return given if len(names) > 1 else given[0]
+
+
+def _holds(result: Any, n: int) -> bool:
+    """Whether a result is a tuple or list of things, or an array that holds all n of them."""
+    if n == 1:
+        return False
+    return isinstance(result, tuple | list) or (np.ndim(result) > 0 and len(result) == n)
 
 
 def methods(thing: Any, *names: str) -> None:
@@ -160,13 +174,16 @@ def same(
     same_shape(name, given, right.shape)
     if not np.isfinite(given).all():
         bad = "nan" if np.isnan(given).any() else "infinite"
-        raise Wrong(f"{name} is {bad} in {(~np.isfinite(given)).sum()} of {given.size} entries")
-    close = np.abs(given - right) <= tolerance * max(np.abs(right).max(initial=0), 1e-12)
+        where = f" in {(~np.isfinite(given)).sum()} of {given.size} entries" if given.ndim else ""
+        raise Wrong(f"{name} is {bad}{where}")
+    largest = np.abs(right).max(initial=0)
+    close = np.abs(given - right) <= tolerance * (largest if largest > 1e-9 else 1.0)
     if close.all():
         return
     if right.ndim == 0:
         words = pattern([(0,)], given[None], right[None], close[None], dict(sizes or {}), {})
-        words = "" if words.startswith(("no simple", "wrong in", "zero")) else f", {words}"
+        nothing = ("no simple", "wrong in", "zero", "1 times")
+        words = "" if words.startswith(nothing) else f", {words}"
         raise Wrong(f"{name} is {given:.6g} where {right:.6g} is right{words}")
     index = [tuple(map(int, place)) for place in np.ndindex(right.shape)]
     others = {
@@ -175,25 +192,44 @@ def same(
         if np.shape(values) == right.shape
     }
     flat = given.ravel(), right.ravel(), close.ravel()
-    words = pattern(index, *flat, dict(sizes or {}), others)
+    words = _plain(pattern(index, *flat, dict(sizes or {}), others))
+    words = words.removesuffix(": backward never writes it, or cuts it off")
     worst = np.unravel_index(int(np.abs(given - right).argmax()), right.shape)
     place = ", ".join(str(int(i)) for i in worst)
-    raise Wrong(f"{name}: {words}; {name}[{place}] is {given[worst]:.6g}, not {right[worst]:.6g}")
+    raise Wrong(
+        f"{name}: {words}; {name}[{place}] is {given[worst] + 0.0:.6g}, not {right[worst]:.6g}"
+    )
+
+
+def _plain(words: str) -> str:
+    """Return the words for a pattern, but for the factor 1, which is no mistake."""
+    nearly = "nearly right in every entry, but not to 5 digits"
+    return nearly if words.startswith("1 times") else words
+
+
+def letter(answer: Any) -> str:
+    """Return the letter in "c", " C " or "c: it stays"; any other answer as it is."""
+    text = str(answer).strip().lower()
+    named = re.match(r"([a-z])\s*[:.)]", text)
+    return named[1] if named else text
 
 
 def prediction(answer: Any, right: str, replies: Mapping[str, str]) -> str:
     """Judge a choice between the letters in `replies`, which say why each is wrong or right."""
-    letter = str(answer).strip().lower()
-    if letter not in replies:
+    given = letter(answer)
+    if given not in replies:
         letters = ", ".join(f'"{one}"' for one in replies)
         raise Wrong(f"answer with one of {letters}, not {str(answer)[:40]!r}")
-    if letter != right:
-        raise Wrong(replies[letter])
+    if given != right:
+        raise Wrong(replies[given])
     return replies[right]
 
 
-def by_differences(report: Report) -> str:
-    """Return how well a gradient check passed; raise Wrong, in its words, where it did not."""
+def by_differences(report: Report, dy: str = "dy") -> str:
+    """Return how well a gradient check passed; raise Wrong, in its words, where it did not.
+
+    `dy` is what the exercise calls the slopes of the loss along the result.
+    """
     if report.passed:
         return f"agrees with central differences to {max(report.error, 1e-15):.0e}"
     if report.problems:
@@ -203,7 +239,8 @@ def by_differences(report: Report) -> str:
         if not array.passed:
             place = ", ".join(map(str, array.index))
             numbers = f"d{array.name}[{place}] is {array.analytic:.4g}, not {array.numeric:.4g}"
-            mistakes.append(f"d{array.name}: {array.hint or 'wrong'}; {numbers}")
+            hint = re.sub(r"\bdy\b", dy, _plain(array.hint or "wrong"))
+            mistakes.append(f"d{array.name}: {hint}; {numbers}")
     raise Wrong("\n  and ".join(mistakes))
 
 
@@ -232,7 +269,7 @@ def gradient(
             for name in ["dy", *arguments]
         ]
     )
-    return by_differences(gradcheck.check(value, named, *inputs, **constants))
+    return by_differences(gradcheck.check(value, named, *inputs, tolerance=TOLERANCE, **constants))
 
 
 def _name(function: Callable) -> str:

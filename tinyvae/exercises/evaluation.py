@@ -101,6 +101,14 @@ def effective_samples(function: Any) -> str:
                 "the largest of each row; a common factor of all weights cancels"
             )
         core.same("effective", given, right)
+    levels = np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]
+    given = core.call(function, "effective", log_w + levels, shapes={"effective": (5,)})
+    if not np.isfinite(given).all():
+        raise Wrong(
+            "where the rows lie at very different levels it is nan: each row needs its own "
+            "maximum, not that of the whole array"
+        )
+    core.same("effective", given, right)
     return f"{right[0]:.0f} for 40 equal weights, {right[-1]:.1f} where one outweighs the others"
 
 

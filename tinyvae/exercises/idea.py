@@ -50,6 +50,16 @@ def normal(function: Any) -> str:
         "the square is multiplied by σ²: / 2 * sigma**2 needs brackets, / (2 * sigma**2)": (
             -half_log_2pi - log_sigma - 0.5 * square * sigma**2
         ),
+        "σ stands where σ² belongs, in both terms: sigma is σ, so σ² is sigma**2": -half_log_2pi
+        - 0.5 * log_sigma
+        - 0.5 * square / sigma,
+        "sigma is σ itself, not log σ²": -half_log_2pi - 0.5 * sigma - 0.5 * square / np.exp(sigma),
+        "the sign before ½ log 2πσ² is wrong: it is minus": half_log_2pi
+        + log_sigma
+        - 0.5 * square / sigma**2,
+        "np.log10 stands where np.log, the natural logarithm, belongs": -(half_log_2pi + log_sigma)
+        / math.log(10)
+        - 0.5 * square / sigma**2,
         "the sign before the square is wrong: it is minus": -half_log_2pi
         - log_sigma
         + 0.5 * square / sigma**2,
@@ -75,16 +85,23 @@ def bernoulli(function: Any) -> str:
         "nll is the mean over the pixels; the logarithms add up: sum": terms.mean(axis=1),
         "softplus(−y) stands where softplus(y) belongs": (softplus(-y) - x * y).sum(axis=1),
         "the term − x y is missing": softplus(y).sum(axis=1),
+        "x y is added; it must be subtracted": (softplus(y) + x * y).sum(axis=1),
+        "max(y, 0) is missing in softplus(y)": (softplus(-np.abs(y)) - x * y).sum(axis=1),
+        "log(1 + e^(−|y|)) is missing: max(y, 0) alone is not softplus(y)": (
+            np.maximum(y, 0) - x * y
+        ).sum(axis=1),
         "x and 1 − x are swapped": (softplus(y) - (1 - x) * y).sum(axis=1),
     }
     core.named_mistake(given, mistakes)
-    core.same("nll", given, terms.sum(axis=1), sizes={"D": 4})
+    core.same("nll", given, terms.sum(axis=1), sizes={"B": 5, "D": 4})
     large = np.array([[-1000.0, -50.0], [1000.0, 50.0]])
     for x in (np.zeros((2, 2)), np.ones((2, 2))):
         given = core.call(function, "nll", large, x)
         right = (softplus(large) - x * large).sum(axis=1)
         if not np.isfinite(given).all():
-            y = "1000 (e^1000 is too large for a float)" if np.isfinite(given[0]) else "−1000"
+            y = "−1000 (e^1000 overflows, p is rounded to 0, and log 0 is −inf)"
+            if np.isfinite(given[0]):
+                y = "1000 (e^1000 is too large for a float)"
             raise Wrong(f"right for small y, but {given[~np.isfinite(given)][0]} at y = {y}")
         if not np.allclose(given, right, rtol=1e-6, atol=1e-9):
             raise Wrong(
@@ -105,6 +122,7 @@ def elbo(function: Any) -> str:
     given = core.call(function, "the ELBO", x, mu, sigma, eps)
     if given.shape == (1000,):
         raise Wrong("the result has one number for each draw; take their mean")
+    core.same_shape("the ELBO", given, ())
     mistakes = {
         "log q(z) is added; it must be subtracted": (log_joint(x, z) + log_q).mean(),
         "log q(z) is missing": log_joint(x, z).mean(),
@@ -130,13 +148,14 @@ def elbo(function: Any) -> str:
     }
     core.named_mistake(given, mistakes)
     kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
-    if np.isclose(given, log_density(x, 2 * z, 1.0).mean() - kl):  # the KL by its formula
-        right = float(given)
+    found = f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
+    if np.isclose(given, log_density(x, 2 * z, 1.0).mean() - kl):
+        return f"with the KL by its formula, which is right too, {found}"
     exact = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2 - kl
     if not np.isclose(given, right) and abs(given - exact) < 0.04:
         raise Wrong(f"{given:.3f} is near the ELBO, but not from the draws eps: z = mu + sigma eps")
     core.same("the ELBO", given, right)
-    return f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
+    return found
 
 
 def log_evidence(x: float) -> float:

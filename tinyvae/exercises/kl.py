@@ -38,6 +38,8 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
     S, sigma, too_wide = len(eps), np.exp(0.5 * logvar), np.exp(logvar)
     z = mu + sigma * eps
     ratios = _log_ratio(z, mu, sigma)
+    if np.allclose((error, kl), (ratios.mean(), ratios.std() / np.sqrt(S)), rtol=0.02):
+        raise Wrong("kl and standard_error come in the wrong order: return kl first")
     core.named_mistake(kl, _wrong_estimates(mu, logvar, eps))
     for drawn, inserted in ((too_wide, sigma), (sigma, too_wide), (too_wide, too_wide)):
         wide = _log_ratio(mu + drawn * eps, mu, inserted).mean()
@@ -55,6 +57,9 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
         "variances fall with S, so the standard deviation with √S, not S": ratios.std() / S,
         "this is the standard error of the mean of z; log q(z) − log p(z) is what you average": (
             z.std() / np.sqrt(S)
+        ),
+        "the standard deviation is multiplied by √S; the mean of S values wavers less: /√S": (
+            ratios.std() * np.sqrt(S)
         ),
         "1.96 standard errors are asked for nowhere: return one": 1.96 * ratios.std() / np.sqrt(S),
     }
@@ -113,6 +118,10 @@ def _wrong_kls(mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
         f"σ stands where σ² should: {WIDTH}": mu**2 + sigma - 1 - logvar,
         "the −1 is missing": mu**2 + var - logvar,
         "the term −logvar is missing": mu**2 + var - 1,
+        "−½ logvar stands where −logvar belongs, inside the brackets": mu**2
+        + var
+        - 1
+        - 0.5 * logvar,
         "logvar has the wrong sign": mu**2 + var - 1 + logvar,
         "the 1 has the wrong sign": mu**2 + var + 1 - logvar,
         "the term σ² is missing": mu**2 - 1 - logvar,
@@ -151,7 +160,9 @@ def kl_backward(backward: Any) -> str:
     def gradient(mu: Any, logvar: Any) -> tuple:
         return tuple(core.call(backward, "dmu, dlogvar", mu, logvar))
 
-    report = gradcheck.check(_batch_mean, gradient, *core.draw((5, 3), (5, 3)))
+    report = gradcheck.check(
+        _batch_mean, gradient, *core.draw((5, 3), (5, 3)), tolerance=core.TOLERANCE
+    )
     return f"each of {report.size} slopes {core.by_differences(report)}"
 
 

@@ -3,6 +3,7 @@ that have the codes' means and standard deviations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,19 @@ def nearest(function: Any) -> str:
 
 @core.check("draws like the codes")
 def draw_like(function: Any) -> str:
-    """Judge `draw_like(codes, n, rng)` → z (n, L) with the codes' means and deviations."""
+    """Judge `draw_like(codes, n, rng)` → z (n, L), normal, with the codes' means, deviations."""
     (codes,) = core.draw((500, 2))
     codes = codes * np.array([0.5, 3.0]) + np.array([4.0, -1.0])
     mean, deviation = codes.mean(axis=0), codes.std(axis=0)
+
+    def draw(n: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return core.call(function, "z", codes, n, rng, shapes={"z": (n, 2)})
+
     n = 40_000
-    z = core.call(function, "z", codes, n, np.random.default_rng(5), shapes={"z": (n, 2)})
+    z = draw(n, 5)
+    if not np.isfinite(z).all():
+        raise Wrong("some draws are not finite")
     found_mean, found = z.mean(axis=0), z.std(axis=0)
     error = 6 * deviation / np.sqrt(n)  # six standard errors: chance alone stays within
     if found.max() < 1e-9:
@@ -78,7 +86,20 @@ def draw_like(function: Any) -> str:
     found_correlation, codes_correlation = np.corrcoef(z.T)[0, 1], np.corrcoef(codes.T)[0, 1]
     if min(abs(found_correlation), abs(found_correlation - codes_correlation)) > 0.05:
         raise Wrong("the dimensions depend on each other: draw a number of its own for each")
+    fourth = (((z - found_mean) / found) ** 4).mean(axis=0)  # 3 for a normal distribution
+    if (np.abs(fourth - 3) > 0.2).any():
+        raise Wrong("the draws are not normal: take rng.standard_normal, not rng.uniform")
+    _judge_rng(draw)
     return f"means {_pair(found_mean)} and standard deviations {_pair(found)}, as the codes have"
+
+
+def _judge_rng(draw: Callable[[int, int], np.ndarray]) -> None:
+    """Raise Wrong where the draws of `draw(n, seed)` do not come from the rng of that seed."""
+    one = draw(50, 7)
+    if not np.array_equal(one, draw(50, 7)):
+        raise Wrong("the same rng gives other draws the second time: draw with rng alone")
+    if np.array_equal(one, draw(50, 8)):
+        raise Wrong("another rng gives the same draws: draw with the rng that is handed over")
 
 
 def _pair(values: np.ndarray) -> str:

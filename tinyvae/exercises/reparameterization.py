@@ -37,9 +37,14 @@ def reparameterize(function: Any) -> str:
         "eps is missing: z = mu + σ has no randomness": mu + half,
         "σ is missing: z = mu + σ eps": mu + eps,
         "mu and eps are swapped: z = mu + σ eps": eps + half * mu,
+        "σ eps is subtracted: z = mu + σ eps": mu - half * eps,
+        "σ and eps are added; multiply them: z = mu + σ eps": mu + half + eps,
         "mu is stretched too: z = mu + σ eps": half * (mu + eps),
     }
     core.named_mistake(z, mistakes)
+    again, other = (core.call(function, "z", mu, logvar, noise) for noise in (eps, -eps))
+    if not np.array_equal(z, again, equal_nan=True) or np.array_equal(z, other):
+        raise Wrong("the noise is not that of eps: draw none, eps is an argument")
     core.same("z", z, latent.reparameterize(mu, logvar, eps), relatives={"eps": eps, "mu": mu})
     return "15 values agree"
 
@@ -58,6 +63,7 @@ def backward(function: Any) -> str:
         "dlogvar: the factor σ = exp(½ logvar) is missing": 0.5 * dz * eps,
         "dlogvar: the factors ½ and σ are missing": dz * eps,
         "dlogvar: exp(logvar) stands where exp(½ logvar) belongs": 0.5 * dz * eps * whole,
+        "dlogvar: σ is exp(−½ logvar) here: the exponent's sign is wrong": 0.5 * dz * eps / half,
         "dlogvar: the factors dz and ½ are missing": eps * half,
         "dlogvar: the factor dz is missing": 0.5 * eps * half,
         "dlogvar: the factor eps is missing": 0.5 * dz * half,
@@ -73,11 +79,12 @@ def backward(function: Any) -> str:
     core.named_mistake(dmu, mistakes)
 
     def given(dz: Any, mu: Any, logvar: Any, eps: Any) -> Any:
-        return function(dz, logvar, eps)
+        return tuple(core.call(function, "dmu, dlogvar", dz, logvar, eps))
 
-    return core.by_differences(
-        gradcheck.check(latent.reparameterize, given, mu, logvar, eps=eps)
-    ).replace("agrees", "dmu and dlogvar agree")
+    report = gradcheck.check(
+        latent.reparameterize, given, mu, logvar, eps=eps, tolerance=core.TOLERANCE
+    )
+    return core.by_differences(report, dy="dz").replace("agrees", "dmu and dlogvar agree")
 
 
 @core.check("the standard deviation of a sampler")

@@ -19,20 +19,27 @@ from tinyvae.optim import Adam
 
 
 class _WatchedVAE(VAE):
-    """A VAE that notes which of its passes are called, and what the forward pass returns."""
+    """A VAE that notes which of its passes are called, and what goes in and comes out."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.calls, self.returned = [], []
+        self.watch()
         super().__init__(*args, **kwargs)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def watch(self) -> None:
+        """Begin anew: the order of the calls, and what each forward pass got and returned."""
+        self.calls, self.batches, self.returned = [], [], []
+        self.slopes = self.slopes_at_step = None
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self.calls.append("forward")
-        self.returned.append(super().forward(*args, **kwargs))
+        self.batches.append(np.copy(x))
+        self.returned.append(super().forward(x, *args, **kwargs))
         return self.returned[-1]
 
     def backward(self) -> None:
         self.calls.append("backward")
         super().backward()
+        self.slopes = self.parameters.grad.copy()
 
 
 class _WatchedAdam(Adam):
@@ -40,10 +47,11 @@ class _WatchedAdam(Adam):
 
     def __init__(self, model: _WatchedVAE, lr: float) -> None:
         super().__init__(model.parameters, lr)
-        self.calls = model.calls
+        self.model = model
 
     def step(self) -> None:
-        self.calls.append("step")
+        self.model.calls.append("step")
+        self.model.slopes_at_step = self.model.parameters.grad.copy()
         super().step()
 
 
@@ -56,14 +64,19 @@ def train_step(step: Any) -> str:
     optimizer = _WatchedAdam(model, lr=0.01)
     losses = []
     for turn in range(60):
-        model.calls.clear()
-        model.returned.clear()
+        model.watch()
         terms = core.call(step, "terms", model, optimizer, x)
         if turn == 0:
             _judge_calls(model.calls)
-            _judge_terms(terms, model.returned)
+            _judge_batch(model, x)
+            _judge_terms(terms, model)
         losses.append(float(terms[0]))
-    return f"60 steps bring the loss of a small VAE from {losses[0]:.0f} down to {losses[-1]:.0f}"
+    first, last = losses[0], losses[-1]
+    if not last < 0.7 * first:
+        raise Wrong(
+            f"60 steps bring the loss of a small VAE from {first:.3g} to {last:.3g}; it must fall"
+        )
+    return f"60 steps bring the loss of a small VAE from {first:.0f} down to {last:.0f}"
 
 
 def _judge_calls(calls: list[str]) -> None:
@@ -80,11 +93,38 @@ def _judge_calls(calls: list[str]) -> None:
         raise Wrong("step comes before backward: it uses the gradient of the batch before")
 
 
-def _judge_terms(terms: np.ndarray, returned: list) -> None:
+def _last_forward(calls: list[str]) -> int:
+    """Return which forward pass the gradient belongs to: the last before backward."""
+    return calls[: calls.index("backward")].count("forward") - 1
+
+
+def _judge_batch(model: _WatchedVAE, x: np.ndarray) -> None:
+    batch = model.batches[_last_forward(model.calls)]
+    if batch.shape != x.shape:
+        raise Wrong(
+            f"the last forward before backward gets {len(batch)} of the {len(x)} examples, and "
+            "the gradient is theirs alone: give it the whole batch x"
+        )
+    if not np.allclose(batch, x):
+        raise Wrong("the last forward before backward gets other numbers than x")
+    if not np.array_equal(model.slopes, model.slopes_at_step):
+        raise Wrong(
+            "model.parameters.grad changes between backward and step: backward has written what "
+            "step needs, so leave it as it is"
+        )
+
+
+def _judge_terms(terms: np.ndarray, model: _WatchedVAE) -> None:
     if terms.shape != (3,):
         raise Wrong("return all that forward returns: the loss and its two terms")
-    if not any(np.allclose(terms, one) for one in returned):
-        raise Wrong("what is returned is not what forward gave")
+    if np.allclose(terms, model.returned[_last_forward(model.calls)]):
+        return
+    if any(np.allclose(terms, one) for one in model.returned):
+        raise Wrong(
+            "these are the terms of another forward; return those of the one before backward, "
+            "which the gradient belongs to"
+        )
+    raise Wrong("what is returned is not what forward gave")
 
 
 # What each loss makes of the latent plane, and why the other two answers are wrong.
@@ -119,7 +159,7 @@ def planes(reconstruction_alone: Any, kl_alone: Any, both: Any) -> str:
     given = zip(PLANES.items(), (reconstruction_alone, kl_alone, both), strict=True)
     mistakes = []
     for (name, (right, why)), answer in given:
-        letter = str(answer).strip().lower()
+        letter = core.letter(answer)
         if letter not in ("a", "b", "c"):
             raise Wrong(f'{name}: answer "a", "b" or "c", not {answer!r}')
         if letter != right:
@@ -149,7 +189,7 @@ def bernoulli_backward(backward: Any) -> str:
     def gradient(y: Any) -> Any:
         return core.call(backward, "dy", y, x)
 
-    report = gradcheck.check(lambda y: _bernoulli(y, x), gradient, y)
+    report = gradcheck.check(lambda y: _bernoulli(y, x), gradient, y, tolerance=core.TOLERANCE)
     return f"dy {core.by_differences(report)}, and it is right for y = 800 and −800"
 
 
@@ -200,7 +240,7 @@ def prelu_layer(make: Any) -> str:
         raise Wrong("it multiplies by 0.25 whatever self.a is")
     core.same("y", y, _prelu(x, layer.a), relatives={"x": x})
     _judge_slopes(layer, x)
-    alone = core.by_differences(gradcheck.check(layer, x))
+    alone = core.by_differences(gradcheck.check(layer, x, tolerance=core.TOLERANCE))
 
     layers = {
         "encoder": Sequential(Dense(6, 4), _made(make, 4), Dense(4, 4)),
@@ -208,7 +248,7 @@ def prelu_layer(make: Any) -> str:
     }
     model = VAE(**layers, sigma=1.0, dtype="float64")
     x, eps = core.draw((5, 6), (5, 2))
-    core.by_differences(gradcheck.check(model, x, eps=eps))
+    core.by_differences(gradcheck.check(model, x, eps=eps, tolerance=core.TOLERANCE))
     return f"each of dx and da {alone}. {_trained_with(make)}"
 
 
@@ -248,13 +288,20 @@ def _trained_with(make: Any) -> str:
     decoder = Sequential(Dense(2, 32, "he"), _made(make, 32), Dense(32, 196))
     model = VAE(encoder=encoder, decoder=decoder, sigma=0.5**0.5)
     optimizer, first = Adam(model.parameters, lr=0.01), model.forward(x[:100]).loss
+    a = model.parameters["encoder.1.a"]
+    began = _span(a)
     for start in range(0, 3000, 100):
         rows = slice(start % 1000, start % 1000 + 100)
         last = model.forward(x[rows]).loss
         model.backward()
         optimizer.step()
-    a = model.parameters["encoder.1.a"]
     return (
         f"In a VAE, 30 steps bring the loss from {first:.0f} to {last:.0f}, and the slopes a from "
-        f"{0.25:g} to between {a.min():.2f} and {a.max():.2f}".replace("-", "−")
+        f"{began} to {_span(a)}"
     )
+
+
+def _span(a: np.ndarray) -> str:
+    """Return "0.25", or "between 0.20 and 0.31" where the values differ."""
+    low, high = (f"{value:.2f}".replace("-", "−") for value in (a.min(), a.max()))
+    return low if low == high else f"between {low} and {high}"

@@ -33,6 +33,8 @@ def line(walk: Any) -> str:
 
 
 def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) -> None:
+    if not np.isfinite(z).all():
+        raise Wrong("some points of z are not finite")
     if np.allclose(z, right[::-1]) and len(z) > 1:
         raise Wrong("it goes the wrong way, from z_last to z_first")
     if np.allclose(z, first + t * last):
@@ -68,6 +70,8 @@ def quantiles(cut: Any) -> str:
 def _judge_shares(z: np.ndarray, right: np.ndarray, normal: NormalDist) -> None:
     """Name the mistake in the values z (n,), whose shares below should be `right`."""
     n = len(z)
+    if np.isnan(z).any():
+        raise Wrong("some values of z are not finite: they are nan")
     if not np.isfinite(z).all():
         raise Wrong("the first or last value is infinite: take the middles of the slices, not 0, 1")
     if np.allclose(z, right):
@@ -120,6 +124,8 @@ def aggregate(sample: Any) -> str:
         raise Wrong(
             "the same rng gives other draws the second time: let rng draw all that is drawn"
         )
+    if np.array_equal(z, draw(DRAWS, 72)):
+        raise Wrong("another rng gives the same draws: draw with the rng that is handed over")
     which = _examples(z)
     _judge_choice(which)
     _judge_noise(z, which)
@@ -153,7 +159,9 @@ def _judge_choice(which: np.ndarray) -> None:
         only = "only one example is ever chosen" if (shares == 1).any() else ""
         hint = "; rng.integers(N) goes up to N − 1 by itself" if missing == 2 else ""
         raise Wrong(only or f"example {missing} of 0, 1, 2 is never chosen{hint}")
-    if (which[3:] == which[:-3]).all() or (np.diff(which) >= 0).all():
+    if (np.diff(which) >= 0).all():
+        raise Wrong("the draws are sorted by example: shuffle them, or choose each draw anew")
+    if (which[3:] == which[:-3]).all():
         raise Wrong("the examples come in turn; choose them at random, each draw anew")
     if np.abs(shares - 1 / 3).max() > 0.031:  # 5 standard errors
         text = ", ".join(f"{share:.0%}" for share in shares)
@@ -183,6 +191,8 @@ def _judge_noise(z: np.ndarray, which: np.ndarray) -> None:
         )
     if abs(np.corrcoef(residual.T)[0, 1]) > 0.08:
         raise Wrong("both dimensions get the same eps: draw eps of the shape (n, L)")
+    if abs((residual**4).mean() - 3) > 0.4:  # 3 for a normal distribution
+        raise Wrong("the noise is not normal: take rng.standard_normal, not rng.uniform")
     if len(np.unique(residual[:, 0])) < 0.9 * len(z):
         raise Wrong("many draws share their eps: each of the n draws needs its own")
 
