@@ -35,7 +35,8 @@ WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine
 # One thread: the same numbers each time, and no slower for models of this size.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 MAX_BYTES = 600_000
-COLORS, MAX_WIDTH = 128, 1400  # of a stored picture: more are hardly to be told apart
+# Of a stored picture: more are hardly to be told apart.
+GREYS, COLORS, MAX_WIDTH = 48, 64, 1000
 
 
 class Cell(NamedTuple):
@@ -192,11 +193,31 @@ def _small_png(encoded: str) -> str:
 
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if image.width > MAX_WIDTH:
-        image = image.resize((MAX_WIDTH, image.height * MAX_WIDTH // image.width))
+        size = (MAX_WIDTH, image.height * MAX_WIDTH // image.width)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette(image))
     file = io.BytesIO()
-    palette = image.quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette.save(file, format="png", optimize=True)
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
+
+
+def _palette(image: Any) -> list[int]:
+    """Return red, green, blue of greys in equal steps, and of the colours that a picture has.
+
+    A palette found from all pixels at once spends too few of its entries on soft greys, and tints
+    them, or forgets the rare colours of points and letters.
+    """
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(image).reshape(-1, 3)
+    colored = pixels[np.ptp(pixels.astype(int), axis=1) > 6]  # (n, 3)
+    palette = np.linspace(0, 255, GREYS).round().astype(int).repeat(3).tolist()
+    if len(colored):
+        row = Image.fromarray(colored[None]).quantize(COLORS, Image.Quantize.MAXCOVERAGE)
+        palette += (row.getpalette() or [])[: 3 * COLORS]
+    return palette
 
 
 def dump(notebook: dict[str, Any]) -> str:

@@ -230,7 +230,7 @@ def quantiles(n):
 # steps are small near 0 and large far out.
 
 # %% long
-gallery.figure("manifold", vae, digits)
+figures.manifold(vae.decode(figures.quantile_grid(15)), (28, 28))
 
 # %% [markdown]
 # ## New digits
