@@ -192,3 +192,11 @@ def test_a_wrong_sigma_is_named(sigma):
 def test_a_wrong_output_is_named():
     with pytest.raises(ValueError, match="output must be one of identity, sigmoid, not 'relu'"):
         Gaussian(1.0, "relu")
+
+
+def test_under_auto_a_loop_of_ones_own_leaves_the_sigma_of_its_last_batch(rng):
+    y, x = rng.standard_normal((2, 8, 5))
+    likelihood = Gaussian("auto")
+    assert likelihood.sigma == 1.0
+    likelihood.forward(y, x)
+    assert likelihood.sigma == pytest.approx(math.sqrt(((y - x) ** 2).mean()))

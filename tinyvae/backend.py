@@ -86,14 +86,18 @@ def get_backend(backend: str | Backend = "auto") -> Backend:
 def batch_mean(values: Array) -> Array:
     """Return the mean over the batch of values (B, …).
 
-    The loss is not a sum over examples where it holds such a mean within a function (σ², free
-    bits): training on several ranks then puts the mean over all of their rows in its place.
+    A function of its own because of two means that stand inside another function (the logarithm of
+    σ², the maximum of free bits): where a batch is shared out over several processes, these must be
+    means over all of its rows, and `tinyvae.distributed` puts another function in this one's place.
     """
     return values.mean(axis=0)
 
 
 def sigmoid(x: Array) -> Array:
-    """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½, which never overflows; dy/dx = y (1 − y)."""
+    """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½, which never overflows.
+
+    Its derivative is y (1 − y).
+    """
     y = x * 0.5
     array_module(x).tanh(y, out=y)
     y *= 0.5

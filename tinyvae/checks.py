@@ -28,6 +28,13 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
     return float(value)
 
 
+def sigma(value: object) -> float:
+    """Return a standard deviation whose square is far from the ends of the floats."""
+    if number("sigma (or 'auto')", value, above=True) < 1e-12 or value > 1e12:
+        raise ValueError(f"sigma must lie between 1e-12 and 1e12, not {value!r}")
+    return float(value)
+
+
 def choice(name: str, value: object, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`, or raise ValueError that lists them."""
     options = list(options)
@@ -71,7 +78,14 @@ def unit_interval(name: str, low: float, high: float) -> None:
 
 
 def labels(labels: Any, n: int, n_classes: int) -> Any:
-    """Return labels (n,) if they are whole numbers in 0 … n_classes − 1, or raise ValueError."""
+    """Return labels (n,) if they are whole numbers in 0 … n_classes − 1, or raise ValueError.
+
+    With n_classes 0, for a model that is not conditional, no labels are the right labels.
+    """
+    if not n_classes:
+        if labels is not None:
+            raise ValueError("labels are for a conditional model: build it with n_classes")
+        return None
     if labels is None:
         wanted = f"one of 0 … {n_classes - 1} for each of {n} examples"
         raise ValueError(f"this model is conditional: give labels, {wanted}")
@@ -89,8 +103,10 @@ def own_layers(
     encoder: Any, decoder: Any, n_features: int | None, latent_dim: int | None, n_classes: int
 ) -> tuple[int, int]:
     """Return (n_features, latent_dim), read off the first layers where they are not given."""
-    if encoder is None or decoder is None:
-        raise ValueError("encoder and decoder go together: give both, or neither")
+    for network in (encoder, decoder):
+        if not hasattr(network, "layers"):
+            remedy = "give both as Sequential(…), or neither"
+            raise ValueError(f"encoder and decoder go together, not {network!r}: {remedy}")
     widths = []
     for name, width, network in (
         ("n_features", n_features, encoder),
@@ -113,3 +129,35 @@ def fraction(name: str, value: object) -> float:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def output_width(name: str, network: Any, n_in: int, n_out: int, zeros: Any) -> None:
+    """Raise ValueError unless a network turns rows (1, n_in) of zeros into rows (1, n_out)."""
+    try:
+        shape = tuple(network.forward(zeros).shape)
+    except ValueError as error:
+        raise ValueError(f"the {name} cannot take {n_in} inputs: {first_line(error)}") from None
+    if shape != (1, n_out):
+        raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")
+
+
+def likelihood(value: Any) -> Any:
+    """Return a likelihood of one's own, if it has what a model calls, or raise ValueError."""
+    lacks = [name for name in ("forward", "backward") if not hasattr(value, name)]
+    if lacks or isinstance(value, type):
+        wanted = "'gaussian', 'bernoulli' or an object with forward(y, x) and backward(dnll)"
+        raise ValueError(f"likelihood must be {wanted}, not {value!r}")
+    return value
+
+
+def instance(name: str, value: Any, kind: type, wanted: str) -> None:
+    """Raise TypeError unless `value` is an instance of `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {value!r:.60}")
+
+
+def parameters(value: Any) -> Any:
+    """Return what an optimizer steps on, if it has theta and grad, or raise TypeError."""
+    if not (hasattr(value, "theta") and hasattr(value, "grad")):
+        raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
+    return value

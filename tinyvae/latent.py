@@ -1,8 +1,11 @@
 """The latent space: how z is drawn from q(z|x), and how far q(z|x) is from the prior N(0, I).
 
-The encoder gives no point but a distribution, q(z|x) = N(mu, σ²), with one mu and one logvar =
-log σ² for each of the L latent dimensions. (A logarithm, because any real number is a valid logvar,
-while a variance must be positive.) All arrays here are (B, L).
+The prior p(z) = N(0, I) is what codes are expected to look like before an x is seen: standard
+normal, each dimension by itself. The encoder answers an x with no point but a distribution, the
+(approximate) posterior q(z|x) = N(mu, σ²), with one mu and one logvar = log σ² for each of the L
+latent dimensions. (A logarithm, because any real number is a valid logvar, while a variance must be
+positive.) This σ is the encoder's; the decoder's, in `likelihood.py`, is another one. E_q[…] is the
+mean over draws z ~ q(z|x). All arrays here are (B, L).
 """
 
 from tinyvae.backend import Array, array_module

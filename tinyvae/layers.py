@@ -5,11 +5,13 @@ the chain rule: it returns dx = ∂loss/∂x and writes (not adds) ∂loss/∂W 
 Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo.
 """
 
+from collections import UserDict
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from tinyvae import checks
 from tinyvae.backend import (
     Array,
     Backend,
@@ -24,12 +26,14 @@ from tinyvae.backend import (
 class Dense:
     """y = x W + b: every output is a weighted sum of all inputs, plus a constant.
 
-    With indices, y_bj = Σ_i x_bi W_ij + b_j. A change of W_ij changes y_bj by x_bi in every
-    example b of the batch, so by the chain rule
+    With indices, and n for the example, y_nj = Σ_i x_ni W_ij + b_j. A change of W_ij changes y_nj
+    by x_ni in every example of the batch, so by the chain rule
 
-        ∂loss/∂W_ij = Σ_b x_bi dy_bj        that is    dW = xᵀ dy
-        ∂loss/∂b_j  = Σ_b dy_bj             that is    db = Σ_batch dy
-        ∂loss/∂x_bi = Σ_j dy_bj W_ij        that is    dx = dy Wᵀ
+        ∂loss/∂W_ij = Σ_n x_ni dy_nj        that is    dW = xᵀ dy
+        ∂loss/∂b_j  = Σ_n dy_nj             that is    db = Σ_batch dy
+        ∂loss/∂x_ni = Σ_j dy_nj W_ij        that is    dx = dy Wᵀ
+
+    `Parameters` below gives a layer its arrays W, b, dW, db.
 
     The first weights have the standard deviation √(2 / (n_in + n_out)) (`initialization="glorot"`,
     Glorot & Bengio 2010), or √(2 / n_in) ("he", He et al. 2015), which makes up for a ReLU that
@@ -38,8 +42,10 @@ class Dense:
     """
 
     def __init__(self, n_in: int, n_out: int, initialization: str = "glorot") -> None:
+        n_in, n_out = checks.integer("n_in", n_in, 1), checks.integer("n_out", n_out, 1)
         self.shapes = {"W": (n_in, n_out), "b": (n_out,)}
-        self.initialization = initialization
+        choices = ["glorot", "he", "small"]
+        self.initialization = checks.choice("initialization", initialization, choices)
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return first values for W and b, drawn on the host (the same for every backend)."""
@@ -135,8 +141,8 @@ class Sequential:
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         """Return dx, or None with `need_dx=False`, which saves the first layer's product."""
         for layer in reversed(self.layers):
-            last = layer is self.layers[0] and isinstance(layer, Dense)
-            dy = layer.backward(dy, need_dx) if last else layer.backward(dy)
+            first = layer is self.layers[0] and isinstance(layer, Dense)
+            dy = layer.backward(dy, need_dx) if first else layer.backward(dy)
         return dy
 
 
@@ -149,7 +155,7 @@ def mlp(widths: list[int], activation: str, last: str = "glorot") -> Sequential:
     return Sequential(*layers, Dense(widths[-2], widths[-1], last))
 
 
-class Parameters(dict):
+class Parameters(UserDict):
     """All weights of a model as one vector θ, and their gradient as one vector g.
 
     Every layer's W and b is a view into θ, its dW and db the same view into g, so a step of an
@@ -180,18 +186,21 @@ class Parameters(dict):
 
         self.theta = backend.xp.zeros(sum(value.size for *_, value in slots), dtype=dtype)
         self.grad = backend.xp.zeros_like(self.theta)
-        self.gradients, start = {}, 0
+        self.data, self.gradients, start = {}, {}, 0
         for name, layer, attribute, value in slots:
             stop = start + value.size
             view = self.theta[start:stop].reshape(value.shape)
             view[...] = backend.asarray(value, dtype)
-            super().__setitem__(name, view)
+            self.data[name] = view
             self.gradients[name] = self.grad[start:stop].reshape(value.shape)
             setattr(layer, attribute, view)
             setattr(layer, "d" + attribute, self.gradients[name])
             start = stop
 
     def __setitem__(self, name: str, value: Array) -> None:
+        if name not in self or np.shape(value) != self[name].shape:
+            shapes = {name: view.shape for name, view in self.items()}
+            raise ValueError(f"{name} of the shape {np.shape(value)} is none of {shapes}")
         self[name][...] = value
 
 

@@ -1,7 +1,9 @@
-"""The likelihood p(x|z): how well the decoder's output y explains the data x.
+"""The likelihood p(x|z): how probable the decoder's output y makes the data x.
 
-Each class gives the negative log likelihood nll = −log p(x|z) of each example, in nats (a sum over
-the D dimensions of the data, never a mean), and its gradient dy. x, y, x_hat are (B, D), nll (B,).
+Each class gives the negative log likelihood nll = −log p(x|z) of each example, in nats (natural
+logarithms; a sum over the D dimensions of the data, never a mean), and its gradient dy. σ is here
+the spread of the data around the decoder's answer, not that of q(z|x). x, y, x_hat are (B, D), nll
+is (B,).
 """
 
 import math
@@ -31,7 +33,8 @@ class Gaussian:
     ----------
     sigma : float or "auto"
         The standard deviation σ. Under "auto" the attribute `sigma`, which evaluation and sampling
-        use, is what training stored last, and `variance` is σ² of the last forward pass.
+        use, is what was assigned to it (`fit` assigns the root of the mean σ² of an epoch's
+        batches), or else that of the last forward pass.
     output : {"identity", "sigmoid"}
         x_hat = y, or x_hat = sigmoid(y), which keeps the mean in [0, 1].
     """
@@ -40,8 +43,20 @@ class Gaussian:
 
     def __init__(self, sigma: float | str = "auto", output: str = "identity") -> None:
         self.auto = isinstance(sigma, str) and sigma == "auto"
-        self.sigma = 1.0 if self.auto else checks.number("sigma (or 'auto')", sigma, above=True)
+        self.stored = None if self.auto else checks.sigma(sigma)
+        self.variance = 1.0 if self.auto else self.stored**2  # of the last forward pass
         self.output = checks.choice("output", output, ["identity", "sigmoid"])
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation of p(x|z), in the units of x."""
+        return math.sqrt(float(self.variance)) if self.stored is None else self.stored
+
+    @sigma.setter
+    def sigma(self, sigma: float) -> None:
+        self.stored = sigma
+        if not self.auto:
+            self.variance = sigma**2
 
     def mean(self, y: Array) -> Array:
         """Return x_hat (B, D), the mean of p(x|z), from the decoder's output y."""
@@ -62,7 +77,6 @@ class Gaussian:
         self.x_hat = self.mean(y)
         self.error = self.x_hat - x  # (B, D)
         squared_error = (self.error * self.error).sum(axis=1)  # (B,)
-        self.variance = self.sigma**2
         if self.auto:
             mean_squared_error = self.batch_mean(squared_error) / x.shape[1]
             self.variance = array_module(x).maximum(mean_squared_error, MIN_VARIANCE)

@@ -1,8 +1,8 @@
 """The autoencoder and the variational autoencoder: one loss, and its gradient, from the parts.
 
-Shapes: x, x_hat (B, D); mu, logvar, eps, z (B, L). Losses are in nats per example: summed over data
-and latent dimensions, averaged over the batch. (A mean over pixels beside a sum over latents is the
-most common error in published VAEs: it multiplies the weight of the KL by D.)
+Shapes: x, x_hat (B, D); mu, logvar, eps, z (B, L). Losses are in nats (natural logarithms) per
+example: summed over data and latent dimensions, averaged over the batch. (A mean over pixels beside
+a sum over latents, a common error, multiplies the weight of the KL by D.)
 """
 
 from typing import Any, NamedTuple
@@ -25,7 +25,10 @@ class Terms(NamedTuple):
 
     @property
     def elbo(self) -> Array:
-        """The evidence lower bound −(reconstruction + kl) ≤ log p(x), whatever the weights are."""
+        """The evidence lower bound −(reconstruction + kl), whatever the weights are.
+
+        Of a VAE it is at most log p(x), in expectation; of an Autoencoder it bounds nothing.
+        """
         return -(self.reconstruction + self.kl)
 
 
@@ -54,7 +57,7 @@ class Autoencoder:
     """
 
     outputs_per_latent = 1  # the encoder gives z
-    B = 0  # examples in the last forward pass
+    B = 0  # examples in the last `forward`; 0 where the layers no longer remember one
 
     def __init__(
         self,
@@ -95,15 +98,20 @@ class Autoencoder:
         }  # fmt: skip
         if own_layers or not isinstance(likelihood, str):
             self.config = None
+        gaussian = Gaussian(sigma, output)
         if isinstance(likelihood, str):
             checks.choice("likelihood", likelihood, ["gaussian", "bernoulli"])
-            likelihood = Gaussian(sigma, output) if likelihood == "gaussian" else Bernoulli()
-        self.likelihood = likelihood
+            likelihood = gaussian if likelihood == "gaussian" else Bernoulli()
+        self.likelihood = checks.likelihood(likelihood)
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
         networks = {"encoder": self.encoder, "decoder": self.decoder}
         self.parameters = Parameters(networks, self.backend, dtype, seed)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
+        if own_layers:
+            zeros, outputs = self.backend.xp.zeros, self.outputs_per_latent * L
+            checks.output_width("encoder", encoder, D + C, outputs, zeros((1, D + C), dtype=dtype))
+            checks.output_width("decoder", decoder, L + C, D, zeros((1, L + C), dtype=dtype))
 
     def forward(self, x: Array, labels: Array | None = None) -> Terms:
         """Return the loss of a batch x (B, D), and remember what `backward` needs."""
@@ -132,7 +140,7 @@ class Autoencoder:
 
     def encode(self, x: Array, labels: Array | None = None) -> Array:
         """Return the code z (B, L) of x (B, D)."""
-        self.B = 0  # the layers forget what a `backward` would have needed
+        self.B = 0
         return self.encoder.forward(self.with_labels(self.as_batch(x), labels))
 
     def decoder_output(self, z: Array, labels: Array | None = None) -> Array:
@@ -159,9 +167,9 @@ class Autoencoder:
 
     def with_labels(self, array: Array, labels: Array | None) -> Array:
         """Return `array` (B, n) with one-hot labels beside it (B, n + C), if n_classes C > 0."""
+        labels = checks.labels(labels, len(array), self.n_classes)
         if not self.n_classes:
             return array
-        labels = checks.labels(labels, len(array), self.n_classes)
         xp = self.backend.xp
         one_hot = self.backend.asarray(labels)[:, None] == xp.arange(self.n_classes)  # (B, C)
         return xp.concatenate([array, one_hot.astype(array.dtype)], axis=1)
@@ -174,7 +182,13 @@ class VAE(Autoencoder):
         reconstruction = mean over the batch of −log p(x|z),    z ~ q(z|x), one draw
         kl             = mean over the batch of KL(q(z|x) ‖ N(0, I))
 
-    With both weights 1, −loss is the evidence lower bound (Kingma & Welling 2014).
+    With both weights 1, −loss is the evidence lower bound (Kingma & Welling 2014). For any q(z|x),
+    as the logarithm is concave (Jensen's inequality: log of a mean ≥ mean of logs),
+
+        log p(x) = log E_q[ p(x|z) p(z) / q(z|x) ]          E_q: mean over draws z ~ q(z|x)
+                 ≥ E_q[ log p(x|z) ] − E_q[ log q(z|x) − log p(z) ]
+
+    and the last mean is the KL.
 
     Parameters
     ----------
@@ -219,8 +233,7 @@ class VAE(Autoencoder):
         reconstruction = self.likelihood.forward(y, x).mean()
         kl_per_dimension = self.batch_mean(kl(mu, logvar))  # (L,)
         counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
-        used_up = kl_per_dimension > self.free_bits
-        self.counts = used_up.astype(mu.dtype) if self.free_bits else 1.0
+        self.counts = (kl_per_dimension > self.free_bits).astype(mu.dtype)
         loss = self.reconstruction_weight * reconstruction + self.beta * counted.sum()
         return Terms(loss, reconstruction, kl_per_dimension.sum())
 

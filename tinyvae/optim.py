@@ -19,6 +19,7 @@ class SGD:
     """Gradient descent with momentum in [0, 1): u ← momentum · u + g;  θ ← θ − lr · u."""
 
     def __init__(self, parameters: Parameters, lr: float = 1e-2, momentum: float = 0.0) -> None:
+        self.parameters = checks.parameters(parameters)
         self.lr = checks.number("lr", lr, above=True)
         self.momentum = checks.fraction("momentum", momentum)
         self.theta, self.grad = parameters.theta, parameters.grad
@@ -60,6 +61,7 @@ class Adam:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:
+        self.parameters = checks.parameters(parameters)
         self.lr = checks.number("lr", lr, above=True)
         self.beta1, self.beta2 = checks.fraction("beta1", beta1), checks.fraction("beta2", beta2)
         self.epsilon = checks.number("epsilon", epsilon, above=True)
