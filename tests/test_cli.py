@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -279,3 +280,68 @@ def test_what_commands_cannot_do_gets_one_line(trained, command, message, capsys
         status = stop.code
     assert status == 2
     assert message in one_line(capsys)
+
+
+def untrained(*options):
+    """Train one epoch of a small model into the folder r, quietly."""
+    assert cli.main(["train", *FAST, "--epochs", "1", "--quiet", "--out", "r", *options]) == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("far", [1e300, 1e308])
+def test_what_decodes_to_no_finite_number_is_refused(trained, far, capsys):
+    np.save("z.npy", np.full((2, 2), far))
+    assert cli.main(["decode", str(trained / "vae"), "z.npy", "--out", "x.npy"]) == 2
+    assert one_line(capsys)
+    assert not os.path.exists("x.npy")
+
+
+def test_a_lost_checkpoint_does_not_start_the_training_anew(capsys):
+    untrained()
+    os.remove("r/checkpoint.npz")
+    assert cli.main(["train", "--resume", "r", "--quiet"]) == 2
+    assert "r/checkpoint.npz is gone, and with it the training" in one_line(capsys)
+
+
+def test_a_run_killed_before_its_first_checkpoint_can_be_resumed():
+    untrained()
+    os.remove("r/checkpoint.npz")
+    os.remove("r/metrics.csv")
+    assert cli.main(["train", "--resume", "r", "--quiet", "--no-figures"]) == 0
+    assert len(open("r/metrics.csv").readlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:40], "45 rows to train on and 5 to test on then, 36 rows to train on and 4"),
+        (lambda x: x + 1, "as many rows as then, but other values"),
+    ],
+)
+def test_data_that_changed_since_the_run_began_are_refused(change, message, rng, capsys):
+    x = rng.standard_normal((50, 4))
+    np.save("x.npy", x)
+    untrained("--dataset", "x.npy")
+    np.save("x.npy", change(x))
+    for command in (["evaluate", "r"], ["train", "--resume", "r", "--epochs", "2", "--quiet"]):
+        assert cli.main(command) == 2
+        assert message in one_line(capsys)
+
+
+def test_an_evaluation_says_of_which_data_it_is(rng):
+    np.save("x.npy", rng.standard_normal((50, 4)))
+    untrained("--dataset", "x.npy")
+    for data, said in ([], "the run's own test rows"), (["x.npy"], "x.npy"):
+        assert cli.main(["evaluate", "r", *data, "--samples", "2", "--quiet"]) == 0
+        assert json.loads(open("r/evaluation.json").read())["data"] == said
+
+
+@pytest.mark.parametrize("options", [[], ["--conditional"]])
+def test_what_to_try_next_can_be_pasted(options, rng, capsys):
+    np.savez("my data.npz", x=rng.standard_normal((50, 4)), y=["a b", "c"] * 25)
+    run = [*FAST, "--epochs", "1", "--dataset", "my data.npz", *options]
+    assert cli.main(["train", *run]) == 0
+    lines = capsys.readouterr().out.split("try next:\n")[1].splitlines()
+    for line in lines:
+        assert cli.main(shlex.split(line, comments=True)[3:]) == 0
+    assert os.path.exists("samples.npy") and len(lines) == 2

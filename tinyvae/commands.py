@@ -37,7 +37,9 @@ def command(description: str) -> Callable:
             parser.add_argument("run", metavar="RUN", help="a run folder")
             work = function(parser)
             arguments = vars(parser.parse_args(argv))
-            work(open_run(arguments.pop("run")), **arguments)
+            # What overflows is not finite, and refused in a line of its own.
+            with np.errstate(all="ignore"):
+                work(open_run(arguments.pop("run")), **arguments)
             return 0
 
         def main(argv: list[str] | None = None) -> int:
@@ -172,6 +174,9 @@ def evaluate(parser: terminal.Parser) -> Callable:
         )
         if data is None and run.dataset.factors_train is not None:
             result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
+        if not np.isfinite(result["elbo"]):
+            raise ValueError("the ELBO is not finite: the data lie too far from those of the run")
+        result = {"data": "the run's own test rows" if data is None else data} | result
         path = run.path / "evaluation.json"
         write_text(path, json.dumps(result, indent=2) + "\n")
         if not quiet:

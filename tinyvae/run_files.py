@@ -115,6 +115,9 @@ def by_blocks(
 
 def write(out: Path, run: Run, x: np.ndarray, what: str, columns: int | None = None) -> None:
     """Write rows x in the data's units, as an array or as a picture, and say so."""
+    if not np.isfinite(x).all():
+        remedy = "take latent points nearer to 0, or a lower --temperature"
+        raise ValueError(f"{out} would hold values that are not finite: {remedy}")
     data = run.config.get("data") or {}
     scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
     if out.suffix == ".npy":

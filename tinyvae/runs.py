@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,10 +45,15 @@ class Run:
     def __init__(self, path: str | os.PathLike, config: dict | None = None) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
 
+    @property
+    def quoted(self) -> str:
+        """The path as one types it in a shell."""
+        return shlex.quote(str(self.path))
+
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
         if self.path.is_dir() and any(self.path.iterdir()):
-            remedy = f"choose another name, or continue it with --resume {self.path}"
+            remedy = f"choose another name, or continue it with --resume {self.quoted}"
             raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
@@ -109,8 +115,11 @@ class Run:
 
         Where the run was killed before its first checkpoint, nothing is restored.
         """
-        path = self.path / checkpoint.FILE
+        path, metrics = self.path / checkpoint.FILE, self.path / "metrics.csv"
         if not path.exists():
+            if metrics.exists() and len(metrics.read_text("utf-8").splitlines()) > 1:
+                remedy = "put the file back, or train a new run"
+                raise FileNotFoundError(f"{path} is gone, and with it the training: {remedy}")
             return [], []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
@@ -157,7 +166,9 @@ class Run:
             raise ValueError(
                 f"{self.path}/config.json names no data set: the run trained on arrays"
             )
-        return load_dataset(**self.config["data"]["options"])
+        dataset = load_dataset(**self.config["data"]["options"])
+        dataset.check_same(self.config["data"])
+        return dataset
 
 
 def open_run(path: str | os.PathLike) -> Run:

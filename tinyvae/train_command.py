@@ -1,7 +1,8 @@
 """The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
 what happened, what the figures show and what to try next."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -9,16 +10,11 @@ from tinyvae import options, terminal
 from tinyvae.checkpoint import build
 from tinyvae.communicator import Communicator, find, speak_once
 from tinyvae.data import Dataset, load_dataset
-from tinyvae.model import Autoencoder
+from tinyvae.model import VAE, Autoencoder
 from tinyvae.runs import History, Run, next_free, open_run
 from tinyvae.train import fit
 
 PROG = "tinyvae train"
-NEXT = {
-    "python -m tinyvae evaluate {run}": "how good is it?",
-    "python -m tinyvae.train{data} --latent-dim 10": "sharper, and no longer a plane",
-    "python -m tinyvae three-panels": "the picture that explains the VAE",
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,9 +45,8 @@ def _train(argv: list[str] | None) -> int:
     if "no_figures" not in given:
         _draw(model, dataset, run, history, say, keep=finished)
     say("\ntry next:")
-    data = "" if dataset.name == "digits" else f" --dataset {dataset.options['name']}"
-    for command, what in NEXT.items():
-        say(f"  {command.format(run=run.path, data=data):<44}  {what}")
+    for command, what in _next(model, dataset, run):
+        say(f"  python -m {command:<38}  # {what}")
     return 0
 
 
@@ -113,7 +108,19 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
 
 
 def _go_on(run: Run) -> str:
-    return f"continue with: python -m tinyvae train --resume {run.path}"
+    return f"continue with: python -m tinyvae train --resume {run.quoted}"
+
+
+def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
+    """Yield commands worth trying after this run, and what each is for."""
+    yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if dataset.options["name"] == "digits" and model.latent_dim == 2:
+        yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
+        yield "tinyvae three-panels", "the picture that explains the VAE"
+    elif isinstance(model, VAE):
+        label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
+        out = f" --out samples.{'png' if dataset.image_shape else 'npy'}"
+        yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
 
 
 def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:

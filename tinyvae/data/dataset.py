@@ -3,12 +3,16 @@ together with what is needed to show them and to undo the scaling."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .rows import LazyRows, Rows
+from .rows import BinarizedRows, LazyRows, Rows
 from .scaling import BYTES, Scaling
+
+LOOKED_AT = 200  # rows of each part that the checksum is of
+LOOKED_AT_BYTES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,4 +86,36 @@ class Dataset:
             "label_names": self.label_names and list(self.label_names),
             "feature_names": self.feature_names and list(self.feature_names),
             "scaling": self.scaling.to_config(),
+            **self.fingerprint(),
         }
+
+    def fingerprint(self) -> dict:
+        """By what the same data are known again: their numbers of rows, and a checksum.
+
+        The checksum is of labels and of evenly spaced rows: few enough to take no time.
+        """
+        checksum = 0
+        for part, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
+            rows = part.rows if isinstance(part, BinarizedRows) else part  # as before the draws
+            n = min(len(rows), LOOKED_AT, max(1, LOOKED_AT_BYTES // (4 * self.n_features)))
+            places = np.linspace(0, len(rows) - 1, n).astype(int)
+            checksum = zlib.crc32(np.ascontiguousarray(rows[places], np.float32), checksum)
+            if labels is not None:
+                checksum = zlib.crc32(np.ascontiguousarray(labels), checksum)
+        return {"rows": [len(self.x_train), len(self.x_test)], "checksum": checksum}
+
+    def check_same(self, config: dict) -> None:
+        """Raise ValueError if these are no longer the data whose `to_config` gave `config`."""
+        found = self.fingerprint()
+        before, now = config.get("rows", found["rows"]), found["rows"]
+        if before != now:
+            change = "{:,} rows to train on and {:,} to test on".format
+            problem = f"{change(*before)} then, {change(*now)} now"
+        elif config.get("checksum", found["checksum"]) != found["checksum"]:
+            problem = "as many rows as then, but other values or labels"
+        else:
+            return
+        raise ValueError(
+            f"{self.options['name']} has changed since the run began: {problem};"
+            " put it back as it was, or train a new run"
+        )
