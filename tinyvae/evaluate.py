@@ -169,8 +169,8 @@ def evaluate(
     result["elbo_standard_error"] = standard_error(bound.elbo)
     warnings = result["warnings"] = _grey_values(model, x)
     if not isinstance(model, VAE):
-        warnings.append("an Autoencoder has no distribution over z: no log p(x), and its KL is 0")
-        return result
+        warnings.append("an Autoencoder has no distribution over z: no KL, no ELBO, no log p(x)")
+        return {name: value for name, value in result.items() if name[:4] not in ("elbo", "kl")}
 
     estimate = log_likelihood(model, x, samples, seed, labels, progress)
     errors = estimate.standard_error
@@ -218,9 +218,9 @@ def table(result: dict) -> str:
 
     lines = [
         f"{result['examples']:,} examples, nats per example, ± standard error over the examples",
-        line("ELBO", "elbo"),
+        line("ELBO", "elbo") if "elbo" in result else "",
         line("  reconstruction −log p(x|z)", "reconstruction"),
-        line("  KL(q(z|x) ‖ p(z))", "kl"),
+        line("  KL(q(z|x) ‖ p(z))", "kl") if "kl" in result else "",
     ]
     if "log_likelihood" in result:
         monte_carlo = result["monte_carlo_error"]
@@ -240,4 +240,6 @@ def table(result: dict) -> str:
         ]
     if "mutual_information_gap" in result:
         lines.append(line("mutual information gap (0 to 1)", "mutual_information_gap"))
-    return "\n".join(lines + [f"note: {warning}" for warning in result["warnings"]])
+    return "\n".join(
+        [text for text in lines if text] + [f"note: {warning}" for warning in result["warnings"]]
+    )

@@ -22,6 +22,7 @@ BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix prod
 
 def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, Array | None]:
     """Return x and labels on the host, or raise ValueError in one line."""
+    checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     if not isinstance(x, LazyRows | BinarizedRows):
         on_device = isinstance(x, model.backend.xp.ndarray)
         x = model.backend.to_numpy(x) if on_device else np.asarray(x)

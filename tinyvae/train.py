@@ -99,6 +99,7 @@ def fit(
     OSError
         If the run folder can't be written.
     """
+    checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     checks.integer("epochs", epochs, 1)
     checks.integer("batch_size", batch_size, 1)
     checks.number("kl_warmup", kl_warmup)
@@ -185,6 +186,11 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         momentum = {"momentum": 0.9} if name == "sgd" else {}
         return OPTIMIZERS[name](model.parameters, lr=lr, **momentum)
+    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+        wanted = "'adam', 'sgd' or an optimizer of model.parameters"
+        raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
+    if getattr(optimizer, "parameters", model.parameters) is not model.parameters:
+        raise ValueError("the optimizer steps on another model's parameters: give it this model's")
     return optimizer
 
 
@@ -198,7 +204,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
         checks.batch(name, x, model.n_features)
     if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):
         checks.unit_interval(name, *value_range(x))
-    labels = checks.labels(labels, len(x), model.n_classes) if model.n_classes else None
+    labels = checks.labels(labels, len(x), model.n_classes)
     return (x if lazy else model.backend.asarray(x, model.dtype)), labels
 
 
@@ -238,7 +244,10 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
         cause = f"the learning rate {lr:g} is too high for this model and its data"
-        change = f"a lower one, such as {lr / 10:.1g}, or data scaled to a range around 1"
+        change = f"a lower one, such as {min(lr / 10, 1e-3):.1g}, or data scaled to around 1"
+        if epoch == step == 1:  # before the first step of the optimizer
+            cause = "the data, or a weight such as beta, are too large to compute with"
+            change = "data scaled to around 1, or a smaller weight"
         raise FloatingPointError(
             f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
         )
