@@ -9,7 +9,7 @@
 # **At the end you can** write a layer of a neural network and its gradient, prove that the
 # gradient is right, and train a network made of such layers.
 #
-# **Time:** about 20 minutes. **You need:** matrix products, the chain rule, a little NumPy.
+# **Time:** about 40 minutes. **You need:** matrix products, the chain rule, a little NumPy.
 #
 # **How to use this page.** Read it as it is, or run it cell by cell. In each exercise you replace
 # `...` by your answer, and the cell below tells you at once whether it is right, and if not, what
@@ -229,7 +229,8 @@ print(inspect.getsource(Dense.backward))
 
 # %% [markdown]
 # `gradcheck.check` moves each number of a layer up and down, compares with what `backward` says,
-# and prints a table:
+# and prints a table. We give it no input, so it draws a batch of 5 random examples of its own:
+# that is the 5 in the first row.
 
 # %%
 from tinyvae import gradcheck
@@ -238,18 +239,29 @@ print(gradcheck.check(Dense(3, 2)))
 
 # %% [markdown]
 # The relative error says by how much the two differ, measured against the size of the gradient.
-# 1e-12 is rounding. A forgotten factor gives an error of 0.1 or more: there is no doubt between
-# the two.
+# 1e-12 is rounding. For comparison, here is a mistake: y = x², whose slope is 2x, with the 2
+# forgotten.
+
+# %%
+print(gradcheck.check(np.square, lambda dy, x: dy * x, x))
+
+# %% [markdown]
+# An error of 0.5, against one in the twelfth digit: there is no doubt between the two.
 
 # %% [markdown]
 # ## Why dense layers alone are not enough
 #
-# Put two dense layers one after another. The result is `(x W) V = x (W V)`: again one dense layer,
-# with the weights `W V`.
+# Put two dense layers one after another, the second with weights V and constants c:
+#
+# ```text
+# (x W + b) V + c = x (W V) + (b V + c)
+# ```
+#
+# That is again one dense layer, with the weights `W V` and the constants `b V + c`.
 
 # %%
-V = np.array([[1.0, -2.0], [0.5, 1.0]])
-print(np.allclose((x @ W) @ V, x @ (W @ V)))
+V, c = np.array([[1.0, -2.0], [0.5, 1.0]]), np.array([0.3, -0.1])
+print(np.allclose((x @ W + b) @ V + c, x @ (W @ V) + (b @ V + c)))
 
 # %% [markdown]
 # Nothing is gained, unless something that is *not* a weighted sum stands between them. The usual
@@ -318,7 +330,8 @@ def relu_backward(dy, x):
 # ```
 #
 # Any object with `forward` and `backward` can stand in a network of this package. Write this one.
-# The check tries it alone, and then inside an autoencoder.
+# Return new arrays: the arrays `x` and `dy` that come in belong to others, so a layer must not
+# change them (as `dy *= 2` would). The check tries it alone, and then inside an autoencoder.
 
 
 # %% exercise 1.3
@@ -441,14 +454,15 @@ figures.plane(
     encoder.forward(digits.x_test),
     digits.y_test,
     prior=False,
-    title="Where the encoder puts the digits",
-    subtitle="One point for each of 500 pictures, coloured by digit. Nobody told the network "
+    title="All codes in one plane",
+    subtitle="One point for each test picture, coloured by digit. Nobody told the network "
     "which digit is which.",
 )
 
 # %% [markdown]
-# Equal digits lie together, in rays and clusters. Nobody asked for that: it makes the decoder's
-# work easier.
+# Some digits, such as 0 and 1, have a place of their own. Others lie in one heap, and those are
+# the ones that were taken for each other above. Nobody asked for any order: where equal digits lie
+# together, the decoder's work is easier.
 
 # %% [markdown]
 # ## In three lines

@@ -278,8 +278,8 @@ print(f"a test picture's code is {near:.1f} away from the nearest training pictu
 print(f"a random draw is {far:.1f} away, {far / near:.1f} times as far")
 
 # %% [markdown]
-# In 16 dimensions there is room for everything to be far from everything. The codes fill a thin,
-# bent part of it. The decoder was trained on these codes alone, so it has learnt nothing about the
+# In 16 dimensions there is room for everything to be far from everything, and the codes fill a
+# part of it only. The decoder was trained on these codes alone, so it has learnt nothing about the
 # rest: there it draws whatever happens to come out.
 
 # %% [markdown]

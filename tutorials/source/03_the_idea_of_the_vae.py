@@ -10,7 +10,8 @@
 # touch the exact answer where that is known.
 #
 # **Time:** about 25 minutes. **You need:** notebooks 1 and 2 (encoder, decoder, code, loss,
-# standard deviation), and logarithms: log(a b) = log a + log b.
+# standard deviation), and logarithms: log(a b) = log a + log b. At one place an integral ∫, the
+# area under a curve.
 
 # %% [markdown]
 # ## A distribution instead of a point
@@ -185,7 +186,9 @@ def bernoulli_nll(y, x):
 # Now tell the story of a picture backwards, from the code to the pixels:
 #
 # 1. Draw z from N(0, 1), each of its numbers by itself. This distribution is fixed for ever. It is
-#    called the **prior**, p(z): what we know of z before we see a picture.
+#    called the **prior**, p(z): what we know of z before we see a picture. For several numbers it
+#    is written N(0, I): 0 is the mean of each, and the **identity matrix** I, with ones on the
+#    diagonal and zeros elsewhere, says that each has the variance 1 and none depends on another.
 # 2. Let the decoder compute x_hat, and draw x from p(x|z).
 #
 # If this story is to tell of digits, real digits must be likely under it. How likely is a picture
@@ -206,8 +209,12 @@ def bernoulli_nll(y, x):
 # z ~ N(0, 1)        x ~ N(2 z, 1)
 # ```
 #
-# Here p(x) is known: 2z is normal with variance 4, the noise adds 1, so x ~ N(0, 5). Let us test
-# the average above for x = 3.
+# Here p(x) is known. x is the sum of two independent draws: 2z, with the standard deviation 2, and
+# the noise, with 1. Such a sum is normal too, and its variance is the sum of the two variances, 4
+# +
+# 1. (Both have the mean 0, so a variance is the mean of the square. In (a + b)² = a² + 2ab + b²
+#    the middle term has the mean 0: for any a, b is as often negative as positive.) So x ~ N(0,
+#    5). Let us test the average above for x = 3.
 
 # %%
 x = 3.0
@@ -236,8 +243,10 @@ for noise in (1.0, 0.1, 0.01):
 #
 # Now a little algebra. Write p(x, z) = p(z) p(x|z) for the density of the pair, as in the story
 # above: first z, then x. The pair can be told the other way round too, p(x, z) = p(x) p(z|x):
-# first x, then which z may have made it. This p(z|x) is called the **posterior**. The second form
-# gives, for every z,
+# first x, then which z may have made it. This p(z|x) is called the **posterior**. The encoder's
+# q(z|x) is a guess at it, the **approximate posterior**. (Many texts, and the figures from here
+# on, call q(z|x) "the posterior" for short. Where it matters, p(z|x) is "the true posterior".) The
+# second form gives, for every z,
 #
 # ```text
 # log p(x) = log p(x, z) − log p(z|x)                                       true for any z
@@ -256,7 +265,9 @@ for noise in (1.0, 0.1, 0.01):
 #
 # The **KL divergence** says how different two distributions are. It is never negative. To see why,
 # use that log t ≤ t − 1 for every t > 0 (the line t − 1 touches the curve log t at t = 1, and lies
-# above it elsewhere):
+# above it elsewhere). And a mean over draws can be written as an integral, in which each z counts
+# as often as it is drawn: the mean of f(z) over z ~ q is ∫ q(z) f(z) dz. The area under any
+# density is 1.
 #
 # ```text
 # −KL(q ‖ p) = mean over z ~ q of log(p(z)/q(z))
@@ -315,8 +326,17 @@ for mu, sigma in ((0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)):
 
 # %% [markdown]
 # The last one hits log p(x), and every draw gives the same number. N(1.2, 0.2), with σ = √0.2 =
-# 0.45, is the true posterior here: then KL(q ‖ posterior) is 0, and the bound is exact. All
-# answers at once:
+# 0.45, is the true posterior here. To see it, write log p(x, z) for x = 3 as a function of z ("…"
+# stands for what does not depend on z):
+#
+# ```text
+# log p(z) + log p(x|z) = −½ z² − ½ (3 − 2z)² + …
+#                       = −½ (5 z² − 12 z) + …                 as (3 − 2z)² = 9 − 12 z + 4 z²
+#                       = −½ · 5 (z − 1.2)² + …                as 5 (z − 1.2)² = 5 z² − 12 z + 7.2
+# ```
+#
+# That is the logarithm of a normal density with mu = 1.2 and 1/σ² = 5. With this q, KL(q ‖
+# posterior) is 0, and the bound is exact. All answers at once:
 
 # %%
 idea.bound(3.0)
@@ -342,7 +362,8 @@ idea.bound(3.0)
 # wants all of them to be the same.
 #
 # Train one, with the same layers as in notebook 2. The encoder's last layer has 4 outputs now: 2
-# for the mu and 2 for the width of its region.
+# for the mu and 2 for the width of its region. (`lr_schedule="step"` takes smaller steps in the
+# last third of the training.)
 
 # %% long
 from tinyvae import VAE, figures, fit, gallery
@@ -352,9 +373,10 @@ fit(vae, digits.x_train, epochs=15, batch_size=100, lr=0.004, lr_schedule="step"
 gallery.figure("plane", vae, digits)
 
 # %% [markdown]
-# On the left each point is a mu, and each ellipse is a region, one σ wide. They lie where the
-# circles of N(0, 1) are. On the right, there is a digit wherever the prior puts its draws. So draw
-# from the prior, which you know without looking at any code, and decode:
+# On the left each point is a mu, the mean of a q(z|x), and each ellipse is a region, one σ wide.
+# They lie where the circles of the prior N(0, I) are. On the right, there is a digit wherever the
+# prior puts its draws. So draw from the prior, which you know without looking at any code, and
+# decode:
 
 # %% long
 figures.image_grid(
@@ -362,7 +384,7 @@ figures.image_grid(
     (28, 28),
     columns=20,
     title="New digits",
-    subtitle="z ~ N(0, 1), decoded. No code of any picture was looked at.",
+    subtitle="z ~ N(0, I), decoded. No code of any picture was looked at.",
 )
 
 # %% [markdown]

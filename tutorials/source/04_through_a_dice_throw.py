@@ -205,10 +205,11 @@ print(f"dlogvar: mean {dlogvar.mean():.3f}, exact {exact:.3f}; draws spread by {
 # %% [markdown]
 # ## A true story
 #
-# For this package, four public VAEs written from scratch were read: numpy-ml, the example of
-# DeZero, and two repositories in NumPy or NumPy and CuPy. Two of the four sample with σ =
-# exp(logvar). They forgot the ½, in the forward pass and in the backward pass alike. Could a
-# gradient check not have told them?
+# While this package was written, four public VAEs made without a framework were read: numpy-ml,
+# the VAE example of DeZero, and two repositories in NumPy and CuPy. (This page cannot show you
+# their code, so take this part as a report.) Two of the four sample with σ = exp(logvar): the ½ is
+# forgotten, in the forward pass and in the backward pass alike. Could a gradient check not have
+# told?
 #
 # Here are three samplers, A, B and C. Each has a forward and a backward pass. In one of them σ is
 # wrong. Let us check the gradients:
@@ -330,16 +331,16 @@ print(f"log p(3): {log_density(x, 0.0, 5**0.5):.3f}")
 
 # %% [markdown]
 # The wrong sampler claims more than the exact value. Its "lower bound" is no bound any more, and
-# models compared by it are compared by nothing. The regions are smaller than the KL believes, too:
-# at logvar = −4, σ should be 0.135, and the wrong sampler draws with 0.018. The gaps of notebook 2
-# come back.
+# models compared by it are compared by nothing. Where logvar is negative, the regions are smaller
+# than the KL believes, too: at logvar = −4, σ should be e^(−2) = 0.135, and the wrong sampler
+# draws with e^(−4) = 0.018. So a region can leave a gap around it where the KL sees none.
 
 # %% [markdown]
 # ## The one that a gradient check does see
 #
-# Of the four VAEs, one more makes another mistake: it draws one noise in the forward pass, and
-# another in the backward pass. There forward and backward do not belong together, and a gradient
-# check can see it, provided that the forward noise can be held still:
+# One more of the four VAEs that were read makes another mistake: it draws one noise in the forward
+# pass, and another in the backward pass. There forward and backward do not belong together, and a
+# gradient check can see it, provided that the forward noise can be held still:
 
 
 # %%

@@ -35,8 +35,8 @@ gallery.figure("plane", vae, digits)
 
 # %% [markdown]
 # Left: the codes of the 500 test pictures. For ten of them the whole answer of the encoder is
-# drawn: q(z|x) = N(mu, σ²), as an ellipse of one σ. Right: what the decoder draws at each place of
-# the same plane.
+# drawn: q(z|x) = N(mu, σ²), called a posterior for short, as an ellipse of one σ. Right: what the
+# decoder draws at each place of the same plane.
 #
 # Wherever you look on the right, there is a digit, or a blurred mixture of digits. (The drawing
 # fades out where the prior has hardly any draws.)
@@ -226,8 +226,9 @@ def quantiles(n):
 
 # %% [markdown]
 # All pairs of such values make a grid in which each cell holds the same share of the prior.
-# `figures.quantile_grid` makes it; this is the decoded grid. Look at the numbers at the edge: the
-# steps are small near 0 and large far out.
+# `figures.quantile_grid` makes it; this is the decoded grid. (N(0, I) in its heading is N(0, 1)
+# for each number of z by itself.) Look at the numbers at the edge: the steps are small near 0 and
+# large far out.
 
 # %% long
 figures.manifold(vae.decode(figures.quantile_grid(15)), (28, 28))
@@ -259,7 +260,8 @@ figures.image_grid(
 # ## Is the prior the right place to draw from?
 #
 # The decoder knows the codes that the encoder sent it. Their distribution is not N(0, 1) itself.
-# It is the mean of all answers of the encoder, the **aggregate posterior**:
+# It is the mean of all answers q(z|x_n) of the encoder (for short "posteriors", as in notebook 3),
+# the **aggregate posterior**:
 #
 # ```text
 # q(z) = 1/N Σ_n q(z|x_n)

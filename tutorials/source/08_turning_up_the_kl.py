@@ -22,6 +22,8 @@
 # loss = reconstruction + beta · KL(q(z|x) ‖ N(0, I))
 # ```
 #
+# (N(0, I) is the prior: N(0, 1) for each of the L numbers of z, independently.)
+#
 # With beta = 1, −loss is the ELBO. Other values give up that meaning and get something else for
 # it: this is the **β-VAE**. The two terms have names of their own:
 #
@@ -115,8 +117,9 @@ check.planes(
 # ```
 #
 # Then z_j = mu_j + σ_j eps = eps: pure noise, the same for all pictures, and the decoder learns to
-# ignore it. The posterior of this dimension has fallen onto the prior. This is called **posterior
-# collapse**. Here it happens to several of 10 dimensions, at beta = 4:
+# ignore it. In this dimension the encoder's answer q(z|x), for short the posterior, has fallen
+# onto the prior. This is called **posterior collapse**. Here it happens to some of 10 dimensions,
+# at beta = 4:
 
 # %% long
 kl_by_epoch = []
@@ -128,7 +131,11 @@ def note_kl(row):  # called after every epoch
 
 
 train(vae, epochs=30, callback=note_kl)
-figures.kl_over_training(np.array(kl_by_epoch), threshold=0.05)
+figures.kl_over_training(
+    np.array(kl_by_epoch),
+    threshold=0.05,
+    subtitle="KL(q(z|x) ‖ N(0, 1)) in nats on the test pictures: how much each dimension tells.",
+)
 
 # %% [markdown]
 # A few dimensions take over the work. The others never say anything, or begin to and fall silent
@@ -186,11 +193,9 @@ def active_units(mu, threshold=0.01):
 
 
 # %% [markdown]
-# The package's version, and what it says about the three models of the plane (2 dimensions), the
-# one at beta = 16, and the last one (10 dimensions):
-
-# %%
-print(inspect.getsource(evaluate.active_units).split('"""')[-1].rstrip())
+# The package has the same line in `evaluate.active_units(model, x)`, which asks the model for mu.
+# Here is what it says about the three models of the plane (2 dimensions), the one at beta = 16,
+# and the last one (10 dimensions):
 
 # %% long
 for name, model in {**models, "4.0, L = 10": vae}.items():
@@ -213,8 +218,8 @@ for name, model in {**models, "4.0, L = 10": vae}.items():
 # %%
 
 
-def reconstruction(x, x_hat):  # the cross-entropy: x_hat is the probability of ink
-    x_hat = np.clip(x_hat, 1e-6, 1 - 1e-6)
+def reconstruction(x, x_hat):  # the Bernoulli loss of notebook 3; x_hat is the probability of ink
+    x_hat = np.clip(x_hat, 1e-6, 1 - 1e-6)  # keeps log(0) away
     return -(x * np.log(x_hat) + (1 - x) * np.log(1 - x_hat)).mean()  # over batch and pixels
 
 
@@ -233,8 +238,8 @@ def kl(mu, logvar):
 # D · loss = R + D · K
 # ```
 #
-# That is the loss with beta = D = 784. Nobody asked for that. It is the most common mistake in
-# published VAEs, and from the table above you know what 16 does.
+# That is the loss with beta = D = 784. Nobody asked for that, and nothing in the code looks wrong.
+# From the table above you know what 16 does.
 #
 # ### Exercise 8.2: the effective beta
 #
@@ -274,6 +279,12 @@ from tinyvae.audit import audit
 print(audit(kl=kl, reconstruction=reconstruction, pixels=784, latent=10))
 
 # %% [markdown]
+# The first line names the mistake, and the next two show it as it looks in PyTorch, with its
+# remedy. (**Cross-entropy** is another name of the Bernoulli loss.) The values below are no
+# mistakes: `bce-clip` is our `np.clip`, as −log 1e-6 is 13.8. The last one is the answer, measured
+# on pictures that audit made up, B = 13 in a batch.
+
+# %% [markdown]
 # And this is how such a training ends. (`reconstruction_weight=1/784` makes the sum over pixels a
 # mean.)
 
@@ -297,9 +308,9 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 #
 # At the start of a training the decoder cannot use z yet, so z lowers the distortion by nothing.
 # But its wage, the KL, is due from the first step. So the first thing that the encoder learns is
-# to be silent. Then the decoder hears nothing but noise, and learns to ignore it. From there on
-# its gradient dz is 0: nothing pulls the encoder back. That can happen even where a model that
-# uses z would have the smaller loss. Two remedies are in common use.
+# to be silent. Then the decoder hears nothing but noise, and learns to ignore it. The less it
+# heeds z, the smaller is its gradient dz, and the less pulls the encoder back. That can happen
+# even where a model that uses z would have the smaller loss. Two remedies are in common use.
 #
 # **KL warm-up.** Begin with beta = 0 and raise it, step by step, to its full value over the first
 # epochs (Bowman et al. 2016). The decoder learns to use z while that is free. In this package:

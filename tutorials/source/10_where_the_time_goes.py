@@ -138,11 +138,12 @@ def clip_gradient(grad, largest):
 
 
 # %% [markdown]
-# Does the package keep its own rules? Train the VAE on the stand-in, and compare the weights:
+# Does the package keep its own rules? Train the VAE with NumPy, then on the stand-in, and compare
+# the weights:
 
 # %%
 weights = []
-for backend in ("numpy", Backend("stand-in", standin)):
+for name, backend in (("numpy", "numpy"), ("stand-in", Backend("stand-in", standin))):
     vae = VAE(784, 20, (50,), likelihood="bernoulli", backend=backend, seed=0)
     optimizer = Adam(vae.parameters)
     before = standin.copies
@@ -150,7 +151,7 @@ for backend in ("numpy", Backend("stand-in", standin)):
         vae.forward(x, eps)
         vae.backward()
         optimizer.step()
-    print(f"copies to the host: {standin.copies - before}")
+    print(f"{name:8}: {standin.copies - before} copies from the device to the host")
     weights.append(vae.backend.to_numpy(vae.parameters.theta))
 print("the same weights:", np.allclose(*weights, rtol=1e-5, atol=1e-7))
 
@@ -261,7 +262,8 @@ check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 # - A matrix product uses each weight for all 128 examples of the batch: 2 · 128 operations for one
 #   number fetched. The processor computes all the time.
 # - Adam uses each number once in a pass, for one operation. It fetches a weight, its gradient and
-#   its two moments, and writes most of them back. The processor waits for the memory.
+#   the two numbers that it keeps for each weight, fading sums of the gradients (`M`) and of their
+#   squares (`V`), and writes most of them back. The processor waits for the memory.
 #
 # So the cost of a step is partly arithmetic, partly moving numbers. That is why `Adam.step` above
 # works in blocks that fit into the processor's fast memory, and in place, with `out=`.
@@ -312,8 +314,16 @@ print(f"the products take {wide_time / narrow_time:.1f} times as long in float64
 # error from rounding ≈ 2u / 2h = u / h                    small h: bad
 # ```
 #
-# **The curve.** By Taylor's formula, f(x ± h) = f ± h f′ + ½ h² f″ ± ⅙ h³ f‴ + … In the difference
-# of the two, f and f″ cancel:
+# **The curve.** Near x, a smooth function is nearly a polynomial in h. Its factors are the slope
+# f′, the slope of the slope f″, and the slope of that, f‴, all at x. This is **Taylor's formula**:
+#
+# ```text
+# f(x + h) = f(x) + h f′ + ½ h² f″ + ⅙ h³ f‴ + …
+# f(x − h) = f(x) − h f′ + ½ h² f″ − ⅙ h³ f‴ + …
+# ```
+#
+# ("…" has factors h⁴ and higher: far smaller still.) In the difference of the two, f(x) and f″
+# cancel:
 #
 # ```text
 # (f(x + h) − f(x − h)) / 2h = f′ + ⅙ h² f‴ + …            large h: bad
@@ -364,7 +374,8 @@ check.difference_errors(errors)
 # %% [markdown]
 # From right to left: first the error falls with h², then rounding takes over, and it rises with
 # 1/h. In float64 the lowest place is between 1e-6 and 1e-5, as the formula says, with ten right
-# digits. In float32 it is near 0.005, with four or five. A gradient check meets the same limits:
+# digits. In float32 it is near 0.005, with four or five. A gradient check meets the same limits.
+# Here it checks the layer `Softplus`, y = log(1 + e^x), a ReLU with a rounded corner:
 
 # %%
 from tinyvae import Softplus, gradcheck
