@@ -3,13 +3,15 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tinyvae import cli, load
+from tinyvae import VAE, cli, fit, load
+from tinyvae.options import default_epochs
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
 
@@ -345,3 +347,72 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
     for line in lines:
         assert cli.main(shlex.split(line, comments=True)[3:]) == 0
     assert os.path.exists("samples.npy") and len(lines) == 2
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(5000, 60), (1000, 300), (200, 600)])
+def test_small_data_get_more_epochs_by_default(rows, epochs):
+    class Rows:
+        x_train, options = np.zeros((rows * 9 // 10, 1)), {"name": "x.npy"}
+
+    assert default_epochs(Rows) == epochs
+
+
+def test_the_folder_of_mnist_can_be_named_where_data_are(trained, capsys):
+    run = str(trained / "vae")
+    command = ["encode", run, "mnist", "--data-dir", "nowhere", "--out", "z.npz"]
+    assert cli.main(command) == 2
+    assert "the data folder nowhere does not exist" in one_line(capsys)
+
+
+def edit(**parts):
+    """Change parts of r/config.json; a function changes what is there."""
+    config = json.loads(open("r/config.json").read())
+    for name, change in parts.items():
+        config[name] = change(config[name]) if callable(change) else change
+    open("r/config.json", "w").write(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": lambda m: m | {"class": "GAN"}}, "GAN"),
+        ({"model": lambda m: m | {"depth": 3}}, "depth"),
+        ({"model": lambda m: m | {"latent_dim": 3}}, "latent_dim"),
+        ({"model": []}, "must be objects"),
+        ({"training": lambda t: t | {"epochs": "x"}}, "epochs must be a whole number"),
+        ({"training": lambda t: t | {"pace": 1}}, "pace"),
+        ({"data": None}, "is damaged"),
+        ({"data": lambda d: d | {"options": {"name": "digits", "pace": 1}}}, "pace"),
+        ({"data": lambda d: {k: v for k, v in d.items() if k != "options"}}, "options"),
+    ],
+)
+def test_an_edited_configuration_gets_one_line(change, message, capsys):
+    untrained()
+    edit(**change)
+    for command in (["train", "--resume", "r", "--epochs", "2", "--quiet"], ["figures", "r"]):
+        assert cli.main(command) == 2
+        err = one_line(capsys)
+        assert "damaged" in err or "another model" in err
+        assert message in err
+
+
+def test_a_checkpoint_of_another_run_is_refused(trained, capsys):
+    untrained("--latent-dim", "3")
+    shutil.copy(trained / "vae" / "checkpoint.npz", "r")
+    for command in (["evaluate", "r"], ["train", "--resume", "r", "--epochs", "2", "--quiet"]):
+        assert cli.main(command) == 2
+        message = "holds another model (latent_dim is 3 in config.json, 2 in it)"
+        assert message in one_line(capsys)
+
+
+def test_a_run_made_from_python_takes_floats_in_its_own_units(rng, capsys):
+    x = rng.standard_normal((50, 4))
+    fit(VAE(4, 2, (8,)), x, 1, run="p", progress=False)
+    np.save("x.npy", x)
+    np.save("bytes.npy", np.zeros((5, 4), np.uint8))
+    assert cli.main(["evaluate", "p", "x.npy", "--samples", "2", "--quiet"]) == 0
+    assert json.loads(open("p/evaluation.json").read())["examples"] == 50
+    assert cli.main(["evaluate", "p", "bytes.npy"]) == 2
+    assert "save them as floats in the units it was trained in" in one_line(capsys)
+    assert cli.main(["evaluate", "p"]) == 2
+    assert "evaluate RUN DATA takes a file of them" in one_line(capsys)

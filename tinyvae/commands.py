@@ -13,6 +13,7 @@ from tinyvae.files import write_atomically, write_text
 from tinyvae.model import VAE
 from tinyvae.run_files import (
     add_data,
+    add_data_dir,
     add_label,
     add_out,
     add_seed,
@@ -81,8 +82,8 @@ def encode(parser: terminal.Parser) -> Callable:
     add_data(parser)
     add_out(parser, "z.npz, with the arrays mu and logvar (of an autoencoder: z)", ".npz")
 
-    def work(run: Run, data: str, out: Path) -> None:
-        x, labels = read(run, data)
+    def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
+        x, labels = read(run, data, data_dir)
         codes = by_blocks(run.model, x, labels, run.model.encode)
         names = ("mu", "logvar") if isinstance(run.model, VAE) else ("z",)
         arrays = dict(zip(names, codes, strict=True))
@@ -112,8 +113,8 @@ def reconstruct(parser: terminal.Parser) -> Callable:
     add_data(parser)
     add_out(parser, "x.png or .npy")
 
-    def work(run: Run, data: str, out: Path) -> None:
-        x, labels = read(run, data)
+    def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
+        x, labels = read(run, data, data_dir)
         (x_hat,) = by_blocks(run.model, x, labels, run.model.reconstruct)
         write(out, run, x_hat, f"{len(x):,} reconstructions")
 
@@ -128,8 +129,10 @@ def interpolate(parser: terminal.Parser) -> Callable:
     add_out(parser, "walk.png or .npy")
     parser.add_argument("--steps", type=terminal.whole(2), default=10, help="(default: 10)")
 
-    def work(run: Run, data: str, i: int, j: int, out: Path, steps: int) -> None:
-        x, labels = read(run, data)
+    def work(
+        run: Run, data: str, data_dir: str | None, i: int, j: int, out: Path, steps: int
+    ) -> None:
+        x, labels = read(run, data, data_dir)
         for row in (i, j):
             if row >= len(x):
                 raise ValueError(f"{data} has the rows 0 … {len(x) - 1}, not {row}")
@@ -152,6 +155,7 @@ def evaluate(parser: terminal.Parser) -> Callable:
     parser.add_argument(
         "data", metavar="DATA", nargs="?", help="other data than the run's own test rows"
     )
+    add_data_dir(parser)
     parser.add_argument(
         "--samples",
         type=terminal.whole(1),
@@ -161,13 +165,15 @@ def evaluate(parser: terminal.Parser) -> Callable:
     add_seed(parser)
     parser.add_argument("--quiet", action="store_true", help="write evaluation.json only")
 
-    def work(run: Run, data: str | None, samples: int, seed: int, quiet: bool) -> None:
+    def work(
+        run: Run, data: str | None, data_dir: str | None, samples: int, seed: int, quiet: bool
+    ) -> None:
         from tinyvae import evaluate as judge
 
         if data is None:
             x, labels = run.dataset.x_test, run.dataset.y_test
         else:
-            x, labels = read(run, data)
+            x, labels = read(run, data, data_dir)
         labels = labels if run.model.n_classes else None
         result = judge.evaluate(
             run.model, x, labels=labels, samples=samples, seed=seed, progress=not quiet

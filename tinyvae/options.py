@@ -28,7 +28,8 @@ DEFAULTS = {
     "backend": "auto", "scale": "infer", "channels": "auto", "binarize": "none",
     "objective": "elbo", "importance_samples": 5,
 }  # fmt: skip
-EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # 60 for other data, which are smaller
+EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # for other data, see `default_epochs`
+MIN_STEPS = 2700  # what 60 epochs come to on the digits
 
 MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
@@ -155,7 +156,9 @@ def parser(prog: str) -> Parser:
     )
 
     training = p.add_argument_group("training")
-    training.add_argument("--epochs", type=whole(1), metavar="N", help="(default: 60; mnist: 20)")
+    training.add_argument(
+        "--epochs", type=whole(1), metavar="N", help="(default: 60, more for small data; mnist: 20)"
+    )
     training.add_argument("--batch-size", type=whole(1), metavar="N", help="(default: 100)")
     training.add_argument(
         "--lr", type=real(above=True), metavar="RATE", help="learning rate (default: 0.001)"
@@ -215,6 +218,16 @@ def check_resume(p: Parser, given: dict) -> None:
         if name not in GOES_WITH_RESUME:
             flag = "--" + name.replace("_", "-")
             p.error(f"{flag} does not go with --resume: the run's config.json fixes it")
+
+
+def default_epochs(dataset: object) -> int:
+    """Return how many epochs to train for: a pass over few rows is soon over, and teaches little.
+
+    It depends on the data alone: with larger batches, as many passes are made.
+    """
+    steps = math.ceil(len(dataset.x_train) / DEFAULTS["batch_size"])
+    most = min(600, max(60, math.ceil(MIN_STEPS / steps)))
+    return EPOCHS.get(dataset.options["name"], most)
 
 
 def model_arguments(options: dict, dataset: object) -> dict:

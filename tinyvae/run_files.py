@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import terminal
-from tinyvae.data import read_labelled
+from tinyvae.data import NAMES, ownfiles, read_labelled
 from tinyvae.data.scaling import Scaling
 from tinyvae.files import write_atomically
 from tinyvae.model import VAE, Autoencoder
@@ -36,6 +36,11 @@ def add_data(parser: terminal.Parser) -> None:
     parser.add_argument(
         "data", metavar="DATA", help="a file or folder like the run's, or a data set's name"
     )
+    add_data_dir(parser)
+
+
+def add_data_dir(parser: terminal.Parser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with the files of DATA mnist")
 
 
 def add_seed(parser: terminal.Parser) -> None:
@@ -68,17 +73,26 @@ def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.n
     return np.full(n, names.index(label))
 
 
-def read(run: Run, data: str) -> tuple[Any, np.ndarray | None]:
+def read(run: Run, data: str, data_dir: str | None = None) -> tuple[Any, np.ndarray | None]:
     """Return the rows of DATA in the model's units, and their labels if the model needs them."""
-    config = run.config.get("data")
-    if config is None:
-        raise ValueError(f"{run.path} was trained from Python: its config.json tells no scaling")
-    x, labels = read_labelled(data, config, config["options"].get("data_dir"))
+    config = run.config.get("data") or _units_of_model(run, data)
+    x, labels = read_labelled(data, config, data_dir)
     if not run.model.n_classes:
         return x, None
     if labels is None:
         raise ValueError(f"{run.path} is conditional, and {data} has no labels")
     return x, labels
+
+
+def _units_of_model(run: Run, data: str) -> dict:
+    """Return what a data set's configuration would say of a run that was trained from Python."""
+    if data not in NAMES and (dtype := ownfiles.read_table(data).raw.dtype).kind != "f":
+        problem = f"{run.path} was trained from Python, and tells no scaling for {dtype} values"
+        raise ValueError(f"{data}: {problem}: save them as floats in the units it was trained in")
+    names = list(map(str, range(run.model.n_classes))) or None
+    known = {"n_features": run.model.n_features, "label_names": names}
+    unknown = {"image_shape": None, "feature_names": None, "options": {}}
+    return known | unknown | {"scaling": Scaling().to_config()}
 
 
 def read_codes(path: str) -> np.ndarray:

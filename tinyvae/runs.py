@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyvae import __version__, checkpoint
+from tinyvae import __version__, checkpoint, checks
+from tinyvae.backend import Backend
 from tinyvae.files import write_text
 from tinyvae.model import Autoencoder
+from tinyvae.options import TRAINING
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -125,6 +127,7 @@ class Run:
         history, kl_history = self._histories(arrays)
         if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
+        self._check_model(arrays)
         checkpoint.take(model, arrays, path)
         checkpoint.take_optimizer(model, optimizer, arrays, path)
         return history, kl_history
@@ -155,7 +158,27 @@ class Run:
     @cached_property
     def model(self) -> Autoencoder:
         """The model of the last checkpoint."""
+        self._check_model(checkpoint.read(checkpoint.find(self.path)))
         return checkpoint.load(self.path)
+
+    def built(self, backend: Backend) -> Autoencoder:
+        """Return a new model, as config.json says."""
+        try:
+            checks.choice("class", self.config["model"]["class"], checkpoint.CLASSES)
+            return checkpoint.build(self.config["model"], backend)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(self.path, error) from None
+
+    def _check_model(self, arrays: dict[str, np.ndarray]) -> None:
+        """Raise ValueError where the checkpoint is of another model than config.json's."""
+        stored = json.loads(str(arrays["config"]))
+        for name, value in self.config["model"].items():
+            if name not in stored or stored[name] != json.loads(json.dumps(value)):
+                there = json.dumps(stored.get(name))
+                problem = f"{name} is {json.dumps(value)} in config.json, {there} in it"
+                remedy = "put back the file that belongs to the run"
+                path = self.path / checkpoint.FILE
+                raise ValueError(f"{path} holds another model ({problem}): {remedy}")
 
     @cached_property
     def dataset(self) -> "Dataset":
@@ -163,10 +186,12 @@ class Run:
         from tinyvae.data import load_dataset
 
         if "data" not in self.config:
-            raise ValueError(
-                f"{self.path}/config.json names no data set: the run trained on arrays"
-            )
-        dataset = load_dataset(**self.config["data"]["options"])
+            remedy = "evaluate RUN DATA takes a file of them, fit(…, resume=True) trains on"
+            raise ValueError(f"{self.path} was trained on arrays from Python: {remedy}")
+        try:
+            dataset = load_dataset(**self.config["data"]["options"])
+        except TypeError as error:  # of an option that is none
+            raise damaged(self.path, error) from None
         dataset.check_same(self.config["data"])
         return dataset
 
@@ -187,10 +212,31 @@ def open_run(path: str | os.PathLike) -> Run:
         raise FileNotFoundError(f"{path} is no run folder: it holds no config.json")
     try:
         content = json.loads(config.read_text("utf-8"))
-        content["model"], content["training"]
+        _check_config(content)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{config} is damaged ({error}): restore it, or train again") from None
+        raise damaged(path, error) from None
     return Run(path, content)
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    """Return the error that says of a run folder's config.json what is wrong with it."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else error
+    return ValueError(f"{path / 'config.json'} is damaged ({reason}): restore it, or train again")
+
+
+def _check_config(config: dict) -> None:
+    """Raise KeyError, TypeError or ValueError if parts of a configuration are missing or wrong."""
+    parts = [config["model"], config["training"]]
+    if "data" in config:
+        data = config["data"]
+        parts += [data, data["options"], data["scaling"]]
+        data["n_features"], data["image_shape"], data["label_names"], data["feature_names"]
+    if not all(isinstance(part, dict) for part in parts):
+        raise TypeError("model, training, data, options and scaling must be objects")
+    config["model"]["class"]
+    checks.integer("epochs", config["training"]["epochs"], 1)
+    for name in config["training"]:
+        checks.choice("a setting of training", name, TRAINING)
 
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:

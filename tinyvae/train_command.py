@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tinyvae import options, terminal
+from tinyvae.backend import get_backend
 from tinyvae.checkpoint import build
 from tinyvae.communicator import Communicator, find, speak_once
 from tinyvae.data import Dataset, load_dataset
@@ -27,7 +28,8 @@ def _train(argv: list[str] | None) -> int:
     given = vars(parser.parse_args(argv))
     ranks = find(given.get("distributed", "auto"))
     run, dataset = _resumed(parser, given, ranks) if "resume" in given else _new(given, ranks)
-    model = build(run.config["model"], given.get("backend", run.config.get("backend", "auto")))
+    backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
+    model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
     say(f"run folder: {run.path}")
@@ -53,12 +55,12 @@ def _train(argv: list[str] | None) -> int:
 def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     """Return a run that is not yet on disk, and its data set."""
     chosen = options.DEFAULTS | given
-    chosen.setdefault("epochs", options.EPOCHS.get(chosen["dataset"], 60))
     if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     options_of_data = own | {"data_dir": chosen.get("data_dir"), "seed": chosen["seed"]}
     dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **options_of_data))
+    chosen.setdefault("epochs", options.default_epochs(dataset))
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
