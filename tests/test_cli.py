@@ -257,7 +257,10 @@ def test_a_conditional_model_samples_the_label_asked_for(trained):
         ("sample {vae} --out s.gif", "the name must end in .npy or .png"),
         ("sample {vae} -n 0 --out s.png", "-n: the value must be a whole number of at least 1"),
         ("sample {vae} --label 3 --out s.npy", "is not conditional"),
-        ("sample {autoencoder} --out s.npy", "holds an autoencoder"),
+        (
+            "sample {autoencoder} --out s.npy",
+            "holds an autoencoder, which has no prior to sample from",
+        ),
         ("sample {conditional} --out s.npy", "--label is needed"),
         ("sample {conditional} --label 11 --out s.npy", "--label 11 is unknown: it is one of 0, 1"),
         ("sample {vae} --out no/such/folder/s.npy", "cannot write no/such/folder/s.npy"),
@@ -265,9 +268,19 @@ def test_a_conditional_model_samples_the_label_asked_for(trained):
         ("encode {vae} narrow.npy --out z.npz", "narrow.npy has 3 columns"),
         ("encode {conditional} wide.npy --out z.npz", "wide.npy has no labels"),
         ("decode {vae} narrow.npy --out x.npy", "z must have the shape (examples, 2), not (4, 3)"),
-        ("decode {vae} nothing.npy --out x.npy", "nothing.npy: no such file"),
-        ("decode {vae} text.npy --out x.npy", "text.npy can't be read"),
+        ("decode {vae} nothing.npy --out x.npy", "nothing.npy does not exist"),
+        (
+            "decode {vae} text.npy --out x.npy",
+            "text.npy cannot be read: it holds Python objects, or is no array file",
+        ),
         ("interpolate {vae} digits 1 500 --out w.npy", "digits has the rows 0 … 499, not 500"),
+        ("decode {vae} codes.csv --out x.npy", "codes.csv: latent points are read from .npy"),
+        ("sample {vae} -n 99999999999999 --out s.npy", "take less at once: a smaller -n"),
+        ("sample {vae} -n 9999999999999999999 --out s.npy", "take less at once: a smaller -n"),
+        ("figures {vae} --dpi 1000000000", "--dpi: the value must be at most 2400"),
+        ("figures {vae} --out text.npy", "--out text.npy is a file: name a folder"),
+        ("explore {vae} --out q.txt", "--out q.txt: the name must end in .html"),
+        ("train --out=", "--out: the name is empty"),
         ("evaluate {vae} --samples 0", "--samples: the value must be a whole number"),
     ],
 )
@@ -416,3 +429,64 @@ def test_a_run_made_from_python_takes_floats_in_its_own_units(rng, capsys):
     assert "save them as floats in the units it was trained in" in one_line(capsys)
     assert cli.main(["evaluate", "p"]) == 2
     assert "evaluate RUN DATA takes a file of them" in one_line(capsys)
+
+
+def test_codes_of_a_conditional_model_are_decoded_with_their_labels(trained):
+    run = str(trained / "conditional")
+    assert cli.main(["encode", run, "digits", "--out", "z.npz"]) == 0
+    assert cli.main(["decode", run, "z.npz", "--out", "x.npy"]) == 0
+    assert cli.main(["reconstruct", run, "digits", "--out", "r.npy"]) == 0
+    assert np.allclose(np.load("x.npy"), np.load("r.npy"), atol=1e-6)
+    assert cli.main(["decode", run, "z.npz", "--label", "3", "--out", "threes.npy"]) == 0
+    assert not np.allclose(np.load("threes.npy"), np.load("r.npy"), atol=1e-2)
+
+
+def test_latent_points_may_be_whole_numbers(trained):
+    for kind in ("int64", "float32"):
+        np.save("z.npy", np.eye(2).astype(kind))
+        assert cli.main(["decode", str(trained / "vae"), "z.npy", "--out", f"{kind}.npy"]) == 0
+    assert np.array_equal(np.load("int64.npy"), np.load("float32.npy"))
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (["--data-dir", "x"], "note: --data-dir has no effect with --dataset digits"),
+        (["--kl-cycles", "3"], "note: --kl-cycles has no effect with no --kl-warmup"),
+    ],
+)
+def test_options_without_effect_are_said_to_be(options, note, capsys):
+    untrained(*options)
+    assert note in one_line(capsys)
+
+
+def test_counts_of_one_are_singular(trained, capsys):
+    assert cli.main(["sample", str(trained / "vae"), "-n", "1", "--out", "s.npy"]) == 0
+    assert "s.npy: 1 sample," in capsys.readouterr().out
+    assert cli.main(["train", *FAST, "--epochs", "1"]) == 0
+    assert "1 epoch in" in capsys.readouterr().out
+
+
+def python(*arguments, **options):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
+
+
+def test_an_interrupt_while_it_starts_is_one_line():
+    code = "import sys; sys.modules['numpy'] = type('Stop', (), {'__getattr__': stop})()"
+    stop = "def stop(self, name):\n    raise KeyboardInterrupt\n"
+    end = "\nfrom tinyvae import cli\nsys.exit(cli.main(['train']))"
+    done = python("-c", stop + code + end)
+    assert (done.returncode, done.stderr) == (130, "tinyvae: error: stopped\n")
+
+
+def test_a_closed_pipe_ends_quietly():
+    command = f"{shlex.quote(sys.executable)} -m tinyvae --help | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.strip() in ("0", "141")
+
+
+def test_a_terminal_of_ascii_gets_question_marks_not_an_error(trained):
+    ascii = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = ["-m", "tinyvae", "evaluate", str(trained / "vae"), "--samples", "1"]
+    done = python(*command, env=ascii)
+    assert done.returncode == 0 and "? standard error" in done.stdout

@@ -291,7 +291,14 @@ def test_labels_stay_with_their_rows():
 def test_labels_that_are_none_are_refused(y, message):
     np.savez("x.npz", x=np.zeros((20, 2)), y=y)
     with pytest.raises(ValueError, match=message):
-        load_dataset("x.npz")
+        load_dataset("x.npz", labels="y")
+
+
+def test_a_y_of_fractions_that_nobody_asked_for_is_passed_over_and_said():
+    np.savez("x.npz", x=np.zeros((20, 2)), y=np.linspace(0, 1, 20))
+    data = load_dataset("x.npz")
+    assert data.y_train is None
+    assert "y is no whole numbers, and passed over" in data.describe()
 
 
 def test_an_npy_file_may_have_its_labels_in_another():
@@ -602,3 +609,11 @@ def test_columns_of_other_names_or_numbers_are_refused():
         read_matrix("new.csv", config)
     with pytest.raises(ValueError, match=r"wide\.csv has 3 columns, the model was trained on 2"):
         read_matrix("wide.csv", config)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
+def test_a_scale_that_leaves_float32_nothing_is_refused(scale, rng):
+    np.save("x.npy", rng.random((20, 2)))
+    with pytest.raises(ValueError, match="out of float32's range: choose a number of about"):
+        load_dataset("x.npy", scale=scale)

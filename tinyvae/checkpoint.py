@@ -123,7 +123,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         with np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         json.loads(str(arrays["config"]))["class"]
-    except KeyError:
+    except (KeyError, zipfile.BadZipFile):
         raise ValueError(f"{path} is no checkpoint of tinyvae, or damaged: {REMEDY}") from None
     except Exception as error:  # what zipfile and NumPy raise on damage has no common class
         reason = " ".join(str(error).split()) or type(error).__name__

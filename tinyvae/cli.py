@@ -23,7 +23,16 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that the first argument names; return its exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        from tinyvae import terminal  # takes a moment: Ctrl-C during it is Ctrl-C too
+
+        return terminal.run(_run, sys.argv[1:] if argv is None else argv, "tinyvae")
+    except KeyboardInterrupt:
+        print("tinyvae: error: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0

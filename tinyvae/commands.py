@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyvae import terminal
+from tinyvae.data.dataset import counted
 from tinyvae.disentangle import gap_of_dataset
 from tinyvae.files import write_atomically, write_text
 from tinyvae.model import VAE
@@ -69,10 +70,10 @@ def sample(parser: terminal.Parser) -> Callable:
     def work(
         run: Run, n: int, out: Path, seed: int, temperature: float, noise: bool, label: str | None
     ) -> None:
-        model = variational(run, "sample from the prior")
+        model = variational(run, "has no prior to sample from")
         labels = given_label(run, model, label, n)
         x = model.sample(n, seed, noise=noise, temperature=temperature, labels=labels)
-        write(out, run, model.backend.to_numpy(x), f"{n} samples")
+        write(out, run, model.backend.to_numpy(x), counted(n, "sample"))
 
     return work
 
@@ -80,15 +81,22 @@ def sample(parser: terminal.Parser) -> Callable:
 @command("Encode data to mu and logvar of q(z|x).")
 def encode(parser: terminal.Parser) -> Callable:
     add_data(parser)
-    add_out(parser, "z.npz, with the arrays mu and logvar (of an autoencoder: z)", ".npz")
+    add_out(
+        parser,
+        "z.npz, with mu and logvar (of an autoencoder: z), and labels of a conditional model",
+        ".npz",
+    )
 
     def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
         x, labels = read(run, data, data_dir)
         codes = by_blocks(run.model, x, labels, run.model.encode)
         names = ("mu", "logvar") if isinstance(run.model, VAE) else ("z",)
         arrays = dict(zip(names, codes, strict=True))
+        if labels is not None:
+            arrays["labels"] = labels
         write_atomically(out, lambda file: np.savez(file, **arrays))
-        print(f"{out}: {' and '.join(names)} of {len(x):,} examples, {codes[0].shape[1]} wide")
+        what = f"{' and '.join(names)} of {counted(len(x), 'example')}"
+        print(f"{out}: {what}, {codes[0].shape[1]} wide")
 
     return work
 
@@ -100,10 +108,11 @@ def decode(parser: terminal.Parser) -> Callable:
     add_label(parser)
 
     def work(run: Run, z: str, out: Path, label: str | None) -> None:
-        points = read_codes(z)
-        labels = given_label(run, run.model, label, len(points))
+        points, labels = read_codes(z)
+        if labels is None or label is not None or not run.model.n_classes:
+            labels = given_label(run, run.model, label, len(points))
         (x,) = by_blocks(run.model, points, labels, run.model.decode)
-        write(out, run, x, f"{len(x):,} decoded points")
+        write(out, run, x, counted(len(x), "decoded point"))
 
     return work
 
@@ -116,7 +125,7 @@ def reconstruct(parser: terminal.Parser) -> Callable:
     def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
         x, labels = read(run, data, data_dir)
         (x_hat,) = by_blocks(run.model, x, labels, run.model.reconstruct)
-        write(out, run, x_hat, f"{len(x):,} reconstructions")
+        write(out, run, x_hat, counted(len(x), "reconstruction"))
 
     return work
 
@@ -197,14 +206,16 @@ def figures(parser: terminal.Parser) -> Callable:
     from tinyvae import gallery
 
     parser.add_argument("--only", metavar="NAME", action="append", help=", ".join(gallery.NAMES))
-    parser.add_argument("--out", metavar="DIR", type=Path, help="(default: RUN/figures)")
-    parser.add_argument("--dpi", type=terminal.whole(10), default=150, help="(default: 150)")
+    parser.add_argument("--out", metavar="DIR", type=terminal.path, help="(default: RUN/figures)")
+    parser.add_argument("--dpi", type=terminal.DPI, default=150, help="(default: 150)")
     parser.add_argument("--format", choices=["png", "svg", "pdf"], default="png")
 
     def work(run: Run, only: list[str] | None, out: Path | None, dpi: int, format: str) -> None:
         history, kl_history = run.histories
         kl_history = kl_history or None
         folder = out or run.path / "figures"
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out {folder} is a file: name a folder")
         for path in gallery.draw(
             run.model, run.dataset, folder, history, kl_history, only=only, dpi=dpi, format=format
         ):

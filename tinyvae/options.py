@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 
-from tinyvae.terminal import Parser, hidden, real, sigma, whole
+from tinyvae.terminal import Parser, hidden, path, real, sigma, whole
 
 DESCRIPTION = """\
 Train a variational autoencoder (or a plain autoencoder) and leave a run folder with its
@@ -188,10 +188,13 @@ def parser(prog: str) -> Parser:
 
     output = p.add_argument_group("output")
     output.add_argument(
-        "--out", metavar="DIR", help="the run folder (default: runs/NAME, numbered)"
+        "--out", metavar="DIR", type=path, help="the run folder (default: runs/NAME, numbered)"
     )
     output.add_argument(
-        "--resume", metavar="DIR", help="continue a run; with --epochs, extend it to so many"
+        "--resume",
+        metavar="DIR",
+        type=path,
+        help="continue a run; with --epochs, extend it to so many",
     )
     output.add_argument("--no-figures", action="store_true", help="draw no figures")
     output.add_argument("--quiet", action="store_true", help="print errors only")
@@ -253,6 +256,15 @@ def model_arguments(options: dict, dataset: object) -> dict:
             raise ValueError(f"--conditional needs labels, and {dataset.name} has none: {remedy}")
         arguments["n_classes"] = len(dataset.label_names)
     return arguments | {"seed": options["seed"]}
+
+
+def note_what_has_no_effect(options: dict) -> None:
+    """Say on stderr which options of data and training have none beside the others given."""
+    name = options["dataset"]
+    if name not in EPOCHS:
+        note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
+    if options["model"] == "vae" and not options["kl_warmup"]:
+        note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")
 
 
 def note_unused(options: dict, names: tuple[str, ...], why: str) -> None:

@@ -86,7 +86,7 @@ def _main(argv: list[str] | None) -> int:
     )  # fmt: skip
     parser.add_argument("--epochs", type=whole(1), default=30, help="of each model (default: 30)")
     parser.add_argument("--seed", type=whole(0), default=0, help="(default: 0)")
-    parser.add_argument("--dpi", type=whole(10), default=150, help="resolution (default: 150)")
+    parser.add_argument("--dpi", type=terminal.DPI, default=150, help="resolution (default: 150)")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     given = parser.parse_args(argv)
     _check_writable(given.out)

@@ -54,7 +54,7 @@ def add_label(parser: terminal.Parser) -> None:
 def variational(run: Run, purpose: str) -> VAE:
     """Return the run's model if it is a VAE, or raise ValueError."""
     if not isinstance(run.model, VAE):
-        raise ValueError(f"{run.path} holds an autoencoder, which has no distribution to {purpose}")
+        raise ValueError(f"{run.path} holds an autoencoder, which {purpose}: train a vae")
     return run.model
 
 
@@ -95,21 +95,18 @@ def _units_of_model(run: Run, data: str) -> dict:
     return known | unknown | {"scaling": Scaling().to_config()}
 
 
-def read_codes(path: str) -> np.ndarray:
-    """Return latent points (N, L) from .npy, or from the z or mu of an .npz."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; Z is an .npy or .npz file")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            name = next(name for name in ("z", "mu") if name in loaded.files)
-            return loaded[name]
-    except StopIteration:
-        raise ValueError(f"{path} holds neither z nor mu") from None
-    except Exception as error:
-        raise ValueError(f"{path} can't be read as .npy or .npz: {error}") from None
+def read_codes(path: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return latent points (N, L) from .npy, or the z or mu of an .npz, and its labels (N,)."""
+    if Path(path).suffix.lower() not in (".npy", ".npz"):
+        raise ValueError(f"{path}: latent points are read from .npy or .npz files")
+    loaded = ownfiles.load_arrays(Path(path))
+    loaded = loaded if isinstance(loaded, dict) else {"z": loaded}
+    z = loaded.get("z", loaded.get("mu"))
+    if z is None:
+        raise ValueError(f"{path} holds neither z nor mu")
+    if z.dtype.kind not in "buif":
+        raise ValueError(f"{path} holds values of type {z.dtype}: expected real numbers")
+    return z if z.dtype.kind == "f" else z.astype(np.float64), loaded.get("labels")
 
 
 def by_blocks(

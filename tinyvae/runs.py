@@ -72,8 +72,12 @@ class Run:
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
+        from tinyvae.data.dataset import counted
+
         if epochs < self.done:
-            raise ValueError(f"{self.path} has {self.done} epochs already: --epochs must be more")
+            raise ValueError(
+                f"{self.path} has {counted(self.done, 'epoch')} already: --epochs must be more"
+            )
         if epochs != self.config["training"]["epochs"]:
             self.config["training"]["epochs"] = epochs
             if write:

@@ -1,16 +1,23 @@
 """What all commands share: errors of one line, and exit statuses that always mean the same.
 
 Exit status 0: done. 1: a failure after the work began. 2: bad usage or bad input, before it began.
-130: stopped by Ctrl-C.
+130: stopped by Ctrl-C. 141: whoever read the output has closed it.
 """
 
 import argparse
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tinyvae import checks
 
-PROBLEMS = (ValueError, TypeError, OSError, RuntimeError, ImportError, MemoryError, KeyError)
+PROBLEMS = (
+    *(ValueError, TypeError, OSError, RuntimeError, ImportError, MemoryError, KeyError),
+    OverflowError,
+)
+TOO_LARGE = ("Maximum allowed dimension", "array is too big", "too large to convert")
 
 
 class Failure(Exception):
@@ -34,16 +41,33 @@ class Parser(argparse.ArgumentParser):
 
 def run(command: Any, argv: list[str] | None, prog: str) -> int:
     """Return the exit status of command(argv); problems become one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a notebook's stream takes every character
+            stream.reconfigure(errors="replace")
     try:
-        return command(argv)
+        try:
+            return command(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return 141
     except Failure as failure:
         message, status = str(failure), failure.status
     except PROBLEMS as problem:
         message, status = " ".join(str(problem).split()) or type(problem).__name__, 2
+        if isinstance(problem, MemoryError) or any(text in message for text in TOO_LARGE):
+            message += "; take less at once: a smaller -n, --samples, --batch-size or --hidden"
     except KeyboardInterrupt:
         message, status = "stopped", 130
     print(f"{prog}: error: {message}", file=sys.stderr)
     return status
+
+
+def _discard_output() -> None:
+    """Let the interpreter's last flush of a closed stdout fail no more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def option(convert: Any) -> Any:
@@ -58,14 +82,20 @@ def option(convert: Any) -> Any:
     return converted
 
 
-def whole(minimum: int) -> Any:
-    """Return an argparse type: a whole number of at least `minimum`."""
+def whole(minimum: int, maximum: int | None = None) -> Any:
+    """Return an argparse type: a whole number of at least `minimum`, at most `maximum`."""
 
     def convert(text: str) -> int:
         digits = text.strip().removeprefix("-")
-        return checks.integer("the value", int(text) if digits.isdecimal() else text, minimum)
+        value = checks.integer("the value", int(text) if digits.isdecimal() else text, minimum)
+        if maximum is not None and value > maximum:
+            raise ValueError(f"the value must be at most {maximum}, not {value}")
+        return value
 
     return option(convert)
+
+
+DPI = whole(10, 2400)
 
 
 def real(minimum: float = 0.0, above: bool = False) -> Any:
@@ -79,6 +109,13 @@ def real(minimum: float = 0.0, above: bool = False) -> Any:
         return checks.number("the value", value, minimum, above=above)
 
     return option(convert)
+
+
+def path(text: str) -> Path:
+    """Read the name of a file or folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
 
 
 def sigma(text: str) -> float | str:

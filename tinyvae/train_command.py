@@ -11,6 +11,7 @@ from tinyvae.backend import get_backend
 from tinyvae.checkpoint import build
 from tinyvae.communicator import Communicator, find, speak_once
 from tinyvae.data import Dataset, load_dataset
+from tinyvae.data.dataset import counted
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.runs import History, Run, next_free, open_run
 from tinyvae.train import fit
@@ -38,7 +39,7 @@ def _train(argv: list[str] | None) -> int:
 
     finished = run.done >= run.config["training"]["epochs"]
     if finished:
-        say(f"already trained for all of its {run.done} epochs; extend it with --epochs")
+        say(f"already trained for all of its {counted(run.done, 'epoch')}; extend it with --epochs")
     history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
@@ -55,6 +56,7 @@ def _train(argv: list[str] | None) -> int:
 def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     """Return a run that is not yet on disk, and its data set."""
     chosen = options.DEFAULTS | given
+    options.note_what_has_no_effect(chosen)
     if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
@@ -133,7 +135,8 @@ def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) ->
     y = dataset.y_test[: len(x)] if model.n_classes else None
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     print(
-        f"{len(history)} epochs in {seconds:.1f} s; on {len(dataset.x_test):,} test examples, in"
+        f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
+        f" {counted(len(dataset.x_test), 'test example')}, in"
         f" nats per example: reconstruction {reconstruction:.2f}, KL {kl:.2f},"
         f" ELBO {-reconstruction - kl:.2f};"
         f" mean squared error {float(np.mean(error * error)):.4f}"
@@ -157,6 +160,8 @@ def _draw(
                 say(f"  {page}: open it in a browser, and move about in the latent plane")
             except ValueError as too_large:
                 say(f"  no {page}: {too_large}")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise terminal.Failure(f"{error}; the trained model is saved in {run.path}", 1) from None
 

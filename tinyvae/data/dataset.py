@@ -15,6 +15,11 @@ LOOKED_AT = 200  # rows of each part that the checksum is of
 LOOKED_AT_BYTES = 2**24
 
 
+def counted(n: int, noun: str) -> str:
+    """`n` of what a noun names: "1 row", "1,000 rows"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test rows, and what they mean.
@@ -62,14 +67,14 @@ class Dataset:
 
     def describe(self) -> str:
         """One line: name, sizes, scaling, split."""
-        size = f"{self.n_features} features"
+        size = counted(self.n_features, "feature")
         if self.image_shape:
             size = " × ".join(map(str, self.image_shape)) + " images"
         parts = [
-            f"{self.name}: {len(self.x_train):,} rows to train on, {len(self.x_test):,} to test on"
-            f" ({self.split})",
+            f"{self.name}: {counted(len(self.x_train), 'row')} to train on,"
+            f" {len(self.x_test):,} to test on ({self.split})",
             size,
-            f"{len(self.label_names)} labels" if self.label_names else "",
+            counted(len(self.label_names), "label") if self.label_names else "",
             self.scaling.describe(),
             "read batch by batch" if isinstance(self.x_train, LazyRows) else "",
             self.remark,
@@ -109,8 +114,10 @@ class Dataset:
         found = self.fingerprint()
         before, now = config.get("rows", found["rows"]), found["rows"]
         if before != now:
-            change = "{:,} rows to train on and {:,} to test on".format
-            problem = f"{change(*before)} then, {change(*now)} now"
+            then, today = (
+                f"{counted(a, 'row')} to train on and {b:,} to test on" for a, b in (before, now)
+            )
+            problem = f"{then} then, {today} now"
         elif config.get("checksum", found["checksum"]) != found["checksum"]:
             problem = "as many rows as then, but other values or labels"
         else:

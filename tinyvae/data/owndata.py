@@ -44,7 +44,7 @@ def load(source: str, *, labels, image_size, channels, scale, validation, seed) 
         feature_names=table.feature_names,
         scaling=chosen,
         split=split,
-        remark=remark,
+        remark=", ".join(filter(None, (remark, table.remark))),
     )
 
 

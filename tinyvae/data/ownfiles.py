@@ -28,6 +28,7 @@ class Table:
     labels: np.ndarray | None = None  # (N,) of any kind
     feature_names: tuple[str, ...] | None = None
     test: Table | None = None  # the file's own test split
+    remark: str = ""  # what is left out of it
 
 
 class NpyFile:
@@ -107,15 +108,15 @@ def split_key(source: str) -> tuple[str, str | None]:
 
 
 def _read_npy(path: Path, labels: str | None, image_size) -> Table:
-    mapped = _load(path, mmap_mode="r")
+    mapped = load_arrays(path, mmap_mode="r")
     shape = _image_shape(path, mapped, image_size)
     large = mapped.size * 4 > IN_MEMORY_BYTES
     raw = NpyFile(path, mapped) if large else np.array(mapped).reshape(len(mapped), -1)
-    return Table(raw, shape, _load(Path(labels)) if labels else None)
+    return Table(raw, shape, load_arrays(Path(labels)) if labels else None)
 
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Table:
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if key is None and len(arrays) == 1:
         key = next(iter(arrays))
     key = key or next((name for name in ("x_train", "x") if name in arrays), None)
@@ -127,6 +128,8 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Ta
             raise ValueError(f"{path} has no array {name!r} {names}")
     y = labels or next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
     table = _array_table(path, arrays[key], arrays.get(y), image_size)
+    if table.labels is not None and not labels and not _whole(table.labels):
+        table.labels, table.remark = None, f"{y} is no whole numbers, and passed over"
     if key == "x_train" and "x_test" in arrays:
         table.test = _array_table(path, arrays["x_test"], arrays.get("y_test"), image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
@@ -139,7 +142,7 @@ def _array_table(path: Path, array: np.ndarray, labels: np.ndarray | None, image
     return Table(array.reshape(len(array), -1), shape, labels)
 
 
-def _load(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
+def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
     """`np.load` without pickle, its errors in one line; the arrays of an .npz as a dict."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
@@ -196,6 +199,11 @@ def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
     )
 
 
+def _whole(labels: np.ndarray) -> bool:
+    """Whether labels are no fractions."""
+    return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
+
+
 def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
     """Labels as ints from 0, those of a test split behind the others, and the labels' names."""
     tables = [table] if table.test is None else [table, table.test]
@@ -209,7 +217,7 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
                 f"{source} has {n_rows} rows whose labels are {shape}: expected one each"
             )
     values = np.concatenate([part.labels for part in tables])
-    if values.dtype.kind == "f" and (values == np.floor(values)).all():
+    if values.dtype.kind == "f" and _whole(values):
         values = values.astype(np.int64)
     elif values.dtype.kind == "U" and all(value.isdecimal() for value in values.tolist()):
         values = values.astype(np.int64)

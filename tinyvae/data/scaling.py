@@ -11,6 +11,7 @@ import numpy as np
 
 BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+LEAST_SCALED = 1e-15  # scaled values this small, or as large, have no square in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +168,12 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
             " (--scale): none (as they are), standardize, or a number to divide them by"
         )
     if divisor is not None:
+        largest = max(-low, high, 0.0)
+        if largest and not LEAST_SCALED < largest / divisor < 1 / LEAST_SCALED:
+            raise ValueError(
+                f"scale {scale!r}: {source} has values from {low:g} to {high:g}, which it takes out"
+                " of float32's range: choose a number of about their size"
+            )
         return Scaling("divide", divisor, low=low, high=high), ""
     if scale != "standardize":
         return Scaling("none", low=low, high=high), ""

@@ -23,7 +23,9 @@ def _parser() -> terminal.Parser:
         " and move about in it.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, such as runs/digits")
-    parser.add_argument("--out", metavar="FILE.html", help="default: RUN/explorer.html")
+    parser.add_argument(
+        "--out", metavar="FILE.html", type=terminal.path, help="default: RUN/explorer.html"
+    )
     parser.add_argument("--open", action="store_true", help="show it in the browser at once")
     parser.add_argument("--title", help="heading of the page")
     parser.add_argument(
@@ -51,11 +53,13 @@ def _explore(argv: list[str] | None) -> int:
     from tinyvae.runs import open_run
 
     options = _parser().parse_args(argv)
-    out = Path(options.out) if options.out else Path(options.run) / "explorer.html"
+    out = options.out or Path(options.run) / "explorer.html"
     run = open_run(options.run)
     if out.is_dir() or not out.parent.is_dir():
         problem = "it is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise ValueError(f"--out {out}: {problem}; name a file that can be written")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {out}: the name must end in .html")
     page = build(
         run.model,
         run.dataset,

@@ -2,6 +2,6 @@
 
 import sys
 
-from tinyvae.gradcheck.command import main
+from tinyvae import cli
 
-sys.exit(main())
+sys.exit(cli.main(["gradcheck", *sys.argv[1:]]))
