@@ -36,7 +36,7 @@ WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 MAX_BYTES = 600_000
 # Of a stored picture: more are hardly to be told apart.
-GREYS, COLORS, MAX_WIDTH = 48, 64, 1000
+GREYS, COLORS, MAX_WIDTH = 44, 64, 960
 
 
 class Cell(NamedTuple):
@@ -118,6 +118,8 @@ def to_notebook(path: Path) -> dict[str, Any]:
 
 
 def _markdown(text: str) -> dict[str, Any]:
+    # Some viewers put no space between a block and the paragraph below: an empty line makes it.
+    text = re.sub(r"(```text\n[^`]*\n)(?=```\n\n[^#\n])", "\\1\u00a0\n", text)
     return {"cell_type": "markdown", "metadata": {}, "source": text.strip("\n")}
 
 
@@ -189,21 +191,27 @@ def _clean(output: dict[str, Any]) -> dict[str, Any]:
 
 def _small_png(encoded: str) -> str:
     """Return a PNG with a palette of few colours and no more pixels than a page needs."""
+    import numpy as np
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if image.width > MAX_WIDTH:
         size = (MAX_WIDTH, image.height * MAX_WIDTH // image.width)
         image = image.resize(size, Image.Resampling.LANCZOS)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(_palette(image))
+    pixels = np.asarray(image).astype("int32")  # (H, W, 3)
+    palette = _palette(pixels)  # (n, 3)
+    _, first, place = np.unique(pixels @ [1 << 16, 1 << 8, 1], True, True)
+    distances = (pixels.reshape(-1, 1, 3)[first] - palette) ** 2  # (colours, n, 3)
+    entries = distances.sum(axis=2).argmin(axis=1)[place].astype("uint8")
+    reduced = Image.fromarray(entries.reshape(pixels.shape[:2]))
+    reduced.putpalette(palette.astype("uint8").tobytes())
     file = io.BytesIO()
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    reduced.save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _palette(image: Any) -> list[int]:
-    """Return red, green, blue of greys in equal steps, and of the colours that a picture has.
+def _palette(pixels: Any) -> Any:
+    """Return greys in equal steps, and colours that a picture (H, W, 3) has, as rows of (n, 3).
 
     A palette found from all pixels at once spends too few of its entries on soft greys, and tints
     them, or forgets the rare colours of points and letters.
@@ -211,12 +219,13 @@ def _palette(image: Any) -> list[int]:
     import numpy as np
     from PIL import Image
 
-    pixels = np.asarray(image).reshape(-1, 3)
-    colored = pixels[np.ptp(pixels.astype(int), axis=1) > 6]  # (n, 3)
-    palette = np.linspace(0, 255, GREYS).round().astype(int).repeat(3).tolist()
+    greys = np.linspace(0, 255, GREYS).round().astype("int32")
+    palette = np.stack([greys] * 3, axis=1)
+    colored = pixels[np.ptp(pixels, axis=2) > 6]  # (m, 3)
     if len(colored):
-        row = Image.fromarray(colored[None]).quantize(COLORS, Image.Quantize.MAXCOVERAGE)
-        palette += (row.getpalette() or [])[: 3 * COLORS]
+        row = Image.fromarray(colored[None].astype("uint8"))
+        colors = row.quantize(COLORS, Image.Quantize.MAXCOVERAGE).getpalette() or []
+        palette = np.concatenate([palette, np.reshape(colors[: 3 * COLORS], (-1, 3))])
     return palette
 
 

@@ -460,9 +460,9 @@ figures.plane(
 )
 
 # %% [markdown]
-# Some digits, such as 0 and 1, have a place of their own. Others lie in one heap, and those are
-# the ones that were taken for each other above. Nobody asked for any order: where equal digits lie
-# together, the decoder's work is easier.
+# Some digits, such as 0 and 1, have a place of their own. Others, such as 4, 9, 5 and 8, lie in
+# one heap, and some of these were taken for each other above. Nobody asked for any order: where
+# equal digits lie together, the decoder's work is easier.
 
 # %% [markdown]
 # ## In three lines

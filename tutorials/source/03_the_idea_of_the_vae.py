@@ -335,7 +335,7 @@ for mu, sigma in ((0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)):
 #                       = −½ · 5 (z − 1.2)² + …                as 5 (z − 1.2)² = 5 z² − 12 z + 7.2
 # ```
 #
-# That is the logarithm of a normal density with mu = 1.2 and 1/σ² = 5. With this q, KL(q ‖
+# That is the logarithm of a normal density with mu = 1.2 and 1/σ² = 5. With this q, KL(q ‖ true
 # posterior) is 0, and the bound is exact. All answers at once:
 
 # %%
@@ -410,8 +410,8 @@ for seed in (0, 1):
 #
 # - The encoder answers with a distribution q(z|x); the decoder's picture is the middle of a
 #   distribution p(x|z).
-# - log p(x) = ELBO + KL(q ‖ posterior), so the ELBO is a lower bound, exact where q is the
-#   posterior.
+# - log p(x) = ELBO + KL(q ‖ true posterior), so the ELBO is a lower bound, exact where q is the
+#   true posterior.
 # - −ELBO = reconstruction + KL(q ‖ prior): every draw must decode to the picture, and all regions
 #   lie around 0.
 #

@@ -348,7 +348,7 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # A model trained on the command line has such a page in its run folder. To make it again, and open
 # it at once:
 #
-# ```text
+# ```bash
 # python -m tinyvae train --out runs/digits
 # python -m tinyvae explore runs/digits --open
 # ```
