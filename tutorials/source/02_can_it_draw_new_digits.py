@@ -205,8 +205,8 @@ def draw_like(codes, n, rng):
 check.draw_like(draw_like)
 
 # %% [markdown] hint 2.3
-# A number times 3 has 3 times the standard deviation. A number plus 5 has a mean that is larger by
-# 5. `codes.mean(axis=0)` and `codes.std(axis=0)` have one number for each column.
+# A number times 3 has 3 times the standard deviation. A number plus 5 has a mean that is 5 larger.
+# `codes.mean(axis=0)` and `codes.std(axis=0)` have one number for each column.
 
 
 # %% solution 2.3

@@ -209,12 +209,11 @@ def bernoulli_nll(y, x):
 # z ~ N(0, 1)        x ~ N(2 z, 1)
 # ```
 #
-# Here p(x) is known. x is the sum of two independent draws: 2z, with the standard deviation 2, and
-# the noise, with 1. Such a sum is normal too, and its variance is the sum of the two variances, 4
-# +
-# 1. (Both have the mean 0, so a variance is the mean of the square. In (a + b)² = a² + 2ab + b²
-#    the middle term has the mean 0: for any a, b is as often negative as positive.) So x ~ N(0,
-#    5). Let us test the average above for x = 3.
+# Here p(x) is known. x is the sum of two independent draws: 2z, with the variance 4, and the
+# noise, with the variance 1. Such a sum is normal too, and the variances add up to 5. (Both have
+# the mean 0, so a variance is the mean of the square. In (a + b)² = a² + 2ab + b² the middle term
+# has the mean 0, as for any a, b is as often negative as positive.) So x ~ N(0, 5). Let us test
+# the average above for x = 3.
 
 # %%
 x = 3.0

@@ -309,7 +309,8 @@ check.spreads(samplers)
 
 # %% [markdown]
 # All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen, so a witness
-# must look at several values. (In the report above, `s` is the sampler's second input.)
+# must look at several values. (In the report above, `s` is the sampler's second input, and
+# `torch.exp` is PyTorch's exp.)
 #
 # ## What it breaks
 #

@@ -345,6 +345,9 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # ![The explorer: the latent plane on the left, the picture under the pointer on the
 # right](images/explorer.png)
 #
+# Try to find: a 4 that turns into a 9 with no clear border; a place that is no digit at all; the
+# widest ellipse, and the picture it belongs to.
+#
 # A model trained on the command line has such a page in its run folder. To make it again, and open
 # it at once:
 #
@@ -352,9 +355,6 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # python -m tinyvae train --out runs/digits
 # python -m tinyvae explore runs/digits --open
 # ```
-#
-# Try to find: a 4 that turns into a 9 with no clear border; a place that is no digit at all; the
-# widest ellipse, and the picture it belongs to.
 
 # %% [markdown]
 # ## In three lines
