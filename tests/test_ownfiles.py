@@ -298,7 +298,7 @@ def test_a_y_of_fractions_that_nobody_asked_for_is_passed_over_and_said():
     np.savez("x.npz", x=np.zeros((20, 2)), y=np.linspace(0, 1, 20))
     data = load_dataset("x.npz")
     assert data.y_train is None
-    assert "y is no whole numbers, and passed over" in data.describe()
+    assert "y has fractions and is passed over" in data.describe()
 
 
 def test_an_npy_file_may_have_its_labels_in_another():

@@ -129,7 +129,7 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Ta
     y = labels or next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
     table = _array_table(path, arrays[key], arrays.get(y), image_size)
     if table.labels is not None and not labels and not _whole(table.labels):
-        table.labels, table.remark = None, f"{y} is no whole numbers, and passed over"
+        table.labels, table.remark = None, f"{y} has fractions and is passed over"
     if key == "x_train" and "x_test" in arrays:
         table.test = _array_table(path, arrays["x_test"], arrays.get("y_test"), image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
