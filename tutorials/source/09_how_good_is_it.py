@@ -350,8 +350,9 @@ print(f"logarithm of the mean  {np.log(np.mean([1, 9])):.2f}")
 # ```
 #
 # The inverse of C stands where 1/C stood, and the logarithm of its determinant where log C stood.
-# (Turn the axes such that the x_i vary independently: C becomes diagonal, log det C is the sum of
-# the logarithms of its variances, and the formula is a sum of D densities in one dimension.)
+# In NumPy they are `np.linalg.inv(C)` and `np.linalg.slogdet(C)[1]`. (Turn the axes such that the
+# x_i vary independently: C becomes diagonal, log det C is the sum of the logarithms of its
+# variances, and the formula is a sum of D densities in one dimension.)
 #
 # No integral is left. Here are 500 examples of 8 numbers, made from 2 hidden factors and noise,
 # and a VAE without hidden layers. It trains for a short while only, so that its encoder is not
