@@ -490,3 +490,10 @@ def test_a_terminal_of_ascii_gets_question_marks_not_an_error(trained):
     command = ["-m", "tinyvae", "evaluate", str(trained / "vae"), "--samples", "1"]
     done = python(*command, env=ascii)
     assert done.returncode == 0 and "? standard error" in done.stdout
+
+
+def test_an_autoencoder_claims_no_bound(capsys):
+    assert cli.main(["train", *FAST, "--epochs", "1", "--model", "autoencoder"]) == 0
+    assert cli.main(["evaluate", "runs/digits", "--samples", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "reconstruction" in out and "ELBO  " not in out and ", ELBO" not in out

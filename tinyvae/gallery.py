@@ -222,7 +222,7 @@ FIGURES = {
     "curves": Entry(_curves, ("history",), "has training settled; does validation turn upwards?"),
     "reconstructions": Entry(_reconstructions, (), "what survives the way through the code z"),
     "samples": Entry(_samples, ("vae",), "would you take these for real data?"),
-    "plane": Entry(_plane, ("plane",), "do classes separate, does the prior's disk fill up?"),
+    "plane": Entry(_plane, ("plane",), "do classes separate, are there holes between them?"),
     "manifold": Entry(_manifold, ("vae", "images", "L = 2"), "no cell should be garbage"),
     "traversals": Entry(_traversals, ("L > 2",), "what each latent dimension has learnt"),
     "posterior": Entry(_posterior, ("vae", "images"), "what the encoder is unsure about"),

@@ -134,11 +134,11 @@ def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) ->
     x = dataset.x_test[: min(len(dataset.x_test), 10_000)]
     y = dataset.y_test[: len(x)] if model.n_classes else None
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
+    bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
     print(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
         f" {counted(len(dataset.x_test), 'test example')}, in"
-        f" nats per example: reconstruction {reconstruction:.2f}, KL {kl:.2f},"
-        f" ELBO {-reconstruction - kl:.2f};"
+        f" nats per example: reconstruction {reconstruction:.2f}{bound};"
         f" mean squared error {float(np.mean(error * error)):.4f}"
     )
 
