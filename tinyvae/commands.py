@@ -189,7 +189,7 @@ def evaluate(parser: terminal.Parser) -> Callable:
         )
         if data is None and run.dataset.factors_train is not None:
             result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
-        if not np.isfinite(result["elbo"]):
+        if not np.isfinite(result["reconstruction"]):
             raise ValueError("the ELBO is not finite: the data lie too far from those of the run")
         result = {"data": "the run's own test rows" if data is None else data} | result
         path = run.path / "evaluation.json"
