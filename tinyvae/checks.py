@@ -131,10 +131,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def output_width(name: str, network: Any, n_in: int, n_out: int, zeros: Any) -> None:
-    """Raise ValueError unless a network turns rows (1, n_in) of zeros into rows (1, n_out)."""
+def output_width(name: str, model: Any, n_in: int, n_out: int) -> None:
+    """Raise ValueError unless a model's network `name` turns rows (1, n_in) into (1, n_out)."""
+    zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
     try:
-        shape = tuple(network.forward(zeros).shape)
+        shape = tuple(getattr(model, name).forward(zeros).shape)
     except ValueError as error:
         raise ValueError(f"the {name} cannot take {n_in} inputs: {first_line(error)}") from None
     if shape != (1, n_out):

@@ -166,12 +166,9 @@ class Parameters(UserDict):
     """
 
     def __init__(
-        self,
-        networks: dict[str, Sequential],
-        backend: str | Backend = "numpy",
-        dtype: str = "float32",
-        seed: int = 0,
-    ) -> None:
+        self, networks: dict[str, Sequential], backend: str | Backend = "numpy",
+        dtype: str = "float32", seed: int = 0,
+    ) -> None:  # fmt: skip
         backend = get_backend(backend)
         rng = np.random.default_rng(seed_sequence(seed, "weights"))
         slots, seen = [], []  # a slot: name, layer, attribute, first value on the host

@@ -60,31 +60,20 @@ class Autoencoder:
     B = 0  # examples in the last `forward`; 0 where the layers no longer remember one
 
     def __init__(
-        self,
-        n_features: int | None = None,
-        latent_dim: int | None = None,
-        hidden: tuple[int, ...] = (256,),
-        activation: str = "relu",
-        likelihood: Any = "gaussian",
-        sigma: float | str = "auto",
-        output: str = "identity",
-        reconstruction_weight: float = 1.0,
-        n_classes: int = 0,
-        *,
-        encoder: Sequential | None = None,
-        decoder: Sequential | None = None,
-        backend: str | Backend = "auto",
-        dtype: str = "float32",
-        seed: int = 0,
-    ) -> None:
+        self, n_features: int | None = None, latent_dim: int | None = None,
+        hidden: tuple[int, ...] = (256,), activation: str = "relu",
+        likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
+        reconstruction_weight: float = 1.0, n_classes: int = 0, *,
+        encoder: Sequential | None = None, decoder: Sequential | None = None,
+        backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
+    ) -> None:  # fmt: skip
         C = self.n_classes = checks.integer("n_classes", n_classes, 0)
         own_layers = encoder is not None or decoder is not None
         if own_layers:
             n_features, latent_dim = checks.own_layers(encoder, decoder, n_features, latent_dim, C)
         D = self.n_features = checks.integer("n_features", n_features, 1)
-        L = self.latent_dim = checks.integer(
-            "latent_dim", 2 if latent_dim is None else latent_dim, 1
-        )
+        latent_dim = 2 if latent_dim is None else latent_dim
+        L = self.latent_dim = checks.integer("latent_dim", latent_dim, 1)
         self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
         self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
         self.backend, self.seed = get_backend(backend), seed
@@ -109,9 +98,8 @@ class Autoencoder:
         self.parameters = Parameters(networks, self.backend, dtype, seed)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
         if own_layers:
-            zeros, outputs = self.backend.xp.zeros, self.outputs_per_latent * L
-            checks.output_width("encoder", encoder, D + C, outputs, zeros((1, D + C), dtype=dtype))
-            checks.output_width("decoder", decoder, L + C, D, zeros((1, L + C), dtype=dtype))
+            checks.output_width("encoder", self, D + C, self.outputs_per_latent * L)
+            checks.output_width("decoder", self, L + C, D)
 
     def forward(self, x: Array, labels: Array | None = None) -> Terms:
         """Return the loss of a batch x (B, D), and remember what `backward` needs."""
@@ -120,9 +108,8 @@ class Autoencoder:
         y = self.decoder.forward(self.with_labels(z, labels))  # (B, D)
         self.B = len(x)
         reconstruction = self.likelihood.forward(y, x).mean()
-        return Terms(
-            self.reconstruction_weight * reconstruction, reconstruction, 0 * reconstruction
-        )
+        loss = self.reconstruction_weight * reconstruction
+        return Terms(loss, reconstruction, 0 * reconstruction)
 
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`."""
@@ -259,13 +246,9 @@ class VAE(Autoencoder):
         return self.decode(self.encode(x, labels)[0], labels)
 
     def sample(
-        self,
-        n: int,
-        seed: int | None = None,
-        noise: bool = False,
-        temperature: float = 1.0,
+        self, n: int, seed: int | None = None, noise: bool = False, temperature: float = 1.0,
         labels: Array | None = None,
-    ) -> Array:
+    ) -> Array:  # fmt: skip
         """Return n new examples (n, D): z from the prior, decoded to the mean of p(x|z).
 
         `seed` makes the draw repeatable, `noise` draws from p(x|z) too, `temperature` is the

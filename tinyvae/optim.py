@@ -54,13 +54,9 @@ class Adam:
     """
 
     def __init__(
-        self,
-        parameters: Parameters,
-        lr: float = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
+        self, parameters: Parameters, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
         epsilon: float = 1e-8,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.parameters = checks.parameters(parameters)
         self.lr = checks.number("lr", lr, above=True)
         self.beta1, self.beta2 = checks.fraction("beta1", beta1), checks.fraction("beta2", beta2)
