@@ -8,6 +8,7 @@ from witness import relative_error
 
 from tinyvae import optim
 from tinyvae.layers import Dense, Parameters, Sequential
+from tinyvae.model import VAE
 from tinyvae.optim import SGD, Adam
 
 
@@ -182,3 +183,16 @@ def test_a_wrong_option_is_named_in_one_line(make, options, words):
     with pytest.raises(ValueError) as error:
         make(weights(), **options)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_moments_that_were_saved_once_are_saved_and_restored_unchanged(rng, dtype):
+    """Resuming bit for bit rests on it: rounding to the textbook's scale and back is idempotent."""
+    vae = VAE(100, 2, (200,), backend="numpy", dtype=dtype)
+    optimizer = Adam(vae.parameters)
+    for moment in (optimizer.M, optimizer.V):
+        moment[:] = np.exp(5 * rng.standard_normal(moment.size))
+    optimizer.set_state(optimizer.state())
+    once = optimizer.M.copy(), optimizer.V.copy()
+    optimizer.set_state(optimizer.state())
+    assert np.array_equal(optimizer.M, once[0]) and np.array_equal(optimizer.V, once[1])

@@ -111,7 +111,7 @@ class Softplus:
         return dy * sigmoid(self.x)
 
 
-# Each activation with the initialization of the Dense layer before it.
+# Each activation with the initialization of the Dense layer before it; softplus is close to ReLU.
 ACTIVATIONS = {
     "relu": (ReLU, "he"),
     "tanh": (Tanh, "glorot"),
