@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,16 +16,16 @@ import numpy as np
 from tqdm import tqdm
 
 from tinyvae import checks, evaluate
-from tinyvae.backend import Array, array_module, seed_sequence
+from tinyvae.backend import Array, array_module
 from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
-from tinyvae.data import batches
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.distributed import DataParallel
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
 from tinyvae.runs import History, Run
+from tinyvae.steps import Steps
 
 KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
 
@@ -134,11 +134,10 @@ def fit(
     if run:
         run.started = True
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
-    steps = math.ceil(len(x_train) / batch_size)
-    log = model.backend.xp.zeros((steps, 4), dtype=model.dtype)
-    sizes = np.diff([*range(0, len(x_train), batch_size), len(x_train)])  # (steps,)
+    steps = Steps(model, optimizer, x_train, labels, batch_size, ranks)
+    log, sizes = steps.log, steps.sizes
     bar = tqdm(
-        total=epochs * steps, initial=len(history) * steps, unit="step", leave=False,
+        total=epochs * len(steps), initial=len(history) * len(steps), unit="step", leave=False,
         disable=None if progress and ranks.first else True, dynamic_ncols=True,
     )  # fmt: skip
     try:
@@ -146,11 +145,9 @@ def fit(
             start = time.perf_counter()
             bar.set_description(f"epoch {epoch}/{epochs}")
             optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-            for step, rows in enumerate(_batches(model, x_train, batch_size, epoch, ranks)):
-                if beta is not None and kl_warmup:
-                    elapsed = (epoch - 1 + step / steps) % (epochs / kl_cycles)
-                    model.beta = beta * min(1.0, elapsed / kl_warmup)
-                _step(model, optimizer, x_train, labels, rows, log[step], ranks)
+            steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, len(steps)))
+            for step in range(len(steps)):
+                steps.take(step)
                 bar.update()
             row = {"epoch": epoch, "seconds": 0.0}
             row |= _averaged(model, ranks.average(log, sizes), sizes, epoch, optimizer.lr)
@@ -208,31 +205,15 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     return (x if lazy else model.backend.asarray(x, model.dtype)), labels
 
 
-def _batches(
-    model: Autoencoder, x_train: Any, batch_size: int, epoch: int, ranks: DataParallel
-) -> Iterator[Array]:
-    """Yield own rows of each batch; all that is random in an epoch follows from (seed, epoch)."""
-    if isinstance(x_train, BinarizedRows):
-        x_train.set_epoch(epoch)
-    model.noise = ranks.noise(model.backend.generator(seed_sequence(model.seed, "eps", epoch)))
-    rng = np.random.default_rng(seed_sequence(model.seed, "batches", epoch))
-    return map(ranks.own, batches(len(x_train), batch_size, rng))
-
-
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks for it
-def _step(
-    model: Autoencoder, optimizer: Any, x: Any, labels: Any, rows: Array, log: Array,
-    ranks: DataParallel,
-) -> None:  # fmt: skip
-    """Train on one batch, and note its terms in `log` (4,), without a copy to the host."""
-    on_device = isinstance(x, model.backend.xp.ndarray)
-    batch = x[model.backend.asarray(rows)] if on_device else x[rows]
-    terms = model.forward(batch, **({} if labels is None else {"labels": labels[rows]}))
-    model.backward()
-    ranks.reduce_gradient()
-    optimizer.step()
-    for column, value in enumerate((*terms, getattr(model.likelihood, "variance", 0.0))):
-        log[column] = value
+def _betas(
+    beta: float | None, warmup: float, period: float, epoch: int, steps: int
+) -> list[float] | None:
+    """Return the factor of the KL in each step of an epoch, in a period that starts with a rise
+    over `warmup` epochs; None where there is none."""
+    if beta is None or not warmup:
+        return None
+    elapsed = [(epoch - 1 + step / steps) % period for step in range(steps)]
+    return [beta * min(1.0, part / warmup) for part in elapsed]
 
 
 def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
