@@ -1,8 +1,9 @@
-"""What a benchmark's numbers belong to: the machine, the date and the versions."""
+"""What a benchmark's numbers belong to: machine, date and versions; and what memory it takes."""
 
 import importlib.metadata
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,3 +30,18 @@ def about() -> dict:
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held resident.
+
+    On Linux that is VmHWM: ru_maxrss would count the parent's memory too, from before the exec.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
