@@ -6,7 +6,8 @@ recipe buys; the mathematics is the same.
 from collections.abc import Callable
 
 import numpy as np
-from peers import RATE, Model, data, rows_of_batches
+from peers import data, rows_of_batches
+from trainers import RATE, Model
 
 
 def steps(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
