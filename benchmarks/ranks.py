@@ -1,7 +1,7 @@
 """Data-parallel training on 1 and 2 ranks, measured; on 8, 64 and 512, a model on paper.
 
     python -m pip install -e ".[mpi]"
-    python benchmarks/scaling.py             # minutes; writes scaling.json, scaling.md, scaling.png
+    python benchmarks/ranks.py      # minutes; writes ranks.json, ranks.md, ranks.png to results/
 
 Strong scaling keeps the batch and adds ranks; weak scaling keeps the rows of a rank. The matrix
 library has one thread a rank. Rounds alternate between the numbers of ranks, so that whatever else
@@ -236,7 +236,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--steps", type=int, default=15, help="of each batch size in a round")
-    p.add_argument("--out", default=str(HERE), help="folder for scaling.json, .md and .png")
+    p.add_argument("--out", default=str(HERE / "results"), help="for ranks.json, .md, .png")
     p.add_argument("--measure", type=int, metavar="STEPS", help=argparse.SUPPRESS)
     args = p.parse_args()
     if args.measure:
@@ -264,9 +264,9 @@ def main() -> None:
         "model": fitted(alone, pairs), "network": NETWORK,
     }  # fmt: skip
     out = Path(args.out)
-    (out / "scaling.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (out / "scaling.md").write_text(page(result), encoding="utf-8")
-    draw(result, out / "scaling.png")
+    (out / "ranks.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (out / "ranks.md").write_text(page(result), encoding="utf-8")
+    draw(result, out / "ranks.png")
     print(page(result), end="")
 
 
