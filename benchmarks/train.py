@@ -159,15 +159,15 @@ def _draw(result: dict):
     from matplotlib.patches import Patch
 
     tasks, colours = result["tasks"], dict(zip(PHASES, SHADES, strict=True))
-    titles = {"digits": "5,000 digits, 60 epochs", "mnist": "MNIST, 10 epochs"}
+    titles = {"digits": "5,000 digits", "mnist": "MNIST"}
     subtitle = "Seconds from the start of a process to a trained model; medians."
     fig = drawing.page(9.4, 5.5, "From nothing to trained", subtitle)
     keys = [Patch(color=colours[phase], label=text) for phase, text in PHASES.items()]
     place = {"loc": "upper left", "bbox_to_anchor": (1.35 / 9.4, 1 - 0.88 / 5.5)}
     fig.legend(handles=keys, ncols=4, borderpad=0, handlelength=1, columnspacing=1.4, **place)
     for i, (task, found) in enumerate(tasks.items()):
-        ax = drawing.panel(fig, 1.35 + 4.1 * i, 1.55, 3.1, 1.45)
-        ax.set_title(titles[task], pad=8)
+        ax = drawing.panel(fig, 1.35 + 4.3 * i, 1.55, 2.85, 1.45)
+        ax.set_title(f"{titles[task]}, {result['epochs'][task]} epochs", pad=8)
         for y, runs in enumerate(found.values()):
             left = 0.0
             for phase in PHASES:
@@ -176,18 +176,16 @@ def _draw(result: dict):
                 left += width
         totals = [median(runs, "total") for runs in found.values()]
         notes = [
-            f"{total:.1f} s, {times_ours(found, n):.2f}×"
+            f"{total:.1f} s, {times_ours(found, n):.1f}×"
             for n, total in zip(found, totals, strict=True)
         ]
         bars(ax, list(found), totals, notes)
     last = list(tasks)[-1]
     peaks = {n: median(runs, "peak") / MB for n, runs in tasks[last].items()}
     disk = {n: size / MB for n, (size, _) in result["installed"].items()}
-    names = {
-        "memory": f"Peak memory, {titles[last].split(',')[0] if last == 'mnist' else last}, MB"
-    }
-    for i, (title, values) in enumerate(((names["memory"], peaks), ("Installed, MB", disk))):
-        ax = drawing.panel(fig, 1.35 + 4.1 * i, 3.65, 3.1, 0.36 * len(values))
+    memory = (f"Peak memory, {titles[last]}, MB", peaks)
+    for i, (title, values) in enumerate((memory, ("Installed, MB", disk))):
+        ax = drawing.panel(fig, 1.35 + 4.3 * i, 3.65, 2.85, 0.36 * len(values))
         ax.set_title(title, pad=8)
         colour = [drawing.COLOURS[name] for name in values]
         ax.barh(range(len(values)), list(values.values()), 0.62, color=colour)
@@ -228,6 +226,7 @@ def main() -> None:
         tasks = given.tasks or (["digits", "mnist"] if given.data_dir else ["digits"])
         if "mnist" in tasks and not given.data_dir:
             p.error("mnist needs --data-dir DIR, the folder of its IDX files")
+        result["epochs"] = {task: given.epochs or TASKS[task].epochs for task in tasks}
         result["tasks"] = {task: measure(task, given) for task in tasks}
         needed = {name: requirements(roots) for name, roots in PACKAGES.items()}
         result["installed"] = {

@@ -46,7 +46,7 @@ def images(task: str, folder: str | None) -> tuple[Any, Any]:
             parts = file["x_train"], file["x_test"]
     else:
         parts = [idx(Path(folder), f"{part}-images-idx3-ubyte") for part in ("train", "t10k")]
-    return tuple(part.reshape(-1, 784).astype(np.float32) / 255 for part in parts)
+    return tuple(np.divide(part.reshape(-1, 784), 255, dtype=np.float32) for part in parts)
 
 
 def idx(folder: Path, name: str) -> Any:

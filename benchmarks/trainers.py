@@ -119,7 +119,7 @@ class Jax:
         import jax
         import jax.numpy as jnp
 
-        self.jnp, x = jnp, jnp.asarray(x)
+        self.jnp, self.x = jnp, jnp.asarray(x)
 
         def run(layers, h):
             for W, b in layers[:-1]:
@@ -136,7 +136,7 @@ class Jax:
                 nll = ((jax.nn.sigmoid(y) - batch) ** 2).sum()
             return (nll + 0.5 * (mu * mu + jnp.exp(logvar) - 1 - logvar).sum()) / len(batch)
 
-        def step(state, rows):
+        def step(state, x, rows):
             theta, m, v, t, key, rate, total = state
             key, draw = jax.random.split(key)
             loss, g = jax.value_and_grad(loss_of)(theta, x[rows], draw)
@@ -156,7 +156,7 @@ class Jax:
 
     def step(self, rows: Any) -> None:
         """Train on rows of the data."""
-        self.state = self.compiled(self.state, rows)
+        self.state = self.compiled(self.state, self.x, rows)
 
     def set_rate(self, rate: float) -> None:
         """Go on with another learning rate."""
