@@ -4,8 +4,15 @@
 arguments that both take. It refuses NumPy arrays and scalars, and every silent copy to the host
 (`float(a)`, `if a:`, `np.exp(a)`); `a.get()` is the one way back, and `copies` counts its use.
 `Backend("strict", strict)` runs a model on it: `array_module` finds this module by its name.
+
+While `tape` is a list, what is asked for is recorded there and not done, as by a stream that
+captures a graph; `capture.py` has the streams.
 """
 
+import operator
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +43,32 @@ FUNCTIONS = {
     "arange": "start stop step dtype",
 }
 copies = 0  # how often `get` copied an array to the host
+tape = None  # while a stream captures: what a replay will do, in order
+allocator = None  # the pool that new arrays come from, if it is a private one
+
+
+def computed(compute: Callable[[], Any]) -> "ndarray":
+    """Return a new array with what `compute` returns, which a replay computes into the same place.
+
+    What a capture itself computes here is of no consequence: nothing but a replay may read it.
+    """
+    result = ndarray(compute())
+    if tape is not None and result.inside.flags.writeable:  # else a view, which needs no replay
+        if result.inside.flags.owndata and allocator is None:
+            raise RuntimeError("memory that the graph's owner does not keep is allocated")
+        tape.append(lambda: np.copyto(result.inside, compute()))
+    return result
+
+
+def written(array: Any, write: Callable[[], Any]) -> Any:
+    """Return `array`, which `write` changes in place; during a capture, only a replay will."""
+    write() if tape is None else tape.append(write)
+    return array
+
+
+def refuse_capture(what: str) -> None:
+    if tape is not None:
+        raise NotImplementedError(f"{what} during stream capture is unsupported")
 
 
 def unwrap(value: Any) -> Any:
@@ -50,25 +83,26 @@ def unwrap(value: Any) -> Any:
 
 
 def refuse(what: str) -> Any:
-    def method(self: "ndarray", *args: Any, **kwargs: Any) -> None:
+    def call(self: "ndarray", *args: Any, **kwargs: Any) -> None:
         raise TypeError(f"{what} copies a device array to the host, and waits for the device")
 
-    return method
+    return call
 
 
-def operator(name: str) -> Any:
-    def method(self: "ndarray", *others: Any) -> "ndarray":
-        return ndarray(getattr(self.inside, name)(*map(unwrap, others)))
+def method(name: str) -> Any:
+    def call(self: "ndarray", *others: Any) -> "ndarray":
+        if "matmul" in name:
+            refuse_capture("calling cuBLAS API")
+        return computed(partial(getattr(self.inside, name), *map(unwrap, others)))
 
-    return method
+    return call
 
 
 def in_place(name: str) -> Any:
-    def method(self: "ndarray", other: Any) -> "ndarray":
-        self.inside = getattr(self.inside, name)(unwrap(other))
-        return self
+    def call(self: "ndarray", other: Any) -> "ndarray":
+        return written(self, partial(getattr(operator, name), self.inside, unwrap(other)))
 
-    return method
+    return call
 
 
 class ndarray:
@@ -88,32 +122,39 @@ class ndarray:
 
     def get(self) -> np.ndarray:
         global copies
+        refuse_capture("a copy to the host")
         copies += 1
         return self.inside.copy()
 
     def __getitem__(self, key: Any) -> "ndarray":
-        return ndarray(self.inside[checked_key(key)])
+        key = checked_key(key)
+        return computed(lambda: self.inside[key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.inside[checked_key(key)] = unwrap(value)
+        written(self, partial(self.inside.__setitem__, checked_key(key), unwrap(value)))
 
     def __len__(self) -> int:
         return len(self.inside)
 
     def reshape(self, *shape: Any) -> "ndarray":
-        return ndarray(self.inside.reshape(*shape))
+        return computed(lambda: self.inside.reshape(*shape))
 
     def astype(self, dtype: Any, copy: bool = True) -> "ndarray":
-        return ndarray(self.inside.astype(dtype, copy=copy))
+        return computed(lambda: self.inside.astype(dtype, copy=copy))
 
     def copy(self) -> "ndarray":
-        return ndarray(self.inside.copy())
+        return computed(self.inside.copy)
+
+    def repeat(self, repeats: int) -> "ndarray":
+        return computed(lambda: self.inside.repeat(repeats))
 
     T = property(lambda self: ndarray(self.inside.T))
     shape = property(lambda self: self.inside.shape)
     dtype = property(lambda self: self.inside.dtype)
     ndim = property(lambda self: self.inside.ndim)
     size = property(lambda self: self.inside.size)
+    strides = property(lambda self: self.inside.strides)
+    data = property(lambda self: SimpleNamespace(ptr=self.inside.ctypes.data))
 
 
 def checked_key(key: Any) -> Any:
@@ -125,11 +166,11 @@ def checked_key(key: Any) -> Any:
 
 
 for _name in "add sub mul truediv pow matmul".split():
-    setattr(ndarray, f"__{_name}__", operator(f"__{_name}__"))
-    setattr(ndarray, f"__r{_name}__", operator(f"__r{_name}__"))
-    setattr(ndarray, f"__i{_name}__", in_place(f"__i{_name}__"))
+    setattr(ndarray, f"__{_name}__", method(f"__{_name}__"))
+    setattr(ndarray, f"__r{_name}__", method(f"__r{_name}__"))
+    setattr(ndarray, f"__i{_name}__", in_place(f"i{_name}"))
 for _name in "neg abs lt le gt ge eq ne".split():
-    setattr(ndarray, f"__{_name}__", operator(f"__{_name}__"))
+    setattr(ndarray, f"__{_name}__", method(f"__{_name}__"))
 
 
 def function(name: str, arguments: list[str]) -> Any:
@@ -140,12 +181,14 @@ def function(name: str, arguments: list[str]) -> Any:
         if unknown or len(args) > len(arguments):
             raise TypeError(f"cupy.{name} takes {arguments}, not {sorted(unknown) or args}")
         out = kwargs.get("out")
-        result = getattr(np, name)(*map(unwrap, args), **{k: unwrap(v) for k, v in kwargs.items()})
-        if name == "matmul" and out is not None:
-            dtypes = {array.dtype for array in (*args, out)}
-            if len(dtypes) > 1 or not out.inside.flags.c_contiguous:
+        if name == "matmul":
+            refuse_capture("calling cuBLAS API")
+            dtypes = {array.dtype for array in (*args, *([] if out is None else [out]))}
+            if len(dtypes) > 1 or (out is not None and not out.inside.flags.c_contiguous):
                 raise TypeError(f"cupy.matmul wants out contiguous and of one dtype, not {dtypes}")
-        return ndarray(result) if out is None else out
+        kwargs = {key: unwrap(value) for key, value in kwargs.items()}
+        compute = partial(getattr(np, name), *map(unwrap, args), **kwargs)
+        return computed(compute) if out is None else written(out, compute)
 
     return call
 
@@ -161,8 +204,10 @@ for _name in ("sum", "mean", "max", "min", "any", "all"):
 
 def asarray(a: Any, dtype: Any = None) -> ndarray:
     """Return `a` on the device: the one function that takes NumPy arrays."""
-    inside = a.inside if isinstance(a, ndarray) else np.array(a)
-    return ndarray(inside if dtype is None else inside.astype(dtype, copy=False))
+    if not isinstance(a, ndarray):
+        refuse_capture("a copy from the host")
+        a = ndarray(np.array(a))
+    return a if dtype is None or a.dtype == dtype else a.astype(dtype)
 
 
 def __getattr__(name: str) -> Any:

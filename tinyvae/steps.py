@@ -4,6 +4,7 @@ A step is: gather the rows of a batch, `forward`, `backward`, a step of the opti
 a log of the loss terms, which stays on the device until the epoch ends.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Steps:
         self.batch_size, self.ranks = batch_size, ranks
         self.sizes = np.diff([*range(0, len(x), batch_size), len(x)])
         self.log = model.backend.xp.zeros((len(self.sizes), 4), dtype=model.dtype)
+        self.free = free_bytes(model.backend.xp)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -47,6 +49,9 @@ class Steps:
         self.batches = list(batches(len(self.x), self.batch_size, rng))
         self.betas = betas
 
+    def close(self) -> None:
+        """Leave the array library as it was before the training."""
+
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `fit` looks for it in the log
     def take(self, step: int) -> None:
         """Train on one batch, and note its terms in the log, without a copy to the host."""
@@ -63,3 +68,50 @@ class Steps:
         log, variance = self.log[step], getattr(model.likelihood, "variance", 0.0)
         for column, value in enumerate((*terms, variance)):
             log[column] = value
+
+    def out_of_memory(self, error: MemoryError) -> str:
+        """Return one line: on a GPU, what a step needs, and which batch would fit."""
+        if math.isinf(self.free):
+            return str(error)
+        fixed, row = step_bytes(self.model)
+        fits = int(min((0.9 * self.free - fixed) / row, self.batch_size // 2))
+        needs = (
+            f"a step on {self.batch_size} rows needs about {_size(fixed + self.batch_size * row)}"
+        )
+        remedy = f"a batch size of {fits} would fit" if fits > 0 else "take narrower layers"
+        return f"out of memory on the GPU: {needs}, {_size(self.free)} were free: {remedy}"
+
+
+def step_bytes(model: Autoencoder) -> tuple[int, int]:
+    """Return about how many bytes a step holds whatever its batch, and for each row of it.
+
+    Of every weight seven numbers (θ, its gradient, two moments, and copies of three while a graph
+    is captured); of every row two for each output of a layer, and two for each feature. The decoder
+    of an IWAE sees each row once for every draw.
+    """
+    widths = {"encoder": 0, "decoder": 2 * model.n_features}
+    for name, weights in model.parameters.items():
+        if weights.ndim == 2:
+            widths[name.partition(".")[0]] += 2 * weights.shape[1]
+    size = np.dtype(model.dtype).itemsize
+    row = widths["encoder"] + getattr(model, "importance_samples", 1) * widths["decoder"]
+    return 7 * size * model.parameters.theta.size, size * row
+
+
+def free_bytes(xp: Any) -> float:
+    """Return how many bytes are free on the device; ∞ for the host, which is not asked."""
+    if xp is np:
+        return math.inf
+    return xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes()
+
+
+def on_device(model: Autoencoder, x: Array) -> Array:
+    """Return rows x (N, D) on the model's device and in its dtype, if they leave a tenth of its
+    memory to the steps; else as they are: batches are then copied there one by one."""
+    size = x.size * np.dtype(model.dtype).itemsize
+    fits = size < 0.9 * free_bytes(model.backend.xp)
+    return model.backend.asarray(x, model.dtype) if fits else x
+
+
+def _size(n: float) -> str:
+    return f"{n / 2**30:.2g} GiB" if n >= 2**30 else f"{n / 2**20:.2g} MiB"

@@ -16,16 +16,17 @@ import numpy as np
 from tqdm import tqdm
 
 from tinyvae import checks, evaluate
-from tinyvae.backend import Array, array_module
+from tinyvae.backend import Array
 from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.distributed import DataParallel
+from tinyvae.graph import make_steps
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
 from tinyvae.runs import History, Run
-from tinyvae.steps import Steps
+from tinyvae.steps import on_device
 
 KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
 
@@ -49,6 +50,7 @@ def fit(
     validation_labels: Array | None = None,
     resume: bool = False,
     distributed: str = "auto",
+    tf32: bool = False,
 ) -> History:
     """Train `model` in place on the rows of `x_train`.
 
@@ -83,6 +85,9 @@ def fit(
         Whether other ranks share the work: "auto" finds those that mpiexec started. Each of them
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
+    tf32 : bool
+        On a GPU, multiply float32 matrices by its faster units, which round their factors to 10
+        bits of mantissa instead of 23 (not yet run on a device).
 
     Returns
     -------
@@ -98,6 +103,8 @@ def fit(
         If the loss is no longer finite; the message says since when, why, and what to change.
     OSError
         If the run folder can't be written.
+    MemoryError
+        If a GPU has too little for a step; the message says how much, and which batch would fit.
     """
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     checks.integer("epochs", epochs, 1)
@@ -105,6 +112,9 @@ def fit(
     checks.number("kl_warmup", kl_warmup)
     checks.integer("kl_cycles", kl_cycles, 1)
     checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
+        found = f"backend {model.backend.name!r} with {model.dtype}"
+        raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
     x_train, labels = _checked(model, "x_train", x_train, labels)
     if validation is not None:
         validation, validation_labels = _checked(model, "validation", validation, validation_labels)
@@ -134,7 +144,7 @@ def fit(
     if run:
         run.started = True
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
-    steps = Steps(model, optimizer, x_train, labels, batch_size, ranks)
+    steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
     log, sizes = steps.log, steps.sizes
     bar = tqdm(
         total=epochs * len(steps), initial=len(history) * len(steps), unit="step", leave=False,
@@ -161,8 +171,11 @@ def fit(
             bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
             if callback and ranks.ask(callback, row):
                 break
+    except MemoryError as error:
+        raise MemoryError(steps.out_of_memory(error)) from None
     finally:
         bar.close()
+        steps.close()
         ranks.close()
         optimizer.lr = base_lr
         if beta is not None:
@@ -202,7 +215,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):
         checks.unit_interval(name, *value_range(x))
     labels = checks.labels(labels, len(x), model.n_classes)
-    return (x if lazy else model.backend.asarray(x, model.dtype)), labels
+    return (x if lazy else on_device(model, x)), labels
 
 
 def _betas(
@@ -219,8 +232,8 @@ def _betas(
 def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
     wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
-    theta = model.parameters.theta
-    if len(wrong) or not bool(array_module(theta).isfinite(theta).all()):
+    finite = model.backend.xp.isfinite(model.parameters.theta).all()
+    if len(wrong) or not model.backend.to_numpy(finite):
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""

@@ -1,0 +1,202 @@
+"""On a GPU, a whole training step as one launch: a CUDA graph, captured once and then replayed.
+
+A step of a small model is some fifty kernels of a few microseconds, and to launch each of them from
+Python takes longer than their work. A capture records the launches of one step of the model's own
+code without running them; a replay runs them all again, on the same addresses. What changes from
+step to step can therefore be no number in the code, which would stay what it was: the rows of each
+batch, beta and the optimizer's factors lie in tables on the device, and a step reads the line that
+`position` points at, and moves it on. Not yet run on a device.
+"""
+
+import copy
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.backend import seed_sequence
+from tinyvae.kernels import CapturableDense, Cublas, allow_tf32, kernels, with_functions
+from tinyvae.layers import Dense, Sequential
+from tinyvae.model import Autoencoder
+from tinyvae.optim import Adam
+from tinyvae.steps import Steps
+
+WARM_UPS = 2  # ordinary steps before a capture: kernels compile, libraries load, memory is taken
+
+
+def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
+    """Return what takes the steps of a training, from the arguments of `Steps`.
+
+    On a GPU that is `GraphSteps`, or, with a note on stderr that says why not, `Steps`. With
+    `tf32`, CuPy's products may use TF32 until its `close()`.
+    """
+    steps = Steps(*arguments)
+    xp = steps.model.backend.xp
+    if xp is np:
+        return steps
+    obstacle = _obstacle(steps)
+    try:
+        steps = steps if obstacle else GraphSteps(*arguments, tf32=tf32)
+    except Exception as error:  # a library that is missing, or other than expected
+        obstacle = checks.first_line(error)
+    if obstacle:
+        _note(obstacle)
+    if tf32:
+        steps.close = allow_tf32(xp)
+    return steps
+
+
+def _obstacle(steps: Steps) -> str | None:
+    """Return why these steps can't be captured, if that is known before it is tried.
+
+    Code of one's own may depend on numbers that change from step to step: it is never captured.
+    """
+    model = steps.model
+    if steps.ranks.several:
+        return "several ranks share each batch"
+    if not isinstance(steps.x, model.backend.xp.ndarray):
+        return "the data stay on the host"
+    layers = [*model.encoder.layers, *model.decoder.layers]
+    for part in (model, model.likelihood, steps.optimizer, *layers):
+        kind = type(part)
+        replaced = [name for name, value in vars(part).items() if callable(value)]
+        if kind.__module__.partition(".")[0] != "tinyvae" or any(
+            hasattr(kind, name) for name in replaced
+        ):
+            return f"{kind.__name__} is code of your own"
+    return None
+
+
+def _note(obstacle: str) -> None:
+    print(
+        f"note: each step is launched piece by piece, not as one CUDA graph: {obstacle}",
+        file=sys.stderr,
+    )
+
+
+class GraphSteps(Steps):
+    """Takes every step by replaying a graph; one graph for each size of a batch.
+
+    Should a capture fail, it says so once, and goes on as `Steps` does.
+    """
+
+    def __init__(self, *arguments: Any, tf32: bool = False) -> None:
+        super().__init__(*arguments)
+        model, xp, n = self.model, self.model.backend.xp, len(self)
+        self.order = xp.zeros((n, self.batch_size), dtype="int64")  # the rows of each batch
+        self.table = xp.zeros((n, 3), dtype=model.dtype)  # beta, and `_factors`, of each step
+        self.position = xp.zeros(1, dtype="int64")  # which step of the epoch is next
+        if self.labels is not None:
+            self.labels_on_device = model.backend.asarray(self.labels)
+        self.noise = model.backend.generator(seed_sequence(model.seed, "eps"))
+        self.random_state = self.noise.bit_generator._state
+
+        self.stream = xp.cuda.Stream(non_blocking=True)
+        self.pool = xp.cuda.MemoryPool()  # whose memory the graphs use as long as they live
+        self.kernels = kernels(xp)
+        self.product = Cublas(xp, self.stream, tf32)
+        self.twin, self.twin_optimizer = self._twin(), copy.copy(self.optimizer)
+        self.graphs = {}
+
+    def _twin(self) -> Autoencoder:
+        """Return a copy of the model, on the same weights, that can be captured."""
+        twin = with_functions(self.model, self.kernels)
+        twin.likelihood = with_functions(twin.likelihood, self.kernels)
+        twin.noise = self.noise
+        for name in ("encoder", "decoder"):
+            layers = [
+                CapturableDense(layer, self.product)
+                if type(layer) is Dense
+                else with_functions(layer, self.kernels)
+                for layer in getattr(twin, name).layers
+            ]
+            setattr(twin, name, Sequential(*layers))
+        return twin
+
+    def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        super().start(epoch, betas)
+        if self.graphs is None:
+            return
+        self.random_state[...] = self.model.noise.bit_generator._state
+        self.model.noise = self.noise
+        order = np.zeros(self.order.shape, np.int64)
+        order.ravel()[: len(self.x)] = np.concatenate(self.batches)
+        betas = betas or [getattr(self.model, "beta", 0.0)] * len(self)
+        t = getattr(self.optimizer, "t", 0)
+        table = [(beta, *_factors(self.optimizer, t + i)) for i, beta in enumerate(betas, 1)]
+        asarray = self.model.backend.asarray
+        self.order[...], self.table[...] = asarray(order), asarray(np.array(table))
+        self.position[...] = 0
+
+    def take(self, step: int) -> None:
+        size = len(self.batches[step])
+        if self.graphs is not None and size not in self.graphs:
+            try:
+                self.graphs[size] = self._capture(size)
+            except Exception as error:  # whatever a device may object to
+                _note(checks.first_line(error.__context__ or error))
+                self.graphs = None
+        if self.graphs is None:
+            return super().take(step)
+        if self.betas:
+            self.model.beta = self.betas[step]
+        self.graphs[size].launch()  # on the current stream, in order with all else
+        if isinstance(self.optimizer, Adam):
+            self.optimizer.t += 1
+
+    def _step(self, size: int) -> None:
+        """Train on the batch of `size` rows at `position`: what the graph holds."""
+        twin, optimizer, position = self.twin, self.twin_optimizer, self.position
+        line = self.table[position][0]  # (3,)
+        rows = self.order[position][0, :size]
+        twin.beta, optimizer.lr, floor = line[0], line[1], line[2]
+        labels = {} if self.labels is None else {"labels": self.labels_on_device[rows]}
+        terms = twin.forward(self.x[rows], **labels)
+        twin.backward()
+        if isinstance(optimizer, Adam):
+            betas, moments = (optimizer.beta1, optimizer.beta2), (optimizer.M, optimizer.V)
+            theta, g = twin.parameters.theta, twin.parameters.grad
+            self.kernels["adam_step"](g, optimizer.lr, floor, *betas, *moments, theta)
+        else:
+            optimizer.step()
+        variance = getattr(twin.likelihood, "variance", 0.0)
+        self.kernels["note"](*terms, variance, self.log, position)
+
+    def _capture(self, size: int) -> Any:
+        """Return the graph of a step on `size` rows, and leave everything as it was before."""
+        xp = self.model.backend.xp
+        cuda = xp.cuda
+        arrays = [array for array in vars(self.optimizer).values() if isinstance(array, xp.ndarray)]
+        arrays += [self.model.parameters.theta, self.random_state, self.log, self.position]
+        before = [array.copy() for array in arrays]
+
+        def restore() -> None:
+            for array, value in zip(arrays, before, strict=True):
+                array[...] = value
+
+        cuda.Device().synchronize()
+        with self.stream, cuda.using_allocator(self.pool.malloc):
+            try:
+                for _ in range(WARM_UPS):
+                    self._step(size)
+                    restore()
+                self.stream.begin_capture()
+                try:
+                    self._step(size)
+                finally:
+                    graph = self.stream.end_capture()
+            finally:
+                restore()
+                self.stream.synchronize()
+        return graph
+
+
+def _factors(optimizer: Any, t: int) -> tuple[float, float]:
+    """Return what an optimizer's step t multiplies with: Adam's a and ε / s, or SGD's lr and 0."""
+    if not isinstance(optimizer, Adam):
+        return optimizer.lr, 0.0
+    s = math.sqrt((1 - optimizer.beta2) / (1 - optimizer.beta2**t))
+    a = optimizer.lr * (1 - optimizer.beta1) / (1 - optimizer.beta1**t) / s
+    return a, optimizer.epsilon / s
