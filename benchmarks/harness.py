@@ -194,9 +194,9 @@ def finish(result: dict, given: argparse.Namespace, name: str, table: Callable, 
     """Print the table, and leave NAME.json and NAME.png."""
     if given.redraw:
         result, name = json.loads(given.redraw.read_text()), given.redraw.stem
-    print(f"\n{table(result)}\n\n{machine_line(result)}")
     given.out.mkdir(parents=True, exist_ok=True)
     if not given.redraw:
-        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(result, ensure_ascii=False) + "\n"
         (given.out / f"{name}.json").write_text(text, encoding="utf-8")
+    print(f"\n{table(result)}\n\n{machine_line(result)}")
     draw(result).savefig(given.out / f"{name}.png", dpi=144)

@@ -77,7 +77,7 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
     def first_step() -> None:
         step()
         mark("first")
-        optimizer.step = step
+        del optimizer.step  # the method itself again
 
     optimizer.step = first_step
     fit(
