@@ -59,8 +59,10 @@ class MemoryPool:
 @contextmanager
 def using_allocator(malloc: Any) -> Any:
     strict.allocator = malloc.__self__
-    yield
-    strict.allocator = None
+    try:
+        yield
+    finally:
+        strict.allocator = None
 
 
 class Stream:

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "matmul": "a b out",
     "take": "a indices axis out",
     "where": "condition x y",
+    "clip": "a a_min a_max out",
     "concatenate": "arrays axis out",
     "broadcast_to": "array shape",
     "zeros": "shape dtype order",

@@ -7,6 +7,7 @@ against its documented meaning, on the host.
 
 import copy
 import ctypes
+import inspect
 import weakref
 from collections.abc import Callable
 from functools import cache, partial
@@ -60,8 +61,9 @@ def with_functions(thing: Any, functions: dict[str, Callable]) -> Any:
     these names, call the one given here: the same code, on other functions."""
     methods = {}
     for base in reversed(type(thing).__mro__):
-        for name, f in vars(base).items():
-            if isinstance(f, FunctionType) and functions.keys() & {*f.__code__.co_names}:
+        for name, method in vars(base).items():
+            f = inspect.unwrap(method)
+            if isinstance(method, FunctionType) and functions.keys() & {*f.__code__.co_names}:
                 names = f.__globals__ | functions
                 methods[name] = FunctionType(f.__code__, names, name, f.__defaults__, f.__closure__)
     copied = copy.copy(thing)
