@@ -133,15 +133,18 @@ MAKERS = {
 }
 
 
-def answer(steps: Callable[[int], float], baseline: int = 0) -> None:
-    """Answer requests on the standard input until it ends."""
+def answer(
+    steps: Callable[[int], float], baseline: int = 0, epochs: Callable | None = None
+) -> None:
+    """Answer requests on the standard input until it ends: N, `epochs N`, `memory`."""
     print("ready", steps(20), flush=True)
     for line in sys.stdin:
-        if line.strip() == "memory":
+        *what, last = line.split()
+        if last == "memory":
             print(peak_bytes() - baseline, flush=True)
             continue
         start = time.perf_counter()
-        steps(int(line))
+        (epochs if what else steps)(int(last))
         print(time.perf_counter() - start, flush=True)
 
 
