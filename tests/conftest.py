@@ -1,6 +1,7 @@
 """What all tests share: a seeded generator, and the rule that `gpu` tests need a working GPU."""
 
 import os
+from typing import Any
 
 # Matrices here are small, and two threads that wait for each other are slow beside busy neighbours.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,3 +27,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def cublas(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A stand-in for the cuBLAS library, in its place."""
+    import capture
+
+    from tinyvae import kernels
+
+    library = capture.Cublas()
+    monkeypatch.setattr(kernels, "load_cublas", lambda: library)
+    return library

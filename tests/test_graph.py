@@ -1,9 +1,7 @@
-"""Captured training steps are the ordinary ones, step for step; and what becomes of them where they
-can't be captured. A stand-in (`capture.py`) captures and replays without a GPU; the tests marked
-`gpu` do it on one.
+"""Captured training steps are the ordinary ones, step for step. A stand-in (`capture.py`) captures
+and replays without a GPU; the tests marked `gpu` do it on one.
 """
 
-import itertools
 from types import SimpleNamespace
 
 import capture
@@ -13,8 +11,9 @@ import strict
 from test_backends import MODELS
 from witness import relative_error
 
-from tinyvae import IWAE, VAE, backend, fit, graph, kernels, latent
-from tinyvae.layers import Dense, ReLU, Sequential
+from tinyvae import IWAE, VAE, fit, graph, kernels
+from tinyvae.backend import get_backend
+from tinyvae.layers import Dense
 from tinyvae.optim import Adam
 
 DEVICE = capture.Device()
@@ -27,11 +26,7 @@ X = np.random.default_rng(0).random((41, 6))  # batches of 10, 10, 10, 10 and 1
 LABELS = np.arange(41) % 3
 
 
-@pytest.fixture(autouse=True)
-def cublas(monkeypatch):
-    library = capture.Cublas()
-    monkeypatch.setattr(kernels, "load_cublas", lambda: library)
-    return library
+pytestmark = pytest.mark.usefixtures("cublas")
 
 
 def train(name, captured=True, where=DEVICE, dtype="float64", **options):
@@ -200,173 +195,39 @@ def test_a_planted_error_is_seen(plant, monkeypatch):
         assert_same(train("gaussian", **options), expected, limit=1e-5)
 
 
-# The stand-in refuses what a capture refuses
+# On a device
 
 
-@pytest.mark.parametrize(
-    ("misuse", "message"),
-    [
-        (lambda a: a @ a, "calling cuBLAS API during stream capture"),
-        (lambda a: strict.matmul(a, a, out=a), "calling cuBLAS API during stream capture"),
-        (lambda a: a.get(), "a copy to the host"),
-        (lambda a: strict.asarray(np.ones(2)), "a copy from the host"),
-        (lambda a: capture.Stream().synchronize(), "waiting for the device"),
-        (lambda a: a + 1, "memory that the graph's owner does not keep"),
-    ],
-)
-def test_the_stand_in_refuses_what_a_capture_refuses(misuse, message):
-    a, stream = strict.ones((2, 2)), capture.Stream(non_blocking=True)
-    stream.begin_capture()
-    try:
-        with pytest.raises((NotImplementedError, RuntimeError), match=message):
-            misuse(a)
-    finally:
-        stream.end_capture()
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """The real cuBLAS, in the stand-in's place."""
+    monkeypatch.undo()
+    return get_backend("cupy")
 
 
-def test_the_stand_in_records_and_replays():
-    a, pool = strict.zeros((2,)), capture.MemoryPool()
-    stream = capture.Stream(non_blocking=True)
-    with stream, capture.using_allocator(pool.malloc):
-        stream.begin_capture()
-        b = a * 2.0
-        a += 1.0
-        recorded = stream.end_capture()
-    np.testing.assert_array_equal(a.get(), [0, 0])
-    recorded.launch()
-    recorded.launch()
-    np.testing.assert_array_equal((a.get(), b.get()), [[2, 2], [2, 2]])
-    del pool
-    with pytest.raises(AssertionError, match="memory has gone"):
-        recorded.launch()
-
-
-# Kernels and products
-
-FUNCTIONS = {
-    "sigmoid": (backend.sigmoid, 1),
-    "softplus": (backend.softplus, 1),
-    "reparameterize": (latent.reparameterize, 3),
-    "reparameterize_backward": (latent.reparameterize_backward, 3),
-    "kl": (latent.kl, 2),
-    "kl_backward": (latent.kl_backward, 3),
-}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_kernel_computes_what_the_function_of_its_name_does(name, rng):
-    function, count = FUNCTIONS[name]
-    arguments = [4 * rng.standard_normal((3, 5)) for _ in range(count)]
-    found = kernels.kernels(capture)[name](*map(strict.asarray, arguments))
-    expected = function(*arguments)
-    for one, other in zip(
-        *[a if isinstance(a, tuple) else (a,) for a in (found, expected)], strict=True
-    ):
-        np.testing.assert_allclose(one.get(), other, rtol=1e-13)
-
-
-def test_kernels_stay_in_float32(rng):
-    x = strict.asarray(rng.standard_normal(4).astype("float32"))
-    assert kernels.kernels(capture)["softplus"](x).dtype == "float32"
-    for *_, operation in kernels.KERNELS.values():  # a bare 0.5 is a double in C++
-        assert "." not in operation.replace("T(0.5)", "")
-
-
-MATRICES = {
-    "as it lies": lambda rng, n, m: rng.standard_normal((n, m)),
-    "transposed": lambda rng, n, m: rng.standard_normal((m, n)).T,
-    "some columns": lambda rng, n, m: rng.standard_normal((n, m + 2))[:, 1 : m + 1],
-    "some columns, transposed": lambda rng, n, m: rng.standard_normal((m, n + 2))[:, :n].T,
-    "every second column": lambda rng, n, m: rng.standard_normal((n, 2 * m))[:, ::2],
-}
-
-
-@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1)])
-def test_cublas_multiplies_matrices_however_they_lie(shape, rng):
-    m, k, n = shape
-    product = kernels.Cublas(capture, capture.Stream())
-    for left, right in itertools.product(MATRICES.values(), repeat=2):
-        a, b = left(rng, m, k), right(rng, k, n)
-        found = product(strict.ndarray(a), strict.ndarray(b))
-        np.testing.assert_allclose(found.get(), a @ b, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "tf32", "compute"),
-    [("float32", False, 68), ("float32", True, 77), ("float64", True, 70)],
-)
-def test_products_are_exact_unless_tf32_is_asked_for(dtype, tf32, compute, cublas):
-    product = kernels.Cublas(capture, capture.Stream(), tf32)
-    product(strict.ones((2, 2), dtype=dtype), strict.ones((2, 2), dtype=dtype))
-    assert cublas.calls == [compute] and cublas.workspace == 32 * 2**20
-    del product
-    assert cublas.handles == 0
-
-
-# Where steps can't be captured
-
-
-class OwnReLU(ReLU):
-    pass
-
-
-def own_layers():
-    return {
-        "encoder": Sequential(Dense(6, 5), OwnReLU(), Dense(5, 4)),
-        "decoder": Sequential(Dense(2, 6)),
-    }
-
-
-def broken_kernel(*arguments):
-    raise RuntimeError("no kernel image\nfor this device")
-
-
-def missing():
-    raise RuntimeError("libcublas.so.13 is not here")
-
-
-OBSTACLES = {
-    "OwnReLU is code of your own": lambda patch: own_layers(),
-    "the data stay on the host": lambda patch: patch.setattr(capture, "free_bytes", 100),
-    "no kernel image": lambda patch: patch.setitem(kernels.kernels(capture), "note", broken_kernel),
-    "libcublas.so.13 is not here": lambda patch: patch.setattr(kernels, "load_cublas", missing),
-}
-
-
-@pytest.mark.parametrize("reason", OBSTACLES)
-def test_what_cannot_be_captured_trains_all_the_same_and_says_so_once(reason, monkeypatch, capsys):
-    options = OBSTACLES[reason](monkeypatch) or {}
-    kind = {**ALL["gaussian"][1], **options}
-    monkeypatch.setitem(ALL, "here", (VAE, kind))
-    found = train("here", kl_warmup=2)
-    start = "note: each step is launched piece by piece, not as one CUDA graph: "
-    assert capsys.readouterr().err == f"{start}{reason}\n"
-    if options:
-        monkeypatch.setitem(ALL, "here", (VAE, kind | own_layers()))
-    assert_same(found, train("here", captured=False, kl_warmup=2))
-
-
-def test_a_capture_that_fails_for_the_last_batch_leaves_everything_as_it_was(monkeypatch, capsys):
-    original = graph.GraphSteps._step
-
-    def step(self, size):
-        original(self, size)
-        if size == 1 and strict.tape is not None:
-            raise MemoryError("out of memory")
-
-    monkeypatch.setattr(graph.GraphSteps, "_step", step)
-    found = train("auto", kl_warmup=2)
-    assert capsys.readouterr().err.count("\n") == 1
-    assert_same(found, train("auto", captured=False, kl_warmup=2))
-
-
-def test_a_method_that_was_replaced_is_not_captured(capsys):
-    model = VAE(6, 2, (5,), backend=DEVICE, seed=1)
-    model.forward = lambda *args, **kwargs: VAE.forward(model, *args, **kwargs)
-    fit(model, X, 1, progress=False)
-    assert "VAE is code of your own" in capsys.readouterr().err
-
-
-def test_on_numpy_there_is_nothing_to_say(capsys):
-    train("gaussian", where="numpy")
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_on_a_gpu_captured_steps_are_the_ordinary_ones(name, on_gpu, capsys):
+    options = {"where": on_gpu, "kl_warmup": 2, "lr_schedule": "cosine"}
+    assert_same(train(name, **options), train(name, captured=False, **options), limit=1e-9)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_every_replay_draws_anew(on_gpu):
+    steps, _ = steps_of(where=on_gpu)
+    steps.start(2)
+    draws = []
+    for step in range(4):
+        steps.take(step)
+        draws.append(on_gpu.to_numpy(steps.twin.eps).ravel().tolist())
+    assert len({tuple(draw) for draw in draws}) == 4
+    assert abs(np.mean(draws)) < 0.5 and 0.6 < np.std(draws) < 1.4
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_capture_that_is_refused_falls_back(on_gpu, monkeypatch, capsys):
+    monkeypatch.setattr(kernels.CapturableDense, "forward", Dense.forward)  # CuPy's own product
+    found = train("gaussian", where=on_gpu)
+    assert "not as one CUDA graph" in capsys.readouterr().err
+    assert_same(found, train("gaussian", captured=False, where=on_gpu), limit=1e-9)

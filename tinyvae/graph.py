@@ -151,14 +151,14 @@ class GraphSteps(Steps):
         twin, optimizer, position = self.twin, self.twin_optimizer, self.position
         line = self.table[position][0]  # (3,)
         rows = self.order[position][0, :size]
-        twin.beta, optimizer.lr, floor = line[0], line[1], line[2]
+        twin.beta, optimizer.lr, epsilon = line[0], line[1], line[2]
         labels = {} if self.labels is None else {"labels": self.labels_on_device[rows]}
         terms = twin.forward(self.x[rows], **labels)
         twin.backward()
         if isinstance(optimizer, Adam):
             betas, moments = (optimizer.beta1, optimizer.beta2), (optimizer.M, optimizer.V)
             theta, g = twin.parameters.theta, twin.parameters.grad
-            self.kernels["adam_step"](g, optimizer.lr, floor, *betas, *moments, theta)
+            self.kernels["adam_step"](g, optimizer.lr, epsilon, *betas, *moments, theta)
         else:
             optimizer.step()
         variance = getattr(twin.likelihood, "variance", 0.0)

@@ -34,16 +34,16 @@ KERNELS = {
         "T dkl, T mu, T logvar", "T dmu, T dlogvar",
         "dmu = dkl * mu; dlogvar = dkl * T(0.5) * (exp(logvar) - T(1))",
     ),
-    # A step of `tinyvae.optim.Adam`, whose a and ε / s are here step and floor.
+    # A step of `tinyvae.optim.Adam`, whose a and ε / s are here step and epsilon.
     "adam_step": (
-        "T g, T step, T floor, T beta1, T beta2", "T M, T V, T theta",
-        "M = beta1 * M + g; V = beta2 * V + g * g; theta -= step * M / (sqrt(V) + floor)",
+        "T g, T step, T epsilon, T beta1, T beta2", "T M, T V, T theta",
+        "M = beta1 * M + g; V = beta2 * V + g * g; theta -= step * M / (sqrt(V) + epsilon)",
     ),
     # Writes a line of the log (steps, 4), and goes on to the next.
     "note": (
-        "T loss, T reconstruction, T kl, T variance", "raw T log, raw int64 position",
-        "log[4 * position[0]] = loss; log[4 * position[0] + 1] = reconstruction;"
-        "log[4 * position[0] + 2] = kl; log[4 * position[0] + 3] = variance; position[0] += 1",
+        "T loss, T reconstruction, T kl, T variance", "raw T lines, raw int64 position",
+        "lines[4 * position[0]] = loss; lines[4 * position[0] + 1] = reconstruction;"
+        "lines[4 * position[0] + 2] = kl; lines[4 * position[0] + 3] = variance; position[0] += 1",
     ),
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_wei
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 TRAINING = ("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles")
 DATA = ("labels", "image_size", "channels", "scale", "validation", "binarize")
-GOES_WITH_RESUME = ("resume", "epochs", "backend", "distributed", "no_figures", "quiet")
+GOES_WITH_RESUME = ("resume", "epochs", "backend", "tf32", "distributed", "no_figures", "quiet")
 
 
 def parser(prog: str) -> Parser:
@@ -178,7 +178,9 @@ def parser(prog: str) -> Parser:
     training.add_argument(
         "--backend", choices=["auto", "numpy", "cupy"], help="CPU or GPU (default: auto)"
     )
-
+    training.add_argument(
+        "--tf32", action="store_true", help="let a GPU round the factors of products: faster"
+    )
     training.add_argument(
         "--distributed",
         choices=["auto", "mpi"],

@@ -100,6 +100,7 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
             run=run,
             resume="resume" in given,
             distributed=given.get("distributed", "auto"),
+            tf32="tf32" in given,
         )
     except KeyboardInterrupt:
         raise terminal.Failure(f"stopped; all finished epochs are saved; {go_on}", 130) from None
@@ -108,6 +109,8 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
     except (OSError, MemoryError) as error:
         if not run.started:
             raise
+        if isinstance(error, MemoryError):  # a resumed run would ask for as much again
+            go_on = f"{run.path} keeps the last finished epoch"
         raise terminal.Failure(f"{error or 'out of memory'}; {go_on}", 1) from None
 
 
