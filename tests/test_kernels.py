@@ -135,3 +135,15 @@ def test_on_a_gpu_products_are_exact_unless_tf32_is_asked_for(tf32, low, high, r
     stream = on_gpu.xp.cuda.get_current_stream()
     found = kernels.Cublas(on_gpu.xp, stream, tf32)(on_gpu.asarray(a), on_gpu.asarray(b.T.copy()).T)
     assert low <= relative_error(found.get(), a.astype(float) @ b) < high
+
+
+def test_the_stand_in_offers_only_what_cupy_has():
+    cupy = pytest.importorskip("cupy", reason="CuPy, whose names are compared, is not installed")
+    assert {*kernels.kernels(cupy)} == {*kernels.KERNELS}
+    for name in vars(capture.cuda):
+        assert hasattr(cupy.cuda, name), name
+    for name in ("begin_capture", "end_capture", "synchronize", "__enter__"):
+        assert hasattr(cupy.cuda.Stream, name) and hasattr(capture.Stream, name)
+    assert hasattr(cupy.cuda.graph.Graph, "launch") and hasattr(cupy.cuda.runtime, "memGetInfo")
+    linalg = cupy._core._routines_linalg
+    assert linalg.COMPUTE_TYPE_TF32 != linalg.get_compute_type("float64")
