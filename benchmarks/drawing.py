@@ -53,7 +53,7 @@ def dots(ax: Axes, rows: Sequence[dict[str, tuple[float, float, float]]], line: 
             ax.plot([low, high], [y, y], color=COLOURS[name], lw=1.8, alpha=0.55)
             ax.plot(middle, y, "o", color=COLOURS[name], ms=6, mec="white", mew=0.8)
     ax.axvline(1, color=line, lw=1.4, zorder=1)
-    values = [value for row in rows for spread in row.values() for value in (*spread, 1.0)]
+    values = [1.0, *(value for row in rows for spread in row.values() for value in spread)]
     ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), yticks=[])
     ax.set_xlim(min(values) / 1.12, max(values) * 1.12)
     steps = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 4, 6, 10, 20, 50)

@@ -141,7 +141,7 @@ def main() -> None:
     p = harness.options(__doc__, rounds=15)
     p.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="(default: cuda)")
     p.add_argument("--tf32", action="store_true", help="let products round their input to TF32")
-    p.add_argument("--peers", type=harness.names_of, default=list(PEERS), help=",".join(PEERS))
+    harness.add_peers(p, PEERS, PEERS)
     given = p.parse_args()
     result = harness.header() | {"device": given.device, "tf32": given.tf32, "cases": []}
     if not given.redraw:

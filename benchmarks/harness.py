@@ -184,10 +184,17 @@ def options(doc: str, rounds: int) -> argparse.ArgumentParser:
     return p
 
 
-def names_of(text: str) -> list[str]:
-    """Read --peers: names with commas between them; tinyvae is always one of them."""
-    names = [name for name in text.split(",") if name and name != "tinyvae"]
-    return ["tinyvae", *names]
+def add_peers(p: argparse.ArgumentParser, known: Sequence[str], default: Sequence[str]) -> None:
+    """Add --peers: names with commas between them; tinyvae is always one of them."""
+
+    def names(text: str) -> list[str]:
+        chosen = [name for name in text.split(",") if name and name != "tinyvae"]
+        for name in chosen:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return ["tinyvae", *chosen]
+
+    p.add_argument("--peers", type=names, default=list(default), help=f"of {','.join(known)}")
 
 
 def header() -> dict:

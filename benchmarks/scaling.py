@@ -180,9 +180,7 @@ def main() -> None:
     p = harness.options(__doc__, rounds=9)
     p.add_argument("--sweeps", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
     p.add_argument("--threads", type=int, default=1, metavar="N", help="of the other sweeps (1)")
-    p.add_argument(
-        "--peers", type=harness.names_of, default=["tinyvae"], help=f"of {','.join(PEERS)}"
-    )
+    harness.add_peers(p, PEERS, ["tinyvae"])
     given = p.parse_args()
     result = harness.header() | {"name": "scaling", "threads": given.threads, "sweeps": {}}
     if not given.redraw:

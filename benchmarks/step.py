@@ -203,7 +203,7 @@ def main() -> None:
     """Measure, print, and leave the result."""
     p = harness.options(__doc__, rounds=15)
     p.add_argument("--threads", type=int, nargs="+", default=[2], metavar="N", help="(default: 2)")
-    p.add_argument("--peers", type=harness.names_of, default=list(PEERS), help=",".join(PEERS))
+    harness.add_peers(p, PEERS, PEERS)
     p.add_argument("--sizes", type=int, nargs="+", choices=range(len(SIZES)), help="from 0")
     mode = p.add_mutually_exclusive_group()
     mode.add_argument("--busy", action="store_true", help="quiet, and beside a busy neighbour")

@@ -218,7 +218,7 @@ def main() -> None:
     )
     p.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's IDX files are")
     p.add_argument("--threads", type=int, default=2, metavar="N", help="(default: 2)")
-    p.add_argument("--peers", type=harness.names_of, default=list(TRAIN), help=",".join(TRAIN))
+    harness.add_peers(p, list(TRAIN), TRAIN)
     p.add_argument("--epochs", type=int, metavar="N", help="instead of 60 and 10, to try it out")
     given = p.parse_args()
     result = harness.header() | {"name": "train", "threads": given.threads, "tasks": {}}
