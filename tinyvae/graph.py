@@ -41,7 +41,7 @@ def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
         steps = steps if obstacle else GraphSteps(*arguments, tf32=tf32)
     except Exception as error:  # a library that is missing, or other than expected
         obstacle = checks.first_line(error)
-    if obstacle:
+    if obstacle and steps.ranks.first:
         _note(obstacle)
     if tf32:
         steps.close = allow_tf32(xp)
