@@ -1,6 +1,6 @@
 """On a GPU, a whole training step as one launch: a CUDA graph, captured once and then replayed.
 
-A step of a small model is some fifty kernels of a few microseconds, and to launch each of them from
+A step of a small model is some seventy kernels of a few microseconds; to launch each of them from
 Python takes longer than their work. A capture records the launches of one step of the model's own
 code without running them; a replay runs them all again, on the same addresses. What changes from
 step to step can therefore be no number in the code, which would stay what it was: the rows of each
