@@ -204,7 +204,9 @@ def main() -> None:
     p = harness.options(__doc__, rounds=15)
     p.add_argument("--threads", type=int, nargs="+", default=[2], metavar="N", help="(default: 2)")
     harness.add_peers(p, PEERS, PEERS)
-    p.add_argument("--sizes", type=int, nargs="+", choices=range(len(SIZES)), help="from 0")
+    p.add_argument(
+        "--sizes", type=int, nargs="+", choices=range(len(SIZES)), help="some of the five"
+    )
     mode = p.add_mutually_exclusive_group()
     mode.add_argument("--busy", action="store_true", help="quiet, and beside a busy neighbour")
     mode.add_argument("--long", action="store_true", help="3,000 steps, of the first size")

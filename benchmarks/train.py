@@ -1,7 +1,7 @@
 """From nothing to a trained model: start of the process, import, compiling, training; and memory.
 
     python -m pip install -e ".[bench]"
-    python benchmarks/train.py --data-dir DIR           # digits and MNIST, about half an hour
+    python benchmarks/train.py --data-dir DIR           # digits and MNIST, 20 minutes
     python benchmarks/train.py --tasks digits           # the bundled digits alone, minutes
 
 `digits` is what `python -m tinyvae.train` trains (784-256-128-2 on 4,500 bundled digits, 60 epochs,
