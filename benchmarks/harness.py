@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -60,10 +61,9 @@ class Peer:
         return 1e3 * seconds / steps
 
     def reason(self) -> str:
-        """Return the last line that it wrote to stderr."""
+        """Return why it ended."""
         self.errors.seek(0)
-        lines = [line.strip() for line in self.errors if line.strip()]
-        return lines[-1] if lines else f"exit status {self.process.poll()}"
+        return reason(self.errors.read(), self.process.poll())
 
     def close(self) -> None:
         """End the process."""
@@ -94,6 +94,13 @@ def peers(commands: dict[object, Sequence]) -> Iterator[dict[object, Peer]]:
     finally:
         for peer in running.values():
             peer.close()
+
+
+def reason(stderr: str, status: int | None) -> str:
+    """Return the line of stderr that names an exception; else its last line, or the exit status."""
+    lines = [line.rstrip() for line in stderr.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return [f"exit status {status}", *lines[-1:], *named[-1:]][-1]
 
 
 def left_out(name: str, reason: str) -> None:

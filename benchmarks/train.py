@@ -48,9 +48,7 @@ def run(name: str, task: str, given: argparse.Namespace) -> dict:
             capture_output=True, text=True, env=environment,
         )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(
-            (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
-        )
+        raise RuntimeError(harness.reason(done.stderr, done.returncode))
     found = json.loads(done.stdout.splitlines()[-1])
     seconds, before = {}, start
     for phase in PHASES:

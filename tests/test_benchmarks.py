@@ -56,7 +56,10 @@ def test_a_peer_that_does_not_run_is_left_out_with_a_line(tmp_path, capsys):
     (tmp_path / "good.py").write_text(
         "print('ready')\nwhile line := input():\n    print(0.5 * int(line))"
     )
-    (tmp_path / "bad.py").write_text("raise ImportError('no such library')")
+    (tmp_path / "bad.py").write_text(
+        "import atexit, sys\natexit.register(sys.stderr.write, 'set VERBOSE for more')\n"
+        "raise ImportError('no such library')"
+    )
     commands = {"numpy": (tmp_path / "good.py",), ("jax", 64): (tmp_path / "bad.py",)}
     with harness.peers(commands) as peers:
         assert list(peers) == ["numpy"]
