@@ -150,7 +150,7 @@ def _draw(result: dict):
                 ax.set_title(TITLES[sweep], pad=8)
             text = f"p = {told(ours['sizes'], ys)}" if sweep != "threads" else ""
             if sweep == "threads" and what == "ms":
-                text = f"{ours['sizes'][-1]} threads: {speedups(ours)[-1]}"
+                text = f"{ours['sizes'][-1]} threads: {speedups(ours)[-1]} as fast"
             ax.text(0.05, 0.96, text, transform=ax.transAxes, va="top", color=drawing.INK)
     for what, label in (("ms", "ms a step"), ("memory", "memory, MB")):
         row = [axes[sweep, what] for sweep in sweeps]

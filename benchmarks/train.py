@@ -159,12 +159,12 @@ def _draw(result: dict):
     tasks, colours = result["tasks"], dict(zip(PHASES, SHADES, strict=True))
     titles = {"digits": "5,000 digits", "mnist": "MNIST"}
     subtitle = "Seconds from the start of a process to a trained model; medians."
-    fig = drawing.page(9.4, 5.5, "From nothing to trained", subtitle)
+    fig = drawing.page(9.4, 5.9, "From nothing to trained", subtitle)
     keys = [Patch(color=colours[phase], label=text) for phase, text in PHASES.items()]
-    place = {"loc": "upper left", "bbox_to_anchor": (1.35 / 9.4, 1 - 0.88 / 5.5)}
+    place = {"loc": "upper left", "bbox_to_anchor": (1.24 / 9.4, 1 - 0.84 / 5.9)}
     fig.legend(handles=keys, ncols=4, borderpad=0, handlelength=1, columnspacing=1.4, **place)
     for i, (task, found) in enumerate(tasks.items()):
-        ax = drawing.panel(fig, 1.35 + 4.3 * i, 1.55, 2.85, 1.45)
+        ax = drawing.panel(fig, 1.3 + 4.5 * i, 1.5, 2.5, 1.5)
         ax.set_title(f"{titles[task]}, {result['epochs'][task]} epochs", pad=8)
         for y, runs in enumerate(found.values()):
             left = 0.0
@@ -183,7 +183,7 @@ def _draw(result: dict):
     disk = {n: size / MB for n, (size, _) in result["installed"].items()}
     memory = (f"Peak memory, {titles[last]}, MB", peaks)
     for i, (title, values) in enumerate((memory, ("Installed, MB", disk))):
-        ax = drawing.panel(fig, 1.35 + 4.3 * i, 3.65, 2.85, 0.36 * len(values))
+        ax = drawing.panel(fig, 1.3 + 4.5 * i, 3.7, 2.5, 0.36 * len(values))
         ax.set_title(title, pad=8)
         colour = [drawing.COLOURS[name] for name in values]
         ax.barh(range(len(values)), list(values.values()), 0.62, color=colour)
@@ -202,6 +202,7 @@ def bars(ax, names: list[str], ends: list[float], notes: list[str]) -> None:
     ax.tick_params(axis="y", length=0, labelcolor="#1f2430")
     ax.get_yticklabels()[names.index("tinyvae")].set_weight("bold")
     ax.set(xlim=(0, max(ends) * 1.02), ylim=(len(names) - 0.5, -0.5))
+    ax.locator_params(axis="x", nbins=5)
     for y, (end, note) in enumerate(zip(ends, notes, strict=True)):
         ax.annotate(
             note, (end, y), (4, 0), textcoords="offset points", va="center", annotation_clip=False
