@@ -50,6 +50,7 @@ def rows_of_batches(B: int):
 def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
     """tinyvae itself, as `fit` runs it."""
     from tinyvae import VAE, Adam
+    from tinyvae.threads import team
 
     x, next_rows = data(D), rows_of_batches(B)
     vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
@@ -57,10 +58,11 @@ def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], flo
 
     def steps(n: int) -> float:
         total = 0.0
-        for _ in range(n):
-            total += vae.forward(x[next_rows()]).loss
-            vae.backward()
-            optimizer.step()
+        with team.using(threads):
+            for _ in range(n):
+                total += vae.forward(x[next_rows()]).loss
+                vae.backward()
+                optimizer.step()
         return float(total) / n
 
     return steps

@@ -10,7 +10,7 @@ import pytest
 import strict
 from witness import relative_error
 
-from tinyvae import backend, kernels, latent
+from tinyvae import backend, kernels, latent, likelihood
 from tinyvae.backend import get_backend
 
 # The stand-in refuses what a capture refuses
@@ -58,6 +58,7 @@ def test_the_stand_in_records_and_replays():
 
 FUNCTIONS = {
     "sigmoid": (backend.sigmoid, 1),
+    "cross_entropy": (likelihood.cross_entropy, 3),
     "softplus": (backend.softplus, 1),
     "reparameterize": (latent.reparameterize, 3),
     "reparameterize_backward": (latent.reparameterize_backward, 3),

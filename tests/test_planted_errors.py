@@ -20,8 +20,7 @@ import test_model
 import test_optim
 import test_ppca
 
-from tinyvae import optim
-from tinyvae.backend import sigmoid
+from tinyvae import likelihood, optim
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import Dense, ReLU, Tanh
 from tinyvae.likelihood import Bernoulli, Gaussian
@@ -283,7 +282,7 @@ def _(plant):
     red=[partial(test_model.test_vae_gradient_matches_differences, "bernoulli", 4, 2)],
 )
 def _(plant):
-    plant(Bernoulli.backward, lambda self, dnll: dnll * (self.x - sigmoid(self.y)))
+    plant(Bernoulli.backward, lambda self, dnll: dnll * (self.x - self.p))
 
 
 @planted(
@@ -298,11 +297,11 @@ def _(plant):
     ),
 )
 def _(plant):
-    def wrong(self, y, x):
-        p = np.clip(sigmoid(y), 1e-7, 1 - 1e-7)
-        return -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
+    def wrong(p, y, x):
+        p = np.clip(p, 1e-7, 1 - 1e-7)
+        return -(x * np.log(p) + (1 - x) * np.log(1 - p))
 
-    plant(Bernoulli.nll, wrong)
+    plant(likelihood.cross_entropy, wrong)
 
 
 # Layers
@@ -410,12 +409,11 @@ def _(plant):
 def _(plant):
     def wrong(self):
         self.t += 1
-        for theta, g, M, V in self.blocks:
-            M[...] = self.beta1 * M + g
-            V[...] = self.beta2 * V + g * g
-            m = M * (1 - self.beta1) / (1 - self.beta1**self.t)
-            v = V * (1 - self.beta2) / (1 - self.beta2**self.t)
-            theta -= self.lr * m / np.sqrt(v + self.epsilon)
+        self.M[...] = self.beta1 * self.M + self.grad
+        self.V[...] = self.beta2 * self.V + self.grad**2
+        m = self.M * (1 - self.beta1) / (1 - self.beta1**self.t)
+        v = self.V * (1 - self.beta2) / (1 - self.beta2**self.t)
+        self.theta -= self.lr * m / np.sqrt(v + self.epsilon)
 
     plant(Adam.step, wrong)
 

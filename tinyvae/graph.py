@@ -17,8 +17,8 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.backend import seed_sequence
-from tinyvae.kernels import CapturableDense, Cublas, allow_tf32, kernels, with_functions
-from tinyvae.layers import Dense, Sequential
+from tinyvae.kernels import Cublas, allow_tf32, kernels, with_functions
+from tinyvae.layers import Sequential
 from tinyvae.model import Autoencoder
 from tinyvae.optim import Adam
 from tinyvae.steps import Steps
@@ -102,16 +102,14 @@ class GraphSteps(Steps):
 
     def _twin(self) -> Autoencoder:
         """Return a copy of the model, on the same weights, that can be captured."""
-        twin = with_functions(self.model, self.kernels)
-        twin.likelihood = with_functions(twin.likelihood, self.kernels)
+        product = self.product
+        functions = self.kernels | {"matmul": product}
+        functions["matmul_into"] = lambda out, a, b: product(a, b, out)
+        twin = with_functions(self.model, functions)
+        twin.likelihood = with_functions(twin.likelihood, functions)
         twin.noise = self.noise
         for name in ("encoder", "decoder"):
-            layers = [
-                CapturableDense(layer, self.product)
-                if type(layer) is Dense
-                else with_functions(layer, self.kernels)
-                for layer in getattr(twin, name).layers
-            ]
+            layers = [with_functions(layer, functions) for layer in getattr(twin, name).layers]
             setattr(twin, name, Sequential(*layers))
         return twin
 

@@ -13,6 +13,7 @@ from tinyvae.backend import Array
 from tinyvae.latent import kl, reparameterize, reparameterize_backward
 from tinyvae.likelihood import MIN_VARIANCE
 from tinyvae.model import VAE, Terms
+from tinyvae.threads import in_threads
 
 
 class IWAE(VAE):
@@ -53,6 +54,7 @@ class IWAE(VAE):
         if self.config:
             self.config |= {"importance_samples": k}
 
+    @in_threads
     def forward(self, x: Array, eps: Array | None = None, labels: Array | None = None) -> Terms:
         """Return the loss of a batch x (B, D), and remember what `backward` needs.
 
@@ -82,6 +84,7 @@ class IWAE(VAE):
         self.z, self.w_hat = z, w / total
         return Terms(-bound.mean(), nll.mean(), kl(mu, logvar).sum(axis=1).mean())
 
+    @in_threads
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`.
 

@@ -14,13 +14,15 @@ from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from tinyvae.backend import Array, array_module
-from tinyvae.layers import Dense
+from tinyvae.backend import Array
 
 # Inputs, outputs, and what happens to each element. A kernel named like a function of the package
 # computes the same and takes the same arguments: this is that function's formula in one launch.
 KERNELS = {
     "sigmoid": ("T x", "T y", "y = T(0.5) * tanh(T(0.5) * x) + T(0.5)"),
+    "cross_entropy": (
+        "T p, T y, T x", "T nll", "nll = max(y, T(0)) - x * y - log(max(p, T(1) - p))",
+    ),
     "softplus": ("T x", "T y", "y = max(x, T(0)) + log(T(1) + exp(-abs(x)))"),
     "reparameterize": (
         "T mu, T logvar, T eps", "T z", "z = mu + exp(T(0.5) * logvar) * eps",
@@ -69,25 +71,6 @@ def with_functions(thing: Any, functions: dict[str, Callable]) -> Any:
     copied = copy.copy(thing)
     copied.__class__ = type(type(thing).__name__, (type(thing),), methods)
     return copied
-
-
-class CapturableDense(Dense):
-    """A copy of a `Dense` layer, on the same weights, whose products go through `Cublas`."""
-
-    def __init__(self, layer: Dense, product: Callable) -> None:
-        vars(self).update(vars(layer))
-        self.product = product
-
-    def forward(self, x: Array) -> Array:  # x (B, n_in)
-        self.x = x
-        y = self.product(x, self.W)  # (B, n_out)
-        y += self.b
-        return y
-
-    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:  # dy (B, n_out)
-        self.product(self.x.T, dy, self.dW)  # (n_in, n_out)
-        array_module(dy).sum(dy, axis=0, out=self.db)  # (n_out,)
-        return self.product(dy, self.W.T) if need_dx else None  # (B, n_in)
 
 
 WORKSPACE = 32 * 2**20  # bytes that cuBLAS may use; its own allocations can't be captured

@@ -21,6 +21,7 @@ from tinyvae.backend import (
     sigmoid,
     softplus,
 )
+from tinyvae.threads import matmul, matmul_into
 
 
 class Dense:
@@ -56,15 +57,14 @@ class Dense:
 
     def forward(self, x: Array) -> Array:  # x (B, n_in)
         self.x = x
-        y = x @ self.W  # (B, n_out)
+        y = matmul(x, self.W)  # (B, n_out)
         y += self.b
         return y
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:  # dy (B, n_out)
-        xp = array_module(dy)
-        xp.matmul(self.x.T, dy, out=self.dW)  # (n_in, n_out)
-        xp.sum(dy, axis=0, out=self.db)  # (n_out,)
-        return dy @ self.W.T if need_dx else None  # (B, n_in)
+        matmul_into(self.dW, self.x.T, dy)  # (n_in, n_out)
+        array_module(dy).sum(dy, axis=0, out=self.db)  # (n_out,)
+        return matmul(dy, self.W.T) if need_dx else None  # (B, n_in)
 
 
 class ReLU:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from tinyvae import checks
-from tinyvae.backend import Array, array_module, batch_mean, sigmoid, softplus
+from tinyvae.backend import Array, array_module, batch_mean, sigmoid
 
 MIN_VARIANCE = 1e-12  # the floor of sigma="auto", reached where a reconstruction is perfect
 
@@ -94,6 +94,21 @@ class Gaussian:
         return self.mean(y) + self.sigma * rng.standard_normal(y.shape, dtype=y.dtype)
 
 
+def cross_entropy(p: Array, y: Array, x: Array) -> Array:
+    """Return softplus(y) − x y (B, D), from both y and p = sigmoid(y).
+
+    The larger of p and 1 − p is 1 / (1 + e^(−|y|)), so softplus(y) = max(y, 0) − log max(p, 1 − p):
+    no logarithm of a rounded-off 0 is ever taken, whatever y is.
+    """
+    xp = array_module(y)
+    larger = 1.0 - p
+    xp.maximum(larger, p, out=larger)
+    nll = xp.maximum(y, 0.0)
+    nll -= xp.log(larger, out=larger)
+    nll -= x * y
+    return nll
+
+
 class Bernoulli:
     """x ∈ {0, 1}, with the probability p = sigmoid(y) of a 1; y are called logits.
 
@@ -104,9 +119,8 @@ class Bernoulli:
         nll = Σ_d [ softplus(y) − x y ]
         dy  = dnll · (sigmoid(y) − x)
 
-    No logarithm of a rounded-off 0 is ever taken, whatever y is. On grey values between 0 and 1 the
-    formula is a fine loss (a cross-entropy) but no normalised likelihood: only the nll of binary
-    data may be compared with a log p(x) published elsewhere.
+    On grey values between 0 and 1 the formula is a fine loss (a cross-entropy) but no normalised
+    likelihood: only the nll of binary data may be compared with a log p(x) published elsewhere.
     """
 
     sigma = None
@@ -117,19 +131,16 @@ class Bernoulli:
 
     def nll(self, y: Array, x: Array) -> Array:
         """Return −log p(x|z) of each example (B,)."""
-        nll = softplus(y)  # (B, D)
-        nll -= x * y
-        return nll.sum(axis=1)
+        return cross_entropy(sigmoid(y), y, x).sum(axis=1)
 
     def forward(self, y: Array, x: Array) -> Array:
-        """Return nll (B,), and remember y and x for `backward`."""
-        self.y, self.x = y, x
-        return self.nll(y, x)
+        """Return nll (B,), and remember p and x for `backward`."""
+        self.p, self.x = sigmoid(y), x  # (B, D)
+        return cross_entropy(self.p, y, x).sum(axis=1)
 
     def backward(self, dnll: Array | float) -> Array:
         """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
-        dy = sigmoid(self.y)
-        dy -= self.x
+        dy = self.p - self.x
         dy *= dnll
         return dy
 

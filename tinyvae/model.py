@@ -14,6 +14,7 @@ from tinyvae.backend import Array, Backend, batch_mean, get_backend, seed_sequen
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import ACTIVATIONS, Parameters, Sequential, mlp
 from tinyvae.likelihood import Bernoulli, Gaussian
+from tinyvae.threads import in_threads
 
 
 class Terms(NamedTuple):
@@ -101,16 +102,18 @@ class Autoencoder:
             checks.output_width("encoder", self, D + C, self.outputs_per_latent * L)
             checks.output_width("decoder", self, L + C, D)
 
+    @in_threads
     def forward(self, x: Array, labels: Array | None = None) -> Terms:
         """Return the loss of a batch x (B, D), and remember what `backward` needs."""
         x = self.as_batch(x)
         z = self.encoder.forward(self.with_labels(x, labels))  # (B, L)
         y = self.decoder.forward(self.with_labels(z, labels))  # (B, D)
         self.B = len(x)
-        reconstruction = self.likelihood.forward(y, x).mean()
+        reconstruction = self.likelihood.forward(y, x).sum() / self.B
         loss = self.reconstruction_weight * reconstruction
         return Terms(loss, reconstruction, 0 * reconstruction)
 
+    @in_threads
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`."""
         self.encoder.backward(self.backward_to_code(), need_dx=False)
@@ -200,6 +203,7 @@ class VAE(Autoencoder):
         if self.config:
             self.config |= {"beta": beta, "free_bits": free_bits}
 
+    @in_threads
     def forward(self, x: Array, eps: Array | None = None, labels: Array | None = None) -> Terms:
         """Return the loss of a batch x (B, D), and remember what `backward` needs.
 
@@ -207,23 +211,24 @@ class VAE(Autoencoder):
         loss an ordinary function of the weights. `labels` (B,) are for a conditional model.
         """
         x = self.as_batch(x)
-        mu, logvar = self.encode(x, labels)  # (B, L) each
         if eps is None:
-            eps = self.noise.standard_normal(mu.shape, dtype=mu.dtype)
-        eps = self.as_batch(eps, "eps", self.latent_dim)
-        if len(eps) != len(x):
+            eps = self.noise.standard_normal((len(x), self.latent_dim), dtype=x.dtype)
+            eps = self.backend.asarray(eps)
+        elif len(eps := self.as_batch(eps, "eps", self.latent_dim)) != len(x):
             raise ValueError(f"eps must have a row for each of {len(x)} examples, not {len(eps)}")
+        mu, logvar = self.split(self.encoder.forward(self.with_labels(x, labels)))  # (B, L) each
         z = reparameterize(mu, logvar, eps)  # (B, L)
         y = self.decoder.forward(self.with_labels(z, labels))  # (B, D)
         self.B, self.mu, self.logvar, self.eps = len(x), mu, logvar, eps
 
-        reconstruction = self.likelihood.forward(y, x).mean()
+        reconstruction = self.likelihood.forward(y, x).sum() / self.B
         kl_per_dimension = self.batch_mean(kl(mu, logvar))  # (L,)
         counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
         self.counts = (kl_per_dimension > self.free_bits).astype(mu.dtype)
         loss = self.reconstruction_weight * reconstruction + self.beta * counted.sum()
         return Terms(loss, reconstruction, kl_per_dimension.sum())
 
+    @in_threads
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`.
 
@@ -238,7 +243,10 @@ class VAE(Autoencoder):
 
     def encode(self, x: Array, labels: Array | None = None) -> tuple[Array, Array]:
         """Return mu and logvar (B, L) of q(z|x)."""
-        h = super().encode(x, labels)  # (B, 2L)
+        return self.split(super().encode(x, labels))
+
+    def split(self, h: Array) -> tuple[Array, Array]:
+        """Return mu and logvar (B, L), the halves of the encoder's output h (B, 2L)."""
         return h[:, : self.latent_dim], h[:, self.latent_dim :]
 
     def reconstruct(self, x: Array, labels: Array | None = None) -> Array:

@@ -10,8 +10,9 @@ import numpy as np
 from tinyvae import checks
 from tinyvae.backend import Array, array_module
 from tinyvae.layers import Parameters
+from tinyvae.threads import over_ranges
 
-BLOCK = 65536  # elements that stay in a CPU's cache while a step passes over them several times
+BLOCK = 2**18  # elements that stay in a CPU's cache while a step passes over them several times
 TINY = 1e-30  # moments below it are set to 0: a CPU is many times slower on denormal numbers
 
 
@@ -64,22 +65,24 @@ class Adam:
         theta, grad = parameters.theta, parameters.grad
         xp = array_module(theta)
         self.t, self.M, self.V = 0, xp.zeros_like(theta), xp.zeros_like(theta)
-        block = BLOCK if xp is np else theta.size
-        cuts = [slice(start, start + block) for start in range(0, theta.size, block)]
-        self.blocks = [(theta[cut], grad[cut], self.M[cut], self.V[cut]) for cut in cuts]
-        self.scratch = xp.empty(min(block, theta.size), dtype=theta.dtype)
+        self.theta, self.grad, self.block = theta, grad, BLOCK if xp is np else theta.size
 
     def step(self) -> None:
         """Move θ once."""
         self.t += 1
+        over_ranges(self.move, self.theta.size)
+
+    def move(self, start: int, stop: int) -> None:
+        """Move θ[start:stop]."""
         s = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
         a = self.lr * (1 - self.beta1) / (1 - self.beta1**self.t) / s
         xp = array_module(self.M)
-        for theta, g, M, V in self.blocks:
-            r = self.scratch[: theta.size]
+        for first in range(start, stop, self.block):
+            cut = slice(first, min(first + self.block, stop))
+            theta, g, M, V = self.theta[cut], self.grad[cut], self.M[cut], self.V[cut]
             M *= self.beta1
             M += g
-            xp.multiply(g, g, out=r)
+            r = g * g
             V *= self.beta2
             V += r
             xp.sqrt(V, out=r)
@@ -87,9 +90,9 @@ class Adam:
             xp.divide(M, r, out=r)
             r *= a
             theta -= r
-        if self.t % 100 == 0:
-            for moment in (self.M, self.V):
-                moment *= xp.abs(moment) > TINY
+            if self.t % 100 == 0:
+                for moment in (M, V):
+                    moment *= xp.abs(moment) > TINY
 
     def state(self) -> dict[str, Array]:
         """Return t, and copies of m and v in the textbook's scale, for a resumed training."""

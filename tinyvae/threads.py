@@ -1,0 +1,212 @@
+"""A few threads for the large products of `forward` and `backward` and for long vectors, on a CPU.
+
+NumPy leaves Python's lock while it computes, so a second Python thread keeps a second core busy.
+What is computed stays the same; its bits depend on the number of threads alone, never on who was
+first. Meanwhile the matrix library is held to one thread: its own wait for each other within every
+product, which takes many times as long where another program keeps a core busy.
+"""
+
+import contextvars
+import functools
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.backend import array_module
+
+SHARE = 6_000_000  # multiplications that are worth a thread of their own: waking it takes 40 µs
+WORTH = 1_000_000  # and those that are worth handing over, where nobody waits for them
+LEAD = 1_000_000  # what the thread that cuts a product up does more: it need not be woken up
+LONG = 2**17  # numbers of a vector that are worth a thread of their own
+SMALL = 100_000  # weights of a model, below which nothing is handed over
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_threads(threads: int | str) -> None:
+    """Use so many threads in this process, or "auto": as many as pay; 1 for none besides its own.
+
+    Raises ValueError for less than 1, and for more than there are cores.
+    """
+    team.n = checked(threads)
+
+
+def checked(threads: int | str) -> int:
+    """Return the number of threads that `threads`, a number or "auto", stands for."""
+    if isinstance(threads, str) and threads == "auto":
+        return CORES
+    n = checks.integer("threads (or 'auto')", threads, 1)
+    if n > CORES:
+        raise ValueError(f"threads must be at most {CORES}, the cores at hand, not {n}")
+    return n
+
+
+class Task:
+    """A call that one of the threads makes sooner or later."""
+
+    def __init__(self, function: Callable, *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+        self.context = contextvars.copy_context()  # it holds NumPy's `errstate`
+        self.error, self.done = None, threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        try:
+            self.context.run(self.function, *self.arguments)
+        except BaseException as error:  # `wait` raises it where somebody hears it
+            self.error = error
+        self.done.release()
+
+    def wait(self) -> None:
+        """Wait until the call is over, even if Ctrl-C comes: it still writes to arrays."""
+        pressed = None
+        while self.done.locked():
+            try:
+                self.done.acquire()
+                self.done.release()
+            except KeyboardInterrupt as interrupt:
+                pressed = interrupt
+        if pressed or self.error:
+            raise pressed or self.error
+
+
+class Team:
+    """The threads of this process, and how many of them may be used."""
+
+    def __init__(self, n: int = CORES) -> None:
+        self.n, self.workers, self.tasks = n, 0, queue.SimpleQueue()
+        self.handed_over = threading.local()  # .tasks, while `backward` runs in this thread
+        self.blas, self.held = None, False
+
+    def _work(self) -> None:
+        while True:
+            self.tasks.get().run()
+
+    def start(self, calls: list[tuple]) -> list[Task]:
+        """Hand over calls (function, *arguments), and return their tasks for `finish`."""
+        while self.workers < self.n - 1:
+            threading.Thread(target=self._work, name="tinyvae", daemon=True).start()
+            self.workers += 1
+        tasks = [Task(*call) for call in calls]
+        for task in tasks:
+            self.tasks.put(task)
+        return tasks
+
+    def finish(self, tasks: list[Task]) -> None:
+        """Help with what nobody has begun, and wait until all tasks are done."""
+        try:
+            while any(task.done.locked() for task in tasks):
+                self.tasks.get_nowait().run()
+        except queue.Empty:
+            pass
+        finally:
+            for task in tasks:
+                task.wait()
+
+    @contextmanager
+    def single_blas(self) -> Iterator[None]:
+        """Hold the matrix library to one thread for each of ours."""
+        if self.held:
+            yield
+            return
+        if self.blas is None:
+            from threadpoolctl import ThreadpoolController
+
+            found = ThreadpoolController().lib_controllers
+            self.blas = [library for library in found if library.user_api == "blas"]
+        before = [library.get_num_threads() for library in self.blas]
+        self.held = True
+        try:
+            for library in self.blas:
+                library.set_num_threads(1)
+            yield
+        finally:
+            self.held = False
+            for library, number in zip(self.blas, before, strict=True):
+                library.set_num_threads(number)
+
+    @contextmanager
+    def using(self, n: int) -> Iterator[None]:
+        """Use n threads within a `with` block."""
+        before, self.n = self.n, n
+        try:
+            with self.single_blas():
+                yield
+        finally:
+            self.n = before
+
+
+team = Team()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: team.__init__(team.n))  # a fork has no workers
+
+
+def in_threads(method: Callable) -> Callable:
+    """Let a model's `forward` or `backward` use the threads; it ends when all of them are done."""
+
+    @functools.wraps(method)
+    def call(model: Any, *arguments: Any, **named: Any) -> Any:
+        tasks = getattr(team.handed_over, "tasks", None)
+        small = model.parameters.theta.size < SMALL or model.backend.xp is not np
+        if team.n == 1 or small or tasks is not None:
+            return method(model, *arguments, **named)
+        tasks = team.handed_over.tasks = []
+        try:
+            with team.single_blas():
+                try:
+                    return method(model, *arguments, **named)
+                finally:
+                    team.finish(tasks)
+        finally:
+            team.handed_over.tasks = None
+
+    return call
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Return the product a b (m, n), of a (m, k) and b (k, n); a large one is cut at columns."""
+    m, k, n = *a.shape, b.shape[1]
+    parts = min(team.n, m * k * n // SHARE)
+    if parts < 2 or type(a) is not np.ndarray:
+        return a @ b
+    product = np.empty((m, n), np.result_type(a, b))
+    lead = min(n // parts, LEAD // (m * k))
+    cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
+    calls = [(np.matmul, a, b[:, i:j], product[:, i:j]) for i, j in pairwise(cuts)]
+    tasks = team.start(calls[1:])
+    try:
+        np.matmul(*calls[0][1:])
+    finally:
+        team.finish(tasks)
+    return product
+
+
+def matmul_into(out: Any, a: Any, b: Any) -> None:
+    """Write the product a b (m, n) into `out`: by the end of `backward`, within one, else now."""
+    m, k, n = *a.shape, b.shape[1]
+    tasks = getattr(team.handed_over, "tasks", None)
+    if tasks is None or m * k * n < WORTH or type(a) is not np.ndarray:
+        array_module(a).matmul(a, b, out=out)
+        return
+    parts = max(1, min(team.n, m * k * n // SHARE))
+    cuts = [m * i // parts for i in range(parts + 1)]
+    tasks += team.start([(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)])
+
+
+def over_ranges(function: Callable[[int, int], None], size: int) -> None:
+    """Call function(start, stop) for ranges that make up 0 … size, in several threads if long."""
+    parts = max(1, min(team.n, size // LONG))
+    cuts = [size * i // parts for i in range(parts + 1)]
+    calls = [(function, start, stop) for start, stop in pairwise(cuts)]
+    tasks = team.start(calls[1:]) if parts > 1 else []
+    try:
+        function(*calls[0][1:])
+    finally:
+        team.finish(tasks)
