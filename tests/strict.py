@@ -23,6 +23,7 @@ UFUNCS = frozenset(
 )
 # The arguments of CuPy 14's functions, in their order.
 FUNCTIONS = {
+    "clip": "a a_min a_max out",
     "sum": "a axis dtype out keepdims",
     "mean": "a axis dtype out keepdims",
     "max": "a axis out keepdims",
@@ -32,7 +33,6 @@ FUNCTIONS = {
     "matmul": "a b out",
     "take": "a indices axis out",
     "where": "condition x y",
-    "clip": "a a_min a_max out",
     "concatenate": "arrays axis out",
     "broadcast_to": "array shape",
     "zeros": "shape dtype order",
@@ -194,13 +194,13 @@ def function(name: str, arguments: list[str]) -> Any:
     return call
 
 
-def reduction(name: str) -> Any:
+def of_array(name: str) -> Any:
     call = function(name, FUNCTIONS[name].split())
     return lambda self, *args, **kwargs: call(self, *args, **kwargs)
 
 
-for _name in ("sum", "mean", "max", "min", "any", "all"):
-    setattr(ndarray, _name, reduction(_name))
+for _name in ("clip", "sum", "mean", "max", "min", "any", "all"):
+    setattr(ndarray, _name, of_array(_name))
 
 
 def asarray(a: Any, dtype: Any = None) -> ndarray:

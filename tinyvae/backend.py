@@ -4,6 +4,7 @@ All the mathematics is written once, on the functions that both libraries share:
 array asks `array_module(array)` for the library that it belongs to and calls it `xp`.
 """
 
+import math
 import sys
 from types import ModuleType
 from typing import Any
@@ -93,6 +94,11 @@ def batch_mean(values: Array) -> Array:
     return values.sum(axis=0) / len(values)
 
 
+def relu(x: Array) -> Array:
+    """Return max(x, 0). (NumPy is twice as fast at `clip` as at `maximum` with a number.)"""
+    return x.clip(0.0, math.inf)
+
+
 def sigmoid(x: Array) -> Array:
     """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½, which never overflows.
 
@@ -113,5 +119,5 @@ def softplus(x: Array) -> Array:
     xp.exp(y, out=y)
     y += 1.0
     xp.log(y, out=y)  # log1p would also keep an e^(−|x|) below the rounding of 1, at twice the time
-    y += xp.maximum(x, 0.0)
+    y += relu(x)
     return y

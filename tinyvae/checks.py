@@ -52,20 +52,26 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
-def batch(name: str, x: Any, width: int) -> Any:
-    """Return x (B, width) if it is a matrix of finite floats, or raise ValueError.
+def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
+    """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1), or raise
+    ValueError.
 
-    Arrays on a device are not searched for NaN: that would wait for the device.
+    Values on a device are not looked at: that would wait for the device.
     """
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
         raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
     if x.dtype.kind != "f":
         remedy = "divide images by 255, or call .astype('float32')"
         raise ValueError(f"{name} has the dtype {x.dtype}; a model takes floats: {remedy}")
-    if isinstance(x, np.ndarray) and not (math.isfinite(x.min()) and math.isfinite(x.max())):
+    if not isinstance(x, np.ndarray):
+        return x
+    low, high = x.min(), x.max()  # NaN, where there is one
+    if not (math.isfinite(low) and math.isfinite(high)):
         row, column = np.argwhere(~np.isfinite(x))[0]
         remedy = "remove or replace it first"
         raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
+    if unit:
+        unit_interval(name, low, high)
     return x
 
 

@@ -17,6 +17,7 @@ from tinyvae.backend import (
     Backend,
     array_module,
     get_backend,
+    relu,
     seed_sequence,
     sigmoid,
     softplus,
@@ -63,7 +64,7 @@ class Dense:
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:  # dy (B, n_out)
         matmul_into(self.dW, self.x.T, dy)  # (n_in, n_out)
-        array_module(dy).sum(dy, axis=0, out=self.db)  # (n_out,)
+        dy.sum(axis=0, out=self.db)  # (n_out,)
         return matmul(dy, self.W.T) if need_dx else None  # (B, n_in)
 
 
@@ -71,7 +72,7 @@ class ReLU:
     """y = max(x, 0); dx = dy where x > 0, else 0 (the derivative at 0 is set to 0)."""
 
     def forward(self, x: Array) -> Array:
-        self.y = array_module(x).maximum(x, 0.0)
+        self.y = relu(x)
         return self.y
 
     def backward(self, dy: Array) -> Array:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from tinyvae import checks
-from tinyvae.backend import Array, array_module, batch_mean, sigmoid
+from tinyvae.backend import Array, array_module, batch_mean, relu, sigmoid
 
 MIN_VARIANCE = 1e-12  # the floor of sigma="auto", reached where a reconstruction is perfect
 
@@ -103,7 +103,7 @@ def cross_entropy(p: Array, y: Array, x: Array) -> Array:
     xp = array_module(y)
     larger = 1.0 - p
     xp.maximum(larger, p, out=larger)
-    nll = xp.maximum(y, 0.0)
+    nll = relu(y)
     nll -= xp.log(larger, out=larger)
     nll -= x * y
     return nll

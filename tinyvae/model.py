@@ -150,9 +150,8 @@ class Autoencoder:
     def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
         """Return x, checked, as a batch of this model's backend and dtype."""
         x = x if isinstance(x, self.backend.xp.ndarray) else np.asarray(x)
-        checks.batch(name, x, width or self.n_features)
-        if name == "x" and isinstance(x, np.ndarray) and isinstance(self.likelihood, Bernoulli):
-            checks.unit_interval(name, x.min(), x.max())
+        unit = name == "x" and isinstance(self.likelihood, Bernoulli)
+        checks.batch(name, x, width or self.n_features, unit=unit)
         return self.backend.asarray(x, self.dtype)
 
     def with_labels(self, array: Array, labels: Array | None) -> Array:
@@ -223,8 +222,10 @@ class VAE(Autoencoder):
 
         reconstruction = self.likelihood.forward(y, x).sum() / self.B
         kl_per_dimension = self.batch_mean(kl(mu, logvar))  # (L,)
-        counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
-        self.counts = (kl_per_dimension > self.free_bits).astype(mu.dtype)
+        counted, self.counts = kl_per_dimension, 1.0
+        if self.free_bits:
+            counted = self.backend.xp.maximum(kl_per_dimension, self.free_bits)
+            self.counts = (kl_per_dimension > self.free_bits).astype(mu.dtype)
         loss = self.reconstruction_weight * reconstruction + self.beta * counted.sum()
         return Terms(loss, reconstruction, kl_per_dimension.sum())
 

@@ -23,7 +23,7 @@ from tinyvae.backend import array_module
 
 SHARE = 6_000_000  # multiplications that are worth a thread of their own: waking it takes 40 µs
 WORTH = 1_000_000  # and those that are worth handing over, where nobody waits for them
-LEAD = 1_000_000  # what the thread that cuts a product up does more: it need not be woken up
+LEAD = 2_000_000  # what the thread that cuts a product up does more: it need not be woken up
 LONG = 2**17  # numbers of a vector that are worth a thread of their own
 SMALL = 100_000  # weights of a model, below which nothing is handed over
 
