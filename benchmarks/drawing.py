@@ -14,7 +14,8 @@ from tinyvae.figures.picture import COLORS, GREY, INK, MARGIN, PALE, STYLE, page
 __all__ = ["COLOURS", "GREY", "INK", "MARGIN", "PALE"]
 __all__ += ["dots", "footer", "house", "legend", "number", "page", "panel", "ticks"]
 COLOURS = {
-    "tinyvae": COLORS[0], "torch": COLORS[1], "torch.compile": COLORS[3], "jax": COLORS[4],
+    "tinyvae": COLORS[0], "by hand": "#7fb3d5", "torch": COLORS[1], "torch.compile": COLORS[3],
+    "jax": COLORS[4],
     "cuda-graph": COLORS[5], "jax-loop": COLORS[6], "numpy": COLORS[2], "floor": "#9aa1ad",
 }  # fmt: skip
 house = style.context(["default", STYLE])  # decorates each function that draws

@@ -27,7 +27,8 @@ RESULTS = HERE / "results"
 NEIGHBOUR = "print(flush=True)\nx = 1.0\nwhile True:\n    x = x * 1.0000001"
 SECONDS = 0.15  # of steps that one measurement takes, about
 NAMES = {
-    "tinyvae": "tinyvae", "torch": "PyTorch", "torch.compile": "torch.compile", "jax": "JAX",
+    "tinyvae": "tinyvae", "by hand": "tinyvae by hand", "torch": "PyTorch",
+    "torch.compile": "torch.compile", "jax": "JAX",
     "cuda-graph": "PyTorch, CUDA graph", "jax-loop": "JAX, fori_loop", "numpy": "plain NumPy",
     "floor": "products alone",
 }  # fmt: skip

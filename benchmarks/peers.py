@@ -12,14 +12,21 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 from machine import peak_bytes
 from trainers import RATE, Jax, Model, Torch
 
-PEERS = ("tinyvae", "torch", "torch.compile", "jax", "numpy", "floor")
-MODULES = {"tinyvae": "tinyvae.train", "torch": "torch", "torch.compile": "torch", "jax": "jax"}
+PEERS = ("tinyvae", "by hand", "torch", "torch.compile", "jax", "numpy", "floor")
+MODULES = {
+    "tinyvae": "tinyvae.train",
+    "by hand": "tinyvae",
+    "torch": "torch",
+    "torch.compile": "torch",
+    "jax": "jax",
+}
 ROWS = 6000
 
 
@@ -48,9 +55,38 @@ def rows_of_batches(B: int):
 
 
 def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
-    """tinyvae itself, as `fit` runs it."""
+    """tinyvae itself: the steps that `fit` takes, full batches only."""
     from tinyvae import VAE, Adam
+    from tinyvae.communicator import find
+    from tinyvae.distributed import DataParallel
+    from tinyvae.graph import make_steps
     from tinyvae.threads import team
+    from tinyvae.workers import number
+
+    vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
+    optimizer, alone = Adam(vae.parameters, lr=RATE), DataParallel(vae, find("none"))
+    cores = ExitStack()  # as within `fit`, here as long as the process lives
+    cores.enter_context(team.using(min(threads, number("auto", vae, B))))
+    taken = make_steps(vae, optimizer, data(D), None, B, alone)
+    full, done = ROWS // B, 0
+
+    def steps(n: int, cores: ExitStack = cores) -> float:
+        nonlocal done
+        total = 0.0
+        for _ in range(n):
+            if not done % full:
+                taken.start(1 + done // full)
+            taken.take(done % full)
+            total += float(taken.log[done % full, 0])
+            done += 1
+        return total / n
+
+    return steps
+
+
+def by_hand(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
+    """tinyvae in a loop that somebody wrote: `forward`, `backward`, `step`."""
+    from tinyvae import VAE, Adam
 
     x, next_rows = data(D), rows_of_batches(B)
     vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
@@ -58,11 +94,10 @@ def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], flo
 
     def steps(n: int) -> float:
         total = 0.0
-        with team.using(threads):
-            for _ in range(n):
-                total += vae.forward(x[next_rows()]).loss
-                vae.backward()
-                optimizer.step()
+        for _ in range(n):
+            total += vae.forward(x[next_rows()]).loss
+            vae.backward()
+            optimizer.step()
         return float(total) / n
 
     return steps
@@ -127,6 +162,7 @@ def plain(*size: int) -> Callable[[int], float]:
 
 MAKERS = {
     "tinyvae": tinyvae,
+    "by hand": by_hand,
     "torch": torch,
     "torch.compile": lambda *size: torch(*size, compiled=True),
     "jax": jax,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import checks
+from tinyvae import checks, workers
 from tinyvae.backend import seed_sequence
 from tinyvae.kernels import Cublas, allow_tf32, kernels, with_functions
 from tinyvae.layers import Sequential
@@ -30,12 +30,12 @@ def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
     """Return what takes the steps of a training, from the arguments of `Steps`.
 
     On a GPU that is `GraphSteps`, or, with a note on stderr that says why not, `Steps`. With
-    `tf32`, CuPy's products may use TF32 until its `close()`.
+    `tf32`, CuPy's products may use TF32 until its `close()`. On a CPU, see `tinyvae.workers`.
     """
     steps = Steps(*arguments)
     xp = steps.model.backend.xp
     if xp is np:
-        return steps
+        return workers.shared_out(steps, arguments)
     obstacle = _obstacle(steps)
     try:
         steps = steps if obstacle else GraphSteps(*arguments, tf32=tf32)

@@ -28,9 +28,14 @@ class SGD:
 
     def step(self) -> None:
         """Move θ once."""
-        self.u *= self.momentum
-        self.u += self.grad
-        self.theta -= self.lr * self.u
+        over_ranges(self.move, self.theta.size)
+
+    def move(self, start: int, stop: int) -> None:
+        """Move θ[start:stop]."""
+        u = self.u[start:stop]
+        u *= self.momentum
+        u += self.grad[start:stop]
+        self.theta[start:stop] -= self.lr * u
 
     def state(self) -> dict[str, Array]:
         """Return copies of what a resumed training needs besides θ."""

@@ -28,6 +28,7 @@ LONG = 2**17  # numbers of a vector that are worth a thread of their own
 SMALL = 100_000  # weights of a model, below which nothing is handed over
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # environment variables that bound "auto"
 
 
 def set_threads(threads: int | str) -> None:
@@ -41,7 +42,8 @@ def set_threads(threads: int | str) -> None:
 def checked(threads: int | str) -> int:
     """Return the number of threads that `threads`, a number or "auto", stands for."""
     if isinstance(threads, str) and threads == "auto":
-        return CORES
+        limits = [os.environ.get(name, "") for name in LIMITS]
+        return min([CORES, *(int(limit) for limit in limits if limit.isdecimal() and int(limit))])
     n = checks.integer("threads (or 'auto')", threads, 1)
     if n > CORES:
         raise ValueError(f"threads must be at most {CORES}, the cores at hand, not {n}")
@@ -80,7 +82,7 @@ class Task:
 class Team:
     """The threads of this process, and how many of them may be used."""
 
-    def __init__(self, n: int = CORES) -> None:
+    def __init__(self, n: int) -> None:
         self.n, self.workers, self.tasks = n, 0, queue.SimpleQueue()
         self.handed_over = threading.local()  # .tasks, while `backward` runs in this thread
         self.blas, self.held = None, False
@@ -143,7 +145,7 @@ class Team:
             self.n = before
 
 
-team = Team()
+team = Team(checked("auto"))
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: team.__init__(team.n))  # a fork has no workers
 
@@ -180,11 +182,12 @@ def matmul(a: Any, b: Any) -> Any:
     lead = min(n // parts, LEAD // (m * k))
     cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
     calls = [(np.matmul, a, b[:, i:j], product[:, i:j]) for i, j in pairwise(cuts)]
-    tasks = team.start(calls[1:])
-    try:
-        np.matmul(*calls[0][1:])
-    finally:
-        team.finish(tasks)
+    with team.single_blas():
+        tasks = team.start(calls[1:])
+        try:
+            np.matmul(*calls[0][1:])
+        finally:
+            team.finish(tasks)
     return product
 
 

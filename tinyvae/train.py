@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tinyvae import checks, evaluate
+from tinyvae import checks, evaluate, workers
 from tinyvae.backend import Array
 from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
@@ -27,6 +27,7 @@ from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
 from tinyvae.runs import History, Run
 from tinyvae.steps import on_device
+from tinyvae.threads import team
 
 KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
 
@@ -50,6 +51,7 @@ def fit(
     validation_labels: Array | None = None,
     resume: bool = False,
     distributed: str = "auto",
+    threads: int | str = "auto",
     tf32: bool = False,
 ) -> History:
     """Train `model` in place on the rows of `x_train`.
@@ -115,6 +117,7 @@ def fit(
     if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
+    threads = workers.number(threads, model, batch_size)
     x_train, labels = _checked(model, "x_train", x_train, labels)
     if validation is not None:
         validation, validation_labels = _checked(model, "validation", validation, validation_labels)
@@ -144,42 +147,43 @@ def fit(
     if run:
         run.started = True
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
-    steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
-    log, sizes = steps.log, steps.sizes
-    bar = tqdm(
-        total=epochs * len(steps), initial=len(history) * len(steps), unit="step", leave=False,
-        disable=None if progress and ranks.first else True, dynamic_ncols=True,
-    )  # fmt: skip
-    try:
-        for epoch in range(len(history) + 1, epochs + 1):
-            start = time.perf_counter()
-            bar.set_description(f"epoch {epoch}/{epochs}")
-            optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-            steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, len(steps)))
-            for step in range(len(steps)):
-                steps.take(step)
-                bar.update()
-            row = {"epoch": epoch, "seconds": 0.0}
-            row |= _averaged(model, ranks.average(log, sizes), sizes, epoch, optimizer.lr)
-            row |= _validated(model, validation, validation_labels, kl_history, ranks)
-            row["seconds"] = time.perf_counter() - start
-            history.append(row)
-            if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
-                optimizer.set_state(optimizer.state())
-            if written:
-                written.save(model, optimizer, history, kl_history)
-            bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
-            if callback and ranks.ask(callback, row):
-                break
-    except MemoryError as error:
-        raise MemoryError(steps.out_of_memory(error)) from None
-    finally:
-        bar.close()
-        steps.close()
-        ranks.close()
-        optimizer.lr = base_lr
-        if beta is not None:
-            model.beta = beta
+    with team.using(threads if ranks.first and not ranks.several else 1):
+        steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
+        log, sizes = steps.log, steps.sizes
+        bar = tqdm(
+            total=epochs * len(steps), initial=len(history) * len(steps), unit="step", leave=False,
+            disable=None if progress and ranks.first else True, dynamic_ncols=True,
+        )  # fmt: skip
+        try:
+            for epoch in range(len(history) + 1, epochs + 1):
+                start = time.perf_counter()
+                bar.set_description(f"epoch {epoch}/{epochs}")
+                optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
+                steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, len(steps)))
+                for step in range(len(steps)):
+                    steps.take(step)
+                    bar.update()
+                row = {"epoch": epoch, "seconds": 0.0}
+                row |= _averaged(model, ranks.average(log, sizes), sizes, epoch, optimizer.lr)
+                row |= _validated(model, validation, validation_labels, kl_history, ranks)
+                row["seconds"] = time.perf_counter() - start
+                history.append(row)
+                if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
+                    optimizer.set_state(optimizer.state())
+                if written:
+                    written.save(model, optimizer, history, kl_history)
+                bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
+                if callback and ranks.ask(callback, row):
+                    break
+        except MemoryError as error:
+            raise MemoryError(steps.out_of_memory(error)) from None
+        finally:
+            bar.close()
+            steps.close()
+            ranks.close()
+            optimizer.lr = base_lr
+            if beta is not None:
+                model.beta = beta
     return history
 
 

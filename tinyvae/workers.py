@@ -1,0 +1,242 @@
+"""Training on several cores: processes that each take some rows of every batch.
+
+A worker is a fork of this process. During an epoch θ, the gradients and the optimizer's vectors lie
+in memory that all of them see: each goes through `forward` and `backward` with its rows, adds up
+its share of the gradient, and moves its share of θ. It is `tinyvae.distributed` on one machine,
+with nothing to send. (Python threads would wait for each other's lock after every small operation;
+`tinyvae.threads` is for what lies outside a training.) The same number of workers gives the same
+bits every time.
+"""
+
+import copy
+import math
+import mmap
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from tinyvae.backend import Array
+from tinyvae.communicator import Communicator
+from tinyvae.distributed import DataParallel
+from tinyvae.steps import Steps
+from tinyvae.threads import checked, team
+
+WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
+ROWS = 48  # and so many rows: with fewer, its products are too thin
+SPINS = 3000  # looks at a semaphore before going to sleep: to wake up takes part of a step
+STEP, LR, BETA, T, EPOCH = range(5)  # what the first process tells the others
+
+
+def number(threads: int | str, model: Any, batch_size: int) -> int:
+    """Return how many cores a training is to use; "auto": as many as it is worth.
+
+    Raises ValueError for fewer than 1, and for more than there are.
+    """
+    if threads != "auto" or model.backend.xp is not np:
+        return 1 if threads == "auto" else checked(threads)
+    work = batch_size * getattr(model, "importance_samples", 1) * model.parameters.theta.size
+    return max(1, min(team.n, batch_size // ROWS, work // WORK))
+
+
+def shared_out(steps: Steps, arguments: tuple) -> Steps:
+    """Return what takes these steps in several processes, if there are to be, and can be, several.
+
+    They can't share what layers of somebody's own may keep beside their weights.
+    """
+    model = steps.model
+    code = (model, model.likelihood, steps.optimizer, *model.encoder.layers, *model.decoder.layers)
+    ours = all(type(part).__module__.startswith("tinyvae.") for part in code)
+    shared = steps.ranks.several or multiprocessing.current_process().daemon
+    if team.n == 1 or sys.platform != "linux" or shared or not ours:
+        return steps
+    try:
+        return WorkerSteps(team.n, *arguments) if isinstance(steps.x, np.ndarray) else steps
+    except OSError:  # no more processes, no shared semaphores
+        return steps
+
+
+class WorkerSteps(Steps):
+    """Takes every step in n processes, this one among them.
+
+    The model itself gets its weights back, and the optimizer its vectors, when an epoch ends.
+    """
+
+    def __init__(self, n: int, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        size, dtype = self.model.parameters.theta.shape, self.model.dtype
+        self.n, self.rank, self.parent, self.processes = n, 0, os.getpid(), []
+        self.theta, self.gradients = _shared(size, dtype), _shared((n, *size), dtype)
+        self.vectors = {name: _shared(size, dtype) for name in _vectors(self.optimizer)}
+        self.told, self.terms = _shared((5,), "float64"), _shared((n, 4), "float64")
+        self.slots = _shared((n, max(self.model.latent_dim, 1)), "float64")
+        context = multiprocessing.get_context("fork")
+        self.go = [context.Semaphore(0) for _ in range(n)]
+        self.there = [context.Semaphore(0) for _ in range(n)]
+        self.processes = [context.Process(target=self._serve, args=(i,)) for i in range(1, n)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads, none of which a worker goes on with
+            for process in self.processes:
+                process.daemon = True
+                process.start()
+        self._become(0)
+
+    def _become(self, rank: int) -> None:
+        """Let this process be the one of that rank: make its copies on the shared arrays."""
+        self.rank = rank
+        self.twin = _twin(self.model, self.theta, self.gradients[rank])
+        self.mover = copy.copy(self.optimizer)
+        vars(self.mover).update(self.vectors, theta=self.theta, grad=self.gradients[0])
+        self.parts = DataParallel(self.twin, _Others(self))
+        self.share = slice(*(self.theta.size * i // self.n for i in (rank, rank + 1)))
+
+    def _serve(self, rank: int) -> None:
+        """Do what the first process says, until it ends this one (or is itself no more)."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first one to deal with
+        team.n = 1
+        try:
+            self._become(rank)
+            while True:
+                self._wait(self.go[rank])
+                if self.told[STEP] < 0:
+                    self._begin(int(self.told[EPOCH]))
+                else:
+                    self._part(int(self.told[STEP]))
+                self.there[rank].release()
+        finally:
+            os._exit(1)
+
+    def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        self.theta[...] = self.model.parameters.theta
+        for name, vector in self.vectors.items():
+            vector[...] = getattr(self.optimizer, name)
+        self.told[[STEP, EPOCH]] = -1, epoch
+        self._tell()
+        self._begin(epoch)
+        self._hear()
+        self.betas = betas
+
+    def _begin(self, epoch: int) -> None:
+        super().start(epoch)
+        self.twin.noise = self.parts.noise(self.model.noise)
+
+    def take(self, step: int) -> None:
+        model, optimizer, before = self.model, self.optimizer, team.n
+        beta = self.betas[step] if self.betas else getattr(model, "beta", 0.0)
+        self.told[:4] = step, optimizer.lr, beta, getattr(optimizer, "t", 0)
+        self._tell()
+        try:
+            team.n = 1
+            self._part(step)
+        finally:
+            team.n = before
+        self._hear()
+        self.log[step] = self.terms.sum(axis=0)
+        if hasattr(optimizer, "t"):
+            optimizer.t = self.mover.t
+        if step == len(self) - 1:
+            model.parameters.theta[...] = self.theta
+            for name, vector in self.vectors.items():
+                getattr(optimizer, name)[...] = vector
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `fit` looks for it in the log
+    def _part(self, step: int) -> None:
+        """Take this process's part in a step."""
+        twin, mover, rows = self.twin, self.mover, self.parts.own(self.batches[step])
+        _, mover.lr, twin.beta, t, _ = self.told.tolist()
+        labels = {} if self.labels is None else {"labels": self.labels[rows]}
+        terms = twin.forward(self.x[rows], **labels)
+        # The gradient is then this part's share; a row that another process has, counts nothing.
+        twin.B = self.parts.total if self.parts.weight else math.inf
+        twin.backward()
+        self.meet()
+        g = self.gradients[:, self.share]
+        for other in g[1:]:
+            g[0] += other
+        mover.t = int(t) + 1
+        mover.move(self.share.start, self.share.stop)
+        variance = getattr(twin.likelihood, "variance", 0.0)
+        self.terms[self.rank] = np.array([*terms, variance], "float64") * self.parts.weight
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+    def _tell(self) -> None:
+        for semaphore in self.go[1:]:
+            semaphore.release()
+
+    def _hear(self) -> None:
+        for semaphore in self.there[1:]:
+            self._wait(semaphore)
+
+    def meet(self) -> None:
+        """Wait until all processes have come this far."""
+        if self.rank:
+            self.there[self.rank].release()
+            self._wait(self.go[self.rank])
+        else:
+            self._hear()
+            self._tell()
+
+    def _wait(self, semaphore: Any) -> None:
+        for _ in range(SPINS):
+            if semaphore.acquire(False):
+                return
+        while not semaphore.acquire(True, 1.0):
+            if self.rank and os.getppid() != self.parent:
+                os._exit(1)
+            if not self.rank and not all(process.is_alive() for process in self.processes):
+                raise RuntimeError("a worker process was ended from outside: threads=1 needs none")
+
+
+class _Others(Communicator):
+    """The processes of a training as the ranks of `tinyvae.distributed`."""
+
+    def __init__(self, steps: WorkerSteps) -> None:
+        self.steps, self.rank, self.size = steps, steps.rank, steps.n
+
+    def all_reduce(self, array: Array) -> None:
+        slots = self.steps.slots[:, : array.size]
+        slots[self.rank] = array.ravel()
+        self.steps.meet()
+        array[...] = slots.sum(axis=0).reshape(array.shape)
+        self.steps.meet()
+
+
+def _shared(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return zeros in memory that forks of this process share with it."""
+    size = math.prod(shape)
+    memory = mmap.mmap(-1, max(1, size * np.dtype(dtype).itemsize))
+    return np.frombuffer(memory, dtype, size).reshape(shape)
+
+
+def _vectors(optimizer: Any) -> list[str]:
+    """Return the names of what an optimizer keeps for each weight."""
+    arrays = {
+        name: value for name, value in vars(optimizer).items() if isinstance(value, np.ndarray)
+    }
+    return [name for name in arrays if name not in ("theta", "grad")]
+
+
+def _twin(model: Any, theta: np.ndarray, grad: np.ndarray) -> Any:
+    """Return a copy of a model whose weights lie in theta, and their gradient in grad."""
+    twin, start = copy.copy(model), 0
+    twin.likelihood = copy.copy(model.likelihood)
+    for name in ("encoder", "decoder"):
+        network = copy.copy(getattr(model, name))
+        network.layers = [copy.copy(layer) for layer in network.layers]
+        setattr(twin, name, network)
+        for layer in network.layers:
+            for attribute in getattr(layer, "shapes", ()):
+                shape = getattr(layer, attribute).shape
+                place = slice(start, start + math.prod(shape))
+                setattr(layer, attribute, theta[place].reshape(shape))
+                setattr(layer, "d" + attribute, grad[place].reshape(shape))
+                start = place.stop
+    return twin
