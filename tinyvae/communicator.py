@@ -143,7 +143,7 @@ def _started() -> tuple[int, int]:
 def _share_cores(n: int) -> None:
     """Hold the matrix library to this rank's share of the cores, unless its environment says."""
     said = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"} & set(os.environ)
-    if n > 1 and not said and importlib.util.find_spec("threadpoolctl"):
+    if n > 1 and not said:
         from threadpoolctl import threadpool_limits
 
         allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)

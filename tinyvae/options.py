@@ -4,7 +4,8 @@ import argparse
 import math
 import sys
 
-from tinyvae.terminal import Parser, hidden, path, real, sigma, whole
+from tinyvae.terminal import Parser, hidden, option, path, real, sigma, whole
+from tinyvae.threads import checked
 
 DESCRIPTION = """\
 Train a variational autoencoder (or a plain autoencoder) and leave a run folder with its
@@ -26,7 +27,7 @@ DEFAULTS = {
     "free_bits": 0.0, "conditional": False, "kl_warmup": 0.0, "kl_cycles": 1, "batch_size": 100,
     "lr": 1e-3, "optimizer": "adam", "lr_schedule": "step", "seed": 0, "dtype": "float32",
     "backend": "auto", "scale": "infer", "channels": "auto", "binarize": "none",
-    "objective": "elbo", "importance_samples": 5,
+    "objective": "elbo", "importance_samples": 5, "threads": "auto",
 }  # fmt: skip
 EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # for other data, see `default_epochs`
 MIN_STEPS = 2700  # what 60 epochs come to on the digits
@@ -34,8 +35,18 @@ MIN_STEPS = 2700  # what 60 epochs come to on the digits
 MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 TRAINING = ("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles")
+TRAINING += ("threads",)
 DATA = ("labels", "image_size", "channels", "scale", "validation", "binarize")
-GOES_WITH_RESUME = ("resume", "epochs", "backend", "tf32", "distributed", "no_figures", "quiet")
+GOES_WITH_RESUME = (
+    "resume",
+    "epochs",
+    "backend",
+    "threads",
+    "tf32",
+    "distributed",
+    "no_figures",
+    "quiet",
+)
 
 
 def parser(prog: str) -> Parser:
@@ -182,6 +193,13 @@ def parser(prog: str) -> Parser:
         "--tf32", action="store_true", help="let a GPU round the factors of products: faster"
     )
     training.add_argument(
+        "--threads",
+        type=threads,
+        metavar="{auto,N}",
+        help="cores to share each batch, without a GPU; 1 for none but its own (default: auto, as"
+        " many as it is worth)",
+    )
+    training.add_argument(
         "--distributed",
         choices=["auto", "mpi"],
         help="share each batch among the ranks of mpiexec; auto asks its environment, mpi asks MPI"
@@ -206,6 +224,12 @@ def parser(prog: str) -> Parser:
 def scale(text: str) -> str | float:
     """Read --scale."""
     return text if text in ("infer", "none", "standardize") else real(above=True)(text)
+
+
+@option
+def threads(text: str) -> int | str:
+    """Read --threads."""
+    return text if text == "auto" else checked(whole(1)(text))
 
 
 def image_size(text: str) -> int | tuple[int, int]:

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -135,11 +135,11 @@ class Team:
                 library.set_num_threads(number)
 
     @contextmanager
-    def using(self, n: int) -> Iterator[None]:
-        """Use n threads within a `with` block."""
+    def using(self, n: int, hold_blas: bool = True) -> Iterator[None]:
+        """Use n threads, and one of the matrix library for each, within a `with` block."""
         before, self.n = self.n, n
         try:
-            with self.single_blas():
+            with self.single_blas() if hold_blas else nullcontext():
                 yield
         finally:
             self.n = before

@@ -90,6 +90,9 @@ def fit(
     tf32 : bool
         On a GPU, multiply float32 matrices by its faster units, which round their factors to 10
         bits of mantissa instead of 23 (not yet run on a device).
+    threads : int or "auto"
+        Cores of a CPU that share each batch (`tinyvae.workers`), 1 for this thread's alone; "auto":
+        as many as the training is worth. The same number gives the same bits.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def fit(
     optimizer = make_optimizer(optimizer, model, lr)
     if run is not None and not isinstance(run, Run):
         training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "kl_warmup": kl_warmup}
-        training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles}
+        training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles, "threads": threads}
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training})
 
@@ -147,7 +150,8 @@ def fit(
     if run:
         run.started = True
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
-    with team.using(threads if ranks.first and not ranks.several else 1):
+    cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
+    with team.using(*cores):
         steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
         log, sizes = steps.log, steps.sizes
         bar = tqdm(

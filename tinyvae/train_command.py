@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyvae import options, terminal
+from tinyvae import options, terminal, threads, workers
 from tinyvae.backend import get_backend
 from tinyvae.checkpoint import build
 from tinyvae.communicator import Communicator, find, speak_once
@@ -31,6 +31,7 @@ def _train(argv: list[str] | None) -> int:
     run, dataset = _resumed(parser, given, ranks) if "resume" in given else _new(given, ranks)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
+    run.config["training"]["threads"] = _threads(given, run.config["training"], model)
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
     say(f"run folder: {run.path}")
@@ -83,6 +84,14 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
     return run, dataset
+
+
+def _threads(given: dict, training: dict, model: Autoencoder) -> int:
+    """Return the number of threads: as before in a run that goes on, if there are as many cores."""
+    wanted = given.get("threads", training.get("threads", "auto"))
+    if "threads" not in given and wanted != "auto":
+        wanted = min(wanted, threads.CORES)
+    return workers.number(wanted, model, training["batch_size"])
 
 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:

@@ -9,6 +9,7 @@ bits every time.
 """
 
 import copy
+import gc
 import math
 import mmap
 import multiprocessing
@@ -97,6 +98,7 @@ class WorkerSteps(Steps):
     def _serve(self, rank: int) -> None:
         """Do what the first process says, until it ends this one (or is itself no more)."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first one to deal with
+        gc.disable()  # what is not this process's to end, such as sockets, stays as it is
         team.n = 1
         try:
             self._become(rank)

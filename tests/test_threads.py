@@ -1,0 +1,194 @@
+"""Threads for large products: the same results, whatever goes wrong."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController
+
+from tinyvae import VAE, Adam, threads
+from tinyvae.threads import matmul, matmul_into, over_ranges, set_threads, team
+
+LARGE = [(128, 400, 784), (100, 200, 783), (130, 777, 401)]
+
+
+@pytest.fixture(params=[2, 3])
+def several(request, monkeypatch):
+    """Use so many threads, whatever the machine has."""
+    monkeypatch.setattr(team, "n", request.param)
+
+
+@pytest.fixture
+def two(monkeypatch):
+    monkeypatch.setattr(team, "n", 2)
+
+
+@pytest.mark.parametrize("shape", LARGE)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_large_product_is_the_product(shape, turned, several, rng):
+    m, k, n = shape
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    b = np.ascontiguousarray(b.T).T if turned else b
+    np.testing.assert_allclose(matmul(a, b), a @ b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_large_product_is_cut_up(two, monkeypatch, rng):
+    given = []
+    monkeypatch.setattr(team, "start", lambda calls: given.extend(calls) or start(calls))
+    start = type(team).start.__get__(team)
+    matmul(*rng.standard_normal((2, 400, 400)))
+    assert len(given) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_small_product_stays_in_one_piece(n, monkeypatch, rng):
+    monkeypatch.setattr(team, "n", n)
+    monkeypatch.setattr(team, "start", None)
+    a, b = rng.standard_normal((2, 20, 20))
+    np.testing.assert_array_equal(matmul(a, b), a @ b)
+
+
+def test_a_product_outside_backward_is_there_at_once(two, rng):
+    a, b = rng.standard_normal((2, 400, 400))
+    out = np.empty((400, 400))
+    matmul_into(out, a, b)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-10, atol=1e-12)
+
+
+def trained(n: int, dtype: str = "float64") -> list[np.ndarray]:
+    """Return what a few steps on batches of 130 rows make, with n threads."""
+    vae = VAE(300, 3, (401,), likelihood="bernoulli", dtype=dtype, backend="numpy")
+    optimizer, x = Adam(vae.parameters), np.random.default_rng(0).random((130, 300), dtype=dtype)
+    before, team.n = team.n, n
+    try:
+        for _ in range(3):
+            vae.forward(x)
+            vae.backward()
+            optimizer.step()
+    finally:
+        team.n = before
+    return [vae.parameters.theta, vae.parameters.grad]
+
+
+def test_training_in_threads_ends_as_it_does_in_one():
+    for one, other in zip(trained(1), trained(2), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_a_number_of_threads_gives_the_same_bits_every_time():
+    for one, other in zip(trained(2, "float32"), trained(2, "float32"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_ranges_make_up_the_whole(several):
+    seen = np.zeros(3 * threads.LONG + 1)
+
+    def count(start, stop):
+        seen[start:stop] += 1
+
+    over_ranges(count, seen.size)
+    assert (seen == 1).all()
+
+
+def test_an_error_in_another_thread_is_raised_here_and_harms_nothing(two):
+    def fail(start, stop):
+        if start:
+            raise ValueError(f"from {start}")
+
+    with pytest.raises(ValueError, match=f"from {threads.LONG}"):
+        over_ranges(fail, 2 * threads.LONG)
+    over_ranges(lambda start, stop: None, 2 * threads.LONG)
+
+
+def test_ctrl_c_waits_for_the_other_threads(two):
+    begun, ended = threading.Event(), []
+
+    def work(start, stop):
+        if start:
+            begun.set()
+            sum(range(10**5))
+            ended.append(True)
+        else:
+            begun.wait()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        over_ranges(work, 2 * threads.LONG)
+    assert ended
+
+
+def test_ctrl_c_during_the_wait_is_raised_when_the_task_is_done():
+    class Interrupted:
+        looks = 0
+
+        def locked(self):
+            return self.looks < 2
+
+        def acquire(self):
+            self.looks += 1
+            if self.looks == 1:
+                raise KeyboardInterrupt
+
+        def release(self):
+            pass
+
+    task = threads.Task(int)
+    task.done = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        task.wait()
+    assert task.done.looks == 2
+
+
+def test_numpys_error_state_holds_in_every_thread(two):
+    def divide(start, stop):
+        if start:
+            np.ones(1) / np.zeros(1)
+
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        over_ranges(divide, 2 * threads.LONG)
+
+
+def blas_threads() -> list[int]:
+    libraries = ThreadpoolController().lib_controllers
+    return [library.num_threads for library in libraries if library.user_api == "blas"]
+
+
+def test_the_matrix_library_is_held_to_one_thread_meanwhile():
+    before = blas_threads()
+    with team.using(2):
+        assert team.n == 2 and set(blas_threads()) <= {1}
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        (0, "threads .or 'auto'. must be a whole number of at least 1, not 0"),
+        ("many", "threads .or 'auto'. must be a whole number of at least 1, not 'many'"),
+        (5, "threads must be at most 4, the cores at hand, not 5"),
+    ],
+)
+def test_an_impossible_number_of_threads_is_one_line(wanted, line, monkeypatch):
+    monkeypatch.setattr(threads, "CORES", 4)
+    with pytest.raises(ValueError, match=line):
+        set_threads(wanted)
+
+
+def test_auto_heeds_what_the_environment_says(monkeypatch):
+    monkeypatch.setattr(threads, "CORES", 4)
+    monkeypatch.setattr(team, "n", 1)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    set_threads("auto")
+    assert team.n == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_fork_of_the_process_starts_threads_of_its_own(two, rng):
+    a, b = rng.standard_normal((2, 400, 400))
+    expected = matmul(a, b)
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(matmul(a, b), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
