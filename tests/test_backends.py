@@ -179,11 +179,18 @@ def no_device():
     raise RuntimeError("cudaErrorInsufficientDriver: too old\nand a second line")
 
 
+def fake(is_available, driver: int = 13000, built: int = 13000) -> SimpleNamespace:
+    """Return a CuPy whose device is (not) available, with these versions of CUDA."""
+    runtime = SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: built)
+    return SimpleNamespace(cuda=SimpleNamespace(is_available=is_available, runtime=runtime))
+
+
 BROKEN = {
     "not installed": (None, "import of cupy halted"),
-    "no device": (SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False)), "no GPU"),
-    "bad driver": (SimpleNamespace(cuda=SimpleNamespace(is_available=no_device)), "too old"),
-    "no compiler": (SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: True)), "ones"),
+    "no device": (fake(lambda: False), "no GPU: the driver is for CUDA 13.0, CuPy for 13.0"),
+    "no driver": (fake(lambda: False, driver=0), "no GPU: there is no NVIDIA driver"),
+    "bad driver": (fake(no_device), "too old"),
+    "no compiler": (fake(lambda: True), "ones"),
 }
 
 
@@ -197,6 +204,16 @@ def test_cupy_that_does_not_work_is_one_clear_line_and_auto_takes_numpy(fault, m
     assert reason in str(error.value) and "'numpy'" in str(error.value)
     assert "\n" not in str(error.value)
     assert get_backend("auto").name == "numpy"
+
+
+def test_a_driver_that_is_too_old_for_cupy_is_named_with_both_versions(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake(lambda: False, driver=12040, built=13000))
+    with pytest.raises(RuntimeError) as error:
+        get_backend("cupy")
+    assert str(error.value) == (
+        "backend 'cupy' does not work here (CuPy finds no GPU: the driver is for CUDA 12.4, CuPy "
+        "for 13.0): update the driver, or install the CuPy that fits it, or choose backend 'numpy'"
+    )
 
 
 # Randomness

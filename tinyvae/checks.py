@@ -105,26 +105,6 @@ def labels(labels: Any, n: int, n_classes: int) -> Any:
     return labels
 
 
-def own_layers(
-    encoder: Any, decoder: Any, n_features: int | None, latent_dim: int | None, n_classes: int
-) -> tuple[int, int]:
-    """Return (n_features, latent_dim), read off the first layers where they are not given."""
-    for network in (encoder, decoder):
-        if not hasattr(network, "layers"):
-            remedy = "give both as Sequential(…), or neither"
-            raise ValueError(f"encoder and decoder go together, not {network!r}: {remedy}")
-    widths = []
-    for name, width, network in (
-        ("n_features", n_features, encoder),
-        ("latent_dim", latent_dim, decoder),
-    ):
-        first = getattr(network.layers[0], "shapes", {}) if network.layers else {}
-        if width is None and "W" not in first:
-            raise ValueError(f"the first layer does not tell its width: give {name} too")
-        widths.append(first["W"][0] - n_classes if width is None else width)
-    return tuple(widths)
-
-
 def fraction(name: str, value: object) -> float:
     """Return `value` as a float in [0, 1), or raise ValueError."""
     if number(name, value) >= 1:
@@ -135,26 +115,6 @@ def fraction(name: str, value: object) -> float:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def output_width(name: str, model: Any, n_in: int, n_out: int) -> None:
-    """Raise ValueError unless a model's network `name` turns rows (1, n_in) into (1, n_out)."""
-    zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
-    try:
-        shape = tuple(getattr(model, name).forward(zeros).shape)
-    except ValueError as error:
-        raise ValueError(f"the {name} cannot take {n_in} inputs: {first_line(error)}") from None
-    if shape != (1, n_out):
-        raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")
-
-
-def likelihood(value: Any) -> Any:
-    """Return a likelihood of one's own, if it has what a model calls, or raise ValueError."""
-    lacks = [name for name in ("forward", "backward") if not hasattr(value, name)]
-    if lacks or isinstance(value, type):
-        wanted = "'gaussian', 'bernoulli' or an object with forward(y, x) and backward(dnll)"
-        raise ValueError(f"likelihood must be {wanted}, not {value!r}")
-    return value
 
 
 def instance(name: str, value: Any, kind: type, wanted: str) -> None:

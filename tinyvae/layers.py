@@ -11,17 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import checks
-from tinyvae.backend import (
-    Array,
-    Backend,
-    array_module,
-    get_backend,
-    relu,
-    seed_sequence,
-    sigmoid,
-    softplus,
-)
+from tinyvae import checks, parts
+from tinyvae.backend import Array, array_module, relu, sigmoid, softplus
+from tinyvae.device import Backend, get_backend, seed_sequence
 from tinyvae.threads import matmul, matmul_into
 
 
@@ -172,20 +164,11 @@ class Parameters(UserDict):
     ) -> None:  # fmt: skip
         backend = get_backend(backend)
         rng = np.random.default_rng(seed_sequence(seed, "weights"))
-        slots, seen = [], []  # a slot: name, layer, attribute, first value on the host
-        for prefix, network in networks.items():
-            owners = [layer for layer in network.layers if getattr(layer, "shapes", None)]
-            for i, layer in enumerate(owners):
-                if any(layer is other for other in seen):
-                    raise ValueError(f"{prefix}.{i}: this layer object already stands elsewhere")
-                seen.append(layer)
-                values = _first_values(layer, rng)
-                slots += [(f"{prefix}.{i}.{a}", layer, a, values[a]) for a in layer.shapes]
-
-        self.theta = backend.xp.zeros(sum(value.size for *_, value in slots), dtype=dtype)
+        weights = parts.weights(networks, rng)  # (name, layer, attribute, first value) of each
+        self.theta = backend.xp.zeros(sum(value.size for *_, value in weights), dtype=dtype)
         self.grad = backend.xp.zeros_like(self.theta)
         self.data, self.gradients, start = {}, {}, 0
-        for name, layer, attribute, value in slots:
+        for name, layer, attribute, value in weights:
             stop = start + value.size
             view = self.theta[start:stop].reshape(value.shape)
             view[...] = backend.asarray(value, dtype)
@@ -200,15 +183,3 @@ class Parameters(UserDict):
             shapes = {name: view.shape for name, view in self.items()}
             raise ValueError(f"{name} of the shape {np.shape(value)} is none of {shapes}")
         self[name][...] = value
-
-
-def _first_values(layer: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return a layer's first values: by its `initialize`, its own arrays, or Glorot's rule."""
-    if hasattr(layer, "initialize"):
-        return layer.initialize(rng)
-    values = {}
-    for attribute, shape in layer.shapes.items():
-        scale = np.sqrt(2 / sum(shape)) if len(shape) > 1 else 0.0
-        value = getattr(layer, attribute, None)
-        values[attribute] = rng.standard_normal(shape) * scale if value is None else value
-    return values

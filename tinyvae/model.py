@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyvae import checks
-from tinyvae.backend import Array, Backend, batch_mean, get_backend, seed_sequence
+from tinyvae import checks, parts
+from tinyvae.backend import Array, batch_mean
+from tinyvae.device import Backend, get_backend, seed_sequence
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.layers import ACTIVATIONS, Parameters, Sequential, mlp
 from tinyvae.likelihood import Bernoulli, Gaussian
@@ -69,38 +70,29 @@ class Autoencoder:
         backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         C = self.n_classes = checks.integer("n_classes", n_classes, 0)
-        own_layers = encoder is not None or decoder is not None
-        if own_layers:
-            n_features, latent_dim = checks.own_layers(encoder, decoder, n_features, latent_dim, C)
-        D = self.n_features = checks.integer("n_features", n_features, 1)
-        latent_dim = 2 if latent_dim is None else latent_dim
-        L = self.latent_dim = checks.integer("latent_dim", latent_dim, 1)
+        D, L = parts.widths(encoder, decoder, n_features, latent_dim, C)
+        self.n_features, self.latent_dim = D, L
         self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
         self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
         self.backend, self.seed = get_backend(backend), seed
         hidden = checks.widths("hidden", hidden)
         checks.choice("activation", activation, ACTIVATIONS)
-        # What rebuilds the model from a file; layers and likelihoods of one's own can't be.
-        self.config = {
+        self.config = {  # what rebuilds the model from a file
             "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
             "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,
             "reconstruction_weight": reconstruction_weight, "dtype": dtype, "seed": seed,
         }  # fmt: skip
-        if own_layers or not isinstance(likelihood, str):
-            self.config = None
-        gaussian = Gaussian(sigma, output)
-        if isinstance(likelihood, str):
-            checks.choice("likelihood", likelihood, ["gaussian", "bernoulli"])
-            likelihood = gaussian if likelihood == "gaussian" else Bernoulli()
-        self.likelihood = checks.likelihood(likelihood)
+        if encoder is not None or not isinstance(likelihood, str):
+            self.config = None  # one's own layers and likelihoods can't be rebuilt
+        named = {"gaussian": Gaussian(sigma, output), "bernoulli": Bernoulli()}
+        self.likelihood = parts.likelihood(likelihood, named)
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
         networks = {"encoder": self.encoder, "decoder": self.decoder}
         self.parameters = Parameters(networks, self.backend, dtype, seed)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
-        if own_layers:
-            checks.output_width("encoder", self, D + C, self.outputs_per_latent * L)
-            checks.output_width("decoder", self, L + C, D)
+        if encoder is not None:
+            parts.check_outputs(self)
 
     @in_threads
     def forward(self, x: Array, labels: Array | None = None) -> Terms:
