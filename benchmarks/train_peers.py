@@ -60,7 +60,8 @@ def idx(folder: Path, name: str) -> Any:
 
 def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Callable) -> list:
     """Train with `fit`; return (W, b) of each layer."""
-    from tinyvae import VAE, Adam, fit, load_dataset
+    from tinyvae import VAE, load_dataset, train
+    from tinyvae.workers import number
 
     mark("import")
     task, x = TASKS[name], load_dataset(name, folder).x_train
@@ -71,18 +72,24 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
         model.D, model.L, model.hidden, likelihood=model.likelihood, backend="numpy",
         **(gaussian if model.likelihood == "gaussian" else {}),
     )  # fmt: skip
-    optimizer = Adam(vae.parameters, lr=RATE)
-    step = optimizer.step
+    make_steps = train.make_steps
 
-    def first_step() -> None:
-        step()
-        mark("first")
-        del optimizer.step  # the method itself again
+    def with_mark(*arguments: Any, **options: Any) -> Any:
+        steps = make_steps(*arguments, **options)
+        take = steps.take
 
-    optimizer.step = first_step
-    fit(
-        vae, x, epochs, task.batch_size, lr_schedule=task.lr_schedule, optimizer=optimizer,
-        progress=False,
+        def first_step(step: int) -> None:
+            del steps.take  # the method itself again
+            take(step)
+            mark("first")
+
+        steps.take = first_step
+        return steps
+
+    train.make_steps = with_mark
+    train.fit(
+        vae, x, epochs, task.batch_size, lr=RATE, lr_schedule=task.lr_schedule, progress=False,
+        threads=min(threads, number("auto", vae, task.batch_size)),
     )  # fmt: skip
     mark("trained")
     arrays = iter(vae.parameters.values())

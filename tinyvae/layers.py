@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import checks, parts
+from tinyvae import checks
 from tinyvae.backend import Array, array_module, relu, sigmoid, softplus
 from tinyvae.device import Backend, get_backend, seed_sequence
 from tinyvae.threads import matmul, matmul_into
+from tinyvae.weights import find_weights
 
 
 class Dense:
@@ -26,8 +27,6 @@ class Dense:
         ∂loss/∂W_ij = Σ_n x_ni dy_nj        that is    dW = xᵀ dy
         ∂loss/∂b_j  = Σ_n dy_nj             that is    db = Σ_batch dy
         ∂loss/∂x_ni = Σ_j dy_nj W_ij        that is    dx = dy Wᵀ
-
-    `Parameters` below gives a layer its arrays W, b, dW, db.
 
     The first weights have the standard deviation √(2 / (n_in + n_out)) (`initialization="glorot"`,
     Glorot & Bengio 2010), or √(2 / n_in) ("he", He et al. 2015), which makes up for a ReLU that
@@ -151,11 +150,11 @@ def mlp(widths: list[int], activation: str, last: str = "glorot") -> Sequential:
 class Parameters(UserDict):
     """All weights of a model as one vector θ, and their gradient as one vector g.
 
-    Every layer's W and b is a view into θ, its dW and db the same view into g, so a step of an
-    optimizer is a few operations on two vectors, and a gradient check moves θ[i] and looks at g[i].
-    `theta` and `grad` are θ and g. The dict goes from "encoder.0.W" to the view into θ, in its
-    order, and `gradients` from the same names to the views into g; 0, 1, … number the layers with
-    parameters of each network. Assigning to a name copies into θ.
+    Every layer's W and b is a view into θ (`theta`), its dW and db the same view into g (`grad`),
+    so a step of an optimizer is a few operations on two vectors, and a gradient check moves θ[i]
+    and looks at g[i]. The dict goes from "encoder.0.W" to the view into θ, in its order, and
+    `gradients` from the same names to the views into g; 0, 1, … number the layers with parameters
+    of each network. Assigning to a name copies into θ.
     """
 
     def __init__(
@@ -164,7 +163,7 @@ class Parameters(UserDict):
     ) -> None:  # fmt: skip
         backend = get_backend(backend)
         rng = np.random.default_rng(seed_sequence(seed, "weights"))
-        weights = parts.weights(networks, rng)  # (name, layer, attribute, first value) of each
+        weights = find_weights(networks, rng)  # (name, layer, attribute, first value) of each
         self.theta = backend.xp.zeros(sum(value.size for *_, value in weights), dtype=dtype)
         self.grad = backend.xp.zeros_like(self.theta)
         self.data, self.gradients, start = {}, {}, 0

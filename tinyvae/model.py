@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyvae import checks, parts
+from tinyvae import checks
+from tinyvae.assembly import Assembly
 from tinyvae.backend import Array, batch_mean
-from tinyvae.device import Backend, get_backend, seed_sequence
+from tinyvae.device import seed_sequence
 from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
-from tinyvae.layers import ACTIVATIONS, Parameters, Sequential, mlp
-from tinyvae.likelihood import Bernoulli, Gaussian
 from tinyvae.threads import in_threads
 
 
@@ -34,65 +33,18 @@ class Terms(NamedTuple):
         return -(self.reconstruction + self.kl)
 
 
-class Autoencoder:
+class Autoencoder(Assembly):
     """x → encoder → z → decoder → x_hat: a point z for each example, and no KL.
 
-    Parameters
-    ----------
-    n_features, latent_dim : int
-        D and L. May be left out where `encoder` and `decoder` tell them.
-    hidden : tuple of int
-        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
-    activation : {"relu", "tanh", "sigmoid", "softplus"}
-    likelihood : {"gaussian", "bernoulli"}, or an object with the methods of those classes
-    sigma, output
-        For the Gaussian: see `tinyvae.likelihood.Gaussian`.
-    reconstruction_weight : float
-        Factor of the reconstruction in the loss.
-    n_classes : int
-        Above 0 the model is conditional (Sohn et al. 2015): encoder and decoder also see each
-        example's label, one of 0 … n_classes − 1, as n_classes more inputs, one-hot.
-    encoder, decoder : Sequential
-        Your own layers, instead of `hidden` and `activation`.
-    backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+        loss = reconstruction_weight · mean over the batch of −log p(x|z)
+
+    The encoder's layers have the widths D, *hidden, L (a VAE's: 2L, for mu and logvar), the
+    decoder's L, *reversed(hidden), D. Where there are labels, both see them too, as C more inputs.
+    `tinyvae.assembly` puts them together, and describes the arguments.
     """
 
     outputs_per_latent = 1  # the encoder gives z
     B = 0  # examples in the last `forward`; 0 where the layers no longer remember one
-
-    def __init__(
-        self, n_features: int | None = None, latent_dim: int | None = None,
-        hidden: tuple[int, ...] = (256,), activation: str = "relu",
-        likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
-        reconstruction_weight: float = 1.0, n_classes: int = 0, *,
-        encoder: Sequential | None = None, decoder: Sequential | None = None,
-        backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
-    ) -> None:  # fmt: skip
-        C = self.n_classes = checks.integer("n_classes", n_classes, 0)
-        D, L = parts.widths(encoder, decoder, n_features, latent_dim, C)
-        self.n_features, self.latent_dim = D, L
-        self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
-        self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
-        self.backend, self.seed = get_backend(backend), seed
-        hidden = checks.widths("hidden", hidden)
-        checks.choice("activation", activation, ACTIVATIONS)
-        self.config = {  # what rebuilds the model from a file
-            "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
-            "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,
-            "reconstruction_weight": reconstruction_weight, "dtype": dtype, "seed": seed,
-        }  # fmt: skip
-        if encoder is not None or not isinstance(likelihood, str):
-            self.config = None  # one's own layers and likelihoods can't be rebuilt
-        named = {"gaussian": Gaussian(sigma, output), "bernoulli": Bernoulli()}
-        self.likelihood = parts.likelihood(likelihood, named)
-        self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
-        self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
-        networks = {"encoder": self.encoder, "decoder": self.decoder}
-        self.parameters = Parameters(networks, self.backend, dtype, seed)
-        self.noise = self.backend.generator(seed_sequence(seed, "eps"))
-        if encoder is not None:
-            parts.check_outputs(self)
 
     @in_threads
     def forward(self, x: Array, labels: Array | None = None) -> Terms:
@@ -139,22 +91,6 @@ class Autoencoder:
         """Return x_hat (B, D), decoded from the code of x."""
         return self.decode(self.encode(x, labels), labels)
 
-    def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
-        """Return x, checked, as a batch of this model's backend and dtype."""
-        x = x if isinstance(x, self.backend.xp.ndarray) else np.asarray(x)
-        unit = name == "x" and isinstance(self.likelihood, Bernoulli)
-        checks.batch(name, x, width or self.n_features, unit=unit)
-        return self.backend.asarray(x, self.dtype)
-
-    def with_labels(self, array: Array, labels: Array | None) -> Array:
-        """Return `array` (B, n) with one-hot labels beside it (B, n + C), if n_classes C > 0."""
-        labels = checks.labels(labels, len(array), self.n_classes)
-        if not self.n_classes:
-            return array
-        xp = self.backend.xp
-        one_hot = self.backend.asarray(labels)[:, None] == xp.arange(self.n_classes)  # (B, C)
-        return xp.concatenate([array, one_hot.astype(array.dtype)], axis=1)
-
 
 class VAE(Autoencoder):
     """x → encoder → mu, logvar → z = mu + exp(½ logvar) eps → decoder → p(x|z).
@@ -174,7 +110,7 @@ class VAE(Autoencoder):
     Parameters
     ----------
     *args, **kwargs
-        Those of `Autoencoder`.
+        Those of `Autoencoder`: see `tinyvae.assembly`.
     beta : float
         Factor of the KL (Higgins et al. 2017).
     free_bits : float

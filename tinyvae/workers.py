@@ -1,11 +1,11 @@
 """Training on several cores: processes that each take some rows of every batch.
 
-A worker is a fork of this process. During an epoch θ, the gradients and the optimizer's vectors lie
-in memory that all of them see: each goes through `forward` and `backward` with its rows, adds up
-its share of the gradient, and moves its share of θ. It is `tinyvae.distributed` on one machine,
-with nothing to send. (Python threads would wait for each other's lock after every small operation;
-`tinyvae.threads` is for what lies outside a training.) The same number of workers gives the same
-bits every time.
+A worker is a fork of this process. During an epoch θ, its gradient, the optimizer's vectors, and
+what each layer needs for the gradient of its weights lie in memory that all of them see. Each goes
+through `forward` and `backward` with its rows, and then has the gradient of some weights from the
+whole batch, and moves those. It is `tinyvae.distributed` on one machine, with nothing to send.
+(Python threads would wait for each other's lock after every small operation; `tinyvae.threads` is
+for what lies outside a training.) The same number of workers gives the same bits every time.
 """
 
 import copy
@@ -24,8 +24,10 @@ import numpy as np
 from tinyvae.backend import Array
 from tinyvae.communicator import Communicator
 from tinyvae.distributed import DataParallel
+from tinyvae.layers import Dense
+from tinyvae.model import Autoencoder
 from tinyvae.steps import Steps
-from tinyvae.threads import checked, team
+from tinyvae.threads import checked, matmul, team
 
 WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 48  # and so many rows: with fewer, its products are too thin
@@ -71,10 +73,21 @@ class WorkerSteps(Steps):
         super().__init__(*arguments)
         size, dtype = self.model.parameters.theta.shape, self.model.dtype
         self.n, self.rank, self.parent, self.processes = n, 0, os.getpid(), []
-        self.theta, self.gradients = _shared(size, dtype), _shared((n, *size), dtype)
+        self.theta, self.gradient = _shared(size, dtype), _shared(size, dtype)
         self.vectors = {name: _shared(size, dtype) for name in _vectors(self.optimizer)}
         self.told, self.terms = _shared((5,), "float64"), _shared((n, 4), "float64")
-        self.slots = _shared((n, max(self.model.latent_dim, 1)), "float64")
+        self.slots = _shared((n, self.model.latent_dim), "float64")
+        k = getattr(self.model, "importance_samples", 1)
+        self.draws = {"encoder": 1, "decoder": k}  # rows of each network for a row of the batch
+        self.seen = {
+            (name, i): [
+                _shared((self.draws[name] * (self.batch_size + 1), width), dtype)
+                for width in layer.shapes["W"]
+            ]
+            for name in self.draws
+            for i, layer in enumerate(getattr(self.model, name).layers)
+            if isinstance(layer, Dense)
+        }
         context = multiprocessing.get_context("fork")
         self.go = [context.Semaphore(0) for _ in range(n)]
         self.there = [context.Semaphore(0) for _ in range(n)]
@@ -89,11 +102,36 @@ class WorkerSteps(Steps):
     def _become(self, rank: int) -> None:
         """Let this process be the one of that rank: make its copies on the shared arrays."""
         self.rank = rank
-        self.twin = _twin(self.model, self.theta, self.gradients[rank])
+        self.twin, self.layers = self._twin()
         self.mover = copy.copy(self.optimizer)
-        vars(self.mover).update(self.vectors, theta=self.theta, grad=self.gradients[0])
+        vars(self.mover).update(self.vectors, theta=self.theta, grad=self.gradient)
         self.parts = DataParallel(self.twin, _Others(self))
-        self.share = slice(*(self.theta.size * i // self.n for i in (rank, rank + 1)))
+        self.share = [self._cut(self.theta.size * i // self.n) for i in (rank, rank + 1)]
+
+    def _twin(self) -> tuple[Autoencoder, list["SharedDense"]]:
+        """Return a copy of the model on the shared arrays, and those of its layers with weights."""
+        twin, layers, start = copy.copy(self.model), [], 0
+        twin.likelihood = copy.copy(twin.likelihood)
+        for name in self.draws:
+            network = copy.copy(getattr(twin, name))
+            network.layers = [copy.copy(layer) for layer in network.layers]
+            setattr(twin, name, network)
+            for i, layer in enumerate(network.layers):
+                if isinstance(layer, Dense):
+                    layer.__class__ = SharedDense
+                    layer.place(self.theta, self.gradient, start)
+                    layer.xs, layer.dys = self.seen[name, i]
+                    layer.draws, start = self.draws[name], layer.stop
+                    layers.append(layer)
+        return twin, layers
+
+    def _cut(self, position: int) -> int:
+        """Return the first place from `position` on where θ may be cut: the end of a row of W."""
+        for layer in self.layers:
+            if position < layer.stop:
+                rows = -(-(position - layer.start) // layer.W.shape[1])
+                return layer.start + rows * layer.W.shape[1] if rows <= len(layer.W) else layer.stop
+        return self.theta.size
 
     def _serve(self, rank: int) -> None:
         """Do what the first process says, until it ends this one (or is itself no more)."""
@@ -142,6 +180,7 @@ class WorkerSteps(Steps):
             optimizer.t = self.mover.t
         if step == len(self) - 1:
             model.parameters.theta[...] = self.theta
+            model.parameters.grad[...] = self.gradient
             for name, vector in self.vectors.items():
                 getattr(optimizer, name)[...] = vector
 
@@ -151,16 +190,18 @@ class WorkerSteps(Steps):
         twin, mover, rows = self.twin, self.mover, self.parts.own(self.batches[step])
         _, mover.lr, twin.beta, t, _ = self.told.tolist()
         labels = {} if self.labels is None else {"labels": self.labels[rows]}
+        # A row that another process has as well goes where nobody looks.
+        first = self.parts.rows.start if self.parts.weight else self.batch_size
+        for layer in self.layers:
+            layer.first = first * layer.draws
         terms = twin.forward(self.x[rows], **labels)
-        # The gradient is then this part's share; a row that another process has, counts nothing.
-        twin.B = self.parts.total if self.parts.weight else math.inf
+        twin.B = self.parts.total  # so that each row counts as one of the whole batch
         twin.backward()
         self.meet()
-        g = self.gradients[:, self.share]
-        for other in g[1:]:
-            g[0] += other
+        for layer in self.layers:
+            layer.gradient(self.parts.total, *self.share)
         mover.t = int(t) + 1
-        mover.move(self.share.start, self.share.stop)
+        mover.move(*self.share)
         variance = getattr(twin.likelihood, "variance", 0.0)
         self.terms[self.rank] = np.array([*terms, variance], "float64") * self.parts.weight
 
@@ -197,6 +238,39 @@ class WorkerSteps(Steps):
                 raise RuntimeError("a worker process was ended from outside: threads=1 needs none")
 
 
+class SharedDense(Dense):
+    """A `Dense` layer that shows its rows of x and dy to all, and leaves the gradient for later."""
+
+    def place(self, theta: Array, gradient: Array, start: int) -> None:
+        """Let the weights lie in θ from `start` on, and their gradient likewise."""
+        self.start = start
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            setattr(self, name, theta[start:stop].reshape(shape))
+            setattr(self, "d" + name, gradient[start:stop].reshape(shape))
+            start = stop
+        self.stop = start
+
+    def forward(self, x: Array) -> Array:
+        self.rows = slice(self.first, self.first + len(x))
+        self.xs[self.rows] = x
+        return super().forward(x)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        self.dys[self.rows] = dy
+        return matmul(dy, self.W.T) if need_dx else None
+
+    def gradient(self, B: int, start: int, stop: int) -> None:
+        """Write what lies between `start` and `stop` of the gradient of all B rows of the batch."""
+        n_in, n_out = self.W.shape
+        first, last = (min(max(0, end - self.start) // n_out, n_in) for end in (start, stop))
+        xs, dys = self.xs[: B * self.draws], self.dys[: B * self.draws]
+        if first < last:
+            np.matmul(xs[:, first:last].T, dys, out=self.dW[first:last])
+        if start < self.stop <= stop:
+            dys.sum(axis=0, out=self.db)
+
+
 class _Others(Communicator):
     """The processes of a training as the ranks of `tinyvae.distributed`."""
 
@@ -224,21 +298,3 @@ def _vectors(optimizer: Any) -> list[str]:
         name: value for name, value in vars(optimizer).items() if isinstance(value, np.ndarray)
     }
     return [name for name in arrays if name not in ("theta", "grad")]
-
-
-def _twin(model: Any, theta: np.ndarray, grad: np.ndarray) -> Any:
-    """Return a copy of a model whose weights lie in theta, and their gradient in grad."""
-    twin, start = copy.copy(model), 0
-    twin.likelihood = copy.copy(model.likelihood)
-    for name in ("encoder", "decoder"):
-        network = copy.copy(getattr(model, name))
-        network.layers = [copy.copy(layer) for layer in network.layers]
-        setattr(twin, name, network)
-        for layer in network.layers:
-            for attribute in getattr(layer, "shapes", ()):
-                shape = getattr(layer, attribute).shape
-                place = slice(start, start + math.prod(shape))
-                setattr(layer, attribute, theta[place].reshape(shape))
-                setattr(layer, "d" + attribute, grad[place].reshape(shape))
-                start = place.stop
-    return twin
