@@ -36,10 +36,7 @@ def relu(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½, which never overflows.
-
-    Its derivative is y (1 − y).
-    """
+    """Return y = 1 / (1 + e^(−x)), as ½ tanh(½ x) + ½: no overflow; its derivative is y (1 − y)."""
     y = x * 0.5
     array_module(x).tanh(y, out=y)
     y *= 0.5

@@ -13,9 +13,9 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.backend import Array, array_module, relu, sigmoid, softplus
-from tinyvae.device import Backend, get_backend, seed_sequence
+from tinyvae.device import Backend, get_backend
 from tinyvae.threads import matmul, matmul_into
-from tinyvae.weights import find_weights
+from tinyvae.weights import check_shape, find_weights
 
 
 class Dense:
@@ -162,8 +162,7 @@ class Parameters(UserDict):
         dtype: str = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         backend = get_backend(backend)
-        rng = np.random.default_rng(seed_sequence(seed, "weights"))
-        weights = find_weights(networks, rng)  # (name, layer, attribute, first value) of each
+        weights = find_weights(networks, seed)  # (name, layer, attribute, first value) of each
         self.theta = backend.xp.zeros(sum(value.size for *_, value in weights), dtype=dtype)
         self.grad = backend.xp.zeros_like(self.theta)
         self.data, self.gradients, start = {}, {}, 0
@@ -178,7 +177,5 @@ class Parameters(UserDict):
             start = stop
 
     def __setitem__(self, name: str, value: Array) -> None:
-        if name not in self or np.shape(value) != self[name].shape:
-            shapes = {name: view.shape for name, view in self.items()}
-            raise ValueError(f"{name} of the shape {np.shape(value)} is none of {shapes}")
+        check_shape(name, value, self)
         self[name][...] = value

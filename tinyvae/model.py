@@ -26,10 +26,8 @@ class Terms(NamedTuple):
 
     @property
     def elbo(self) -> Array:
-        """The evidence lower bound −(reconstruction + kl), whatever the weights are.
-
-        Of a VAE it is at most log p(x), in expectation; of an Autoencoder it bounds nothing.
-        """
+        """The evidence lower bound −(reconstruction + kl), whatever the weights are: of a VAE at
+        most log p(x), in expectation; of an Autoencoder it bounds nothing."""
         return -(self.reconstruction + self.kl)
 
 
@@ -197,8 +195,3 @@ class VAE(Autoencoder):
         z *= checks.number("temperature", temperature)
         y = self.decoder_output(z, labels)
         return self.likelihood.sample(y, rng) if noise else self.likelihood.mean(y)
-
-    @property
-    def sigma(self) -> float | None:
-        """The standard deviation of p(x|z), in the units of x; None for Bernoulli."""
-        return self.likelihood.sigma
