@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from tinyvae.device import Backend, get_backend, seed_sequence  # noqa: F401 (names of this module)
+from tinyvae.device import Backend, get_backend, seed_sequence  # noqa: F401 (known from here too)
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
