@@ -16,6 +16,7 @@ from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.latent import reparameterize
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
+from tinyvae.threads import over_ranges, team
 
 BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
 
@@ -58,23 +59,37 @@ def posterior_draws(
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
-    for rows in slices(len(x), size // samples):
-        on_host = np.asarray(x[rows])
-        batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
-        code = model.encode(batch, label)
-        mu, logvar = code if isinstance(model, VAE) else (code, None)
-        keys = _keys(on_host, seed)
-        for draws in slices(samples, size):
-            s = draws.stop - draws.start
-            eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
-            if logvar is None:
-                z = xp.broadcast_to(mu[:, None], eps.shape)
-            else:
-                z = reparameterize(mu[:, None], logvar[:, None], eps)
-            repeated = None if label is None else np.repeat(label, s)
-            y = model.decoder.forward(model.with_labels(z.reshape(-1, L), repeated))  # (R s, D)
-            target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
-            yield rows, mu, logvar, eps, model.likelihood.nll(y, target).reshape(-1, s)
+    with team.single_blas():
+        for rows in slices(len(x), size // samples):
+            on_host = np.asarray(x[rows])
+            batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
+            code = model.encode(batch, label)
+            mu, logvar = code if isinstance(model, VAE) else (code, None)
+            keys = _keys(on_host, seed)
+            for draws in slices(samples, size):
+                s = draws.stop - draws.start
+                eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
+                if logvar is None:
+                    z = xp.broadcast_to(mu[:, None], eps.shape)
+                else:
+                    z = reparameterize(mu[:, None], logvar[:, None], eps)
+                repeated = None if label is None else np.repeat(label, s)
+                y = model.decoder.forward(model.with_labels(z.reshape(-1, L), repeated))  # (R s, D)
+                target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
+                yield rows, mu, logvar, eps, _nll(model, y, target).reshape(-1, s)
+
+
+def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
+    """Return −log p(x|z) (R s,) of each row; on a CPU several threads have some rows each."""
+    if not isinstance(y, np.ndarray):
+        return model.likelihood.nll(y, target)
+    nll = np.empty(len(y), y.dtype)
+
+    def some_rows(start: int, stop: int) -> None:
+        nll[start:stop] = model.likelihood.nll(y[start:stop], target[start:stop])
+
+    over_ranges(some_rows, *y.shape)
+    return nll
 
 
 def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:

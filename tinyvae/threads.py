@@ -203,9 +203,10 @@ def matmul_into(out: Any, a: Any, b: Any) -> None:
     tasks += team.start([(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)])
 
 
-def over_ranges(function: Callable[[int, int], None], size: int) -> None:
-    """Call function(start, stop) for ranges that make up 0 … size, in several threads if long."""
-    parts = max(1, min(team.n, size // LONG))
+def over_ranges(function: Callable[[int, int], None], size: int, width: int = 1) -> None:
+    """Call function(start, stop) for ranges that make up 0 … size, in several threads if they hold
+    many numbers, `width` at each place."""
+    parts = max(1, min(team.n, size * width // LONG))
     cuts = [size * i // parts for i in range(parts + 1)]
     calls = [(function, start, stop) for start, stop in pairwise(cuts)]
     tasks = team.start(calls[1:]) if parts > 1 else []
