@@ -27,7 +27,7 @@ from tinyvae.distributed import DataParallel
 from tinyvae.layers import Dense
 from tinyvae.model import Autoencoder
 from tinyvae.steps import Steps
-from tinyvae.threads import checked, matmul, team
+from tinyvae.threads import checked, team
 
 WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 48  # and so many rows: with fewer, its products are too thin
@@ -112,6 +112,7 @@ class WorkerSteps(Steps):
         """Return a copy of the model on the shared arrays, and those of its layers with weights."""
         twin, layers, start = copy.copy(self.model), [], 0
         twin.likelihood = copy.copy(twin.likelihood)
+        twin.as_batch = lambda x, *_: x  # `fit` has checked it
         for name in self.draws:
             network = copy.copy(getattr(twin, name))
             network.layers = [copy.copy(layer) for layer in network.layers]
@@ -258,7 +259,8 @@ class SharedDense(Dense):
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         self.dys[self.rows] = dy
-        return matmul(dy, self.W.T) if need_dx else None
+        # dx = dy Wᵀ, turned: that way round the matrix library is a fifth faster.
+        return np.ascontiguousarray((self.W @ dy.T).T) if need_dx else None
 
     def gradient(self, B: int, start: int, stop: int) -> None:
         """Write what lies between `start` and `stop` of the gradient of all B rows of the batch."""
