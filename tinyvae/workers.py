@@ -32,6 +32,7 @@ from tinyvae.threads import checked, team
 WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 48  # and so many rows: with fewer, its products are too thin
 SPINS = 3000  # looks at a semaphore before going to sleep: to wake up takes part of a step
+TURNED = 128  # rows up to which a product dy Wᵀ is a fifth faster as (W dyᵀ)ᵀ
 STEP, LR, BETA, T, EPOCH = range(5)  # what the first process tells the others
 
 
@@ -259,8 +260,11 @@ class SharedDense(Dense):
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         self.dys[self.rows] = dy
-        # dx = dy Wᵀ, turned: that way round the matrix library is a fifth faster.
-        return np.ascontiguousarray((self.W @ dy.T).T) if need_dx else None
+        if not need_dx:
+            return None
+        if len(dy) > TURNED:
+            return dy @ self.W.T
+        return np.ascontiguousarray((self.W @ dy.T).T)  # the same
 
     def gradient(self, B: int, start: int, stop: int) -> None:
         """Write what lies between `start` and `stop` of the gradient of all B rows of the batch."""

@@ -218,8 +218,8 @@ def dense_backward(dy, x, W):
 #
 # This is the dense layer that `tinyvae` trains with. `forward` keeps `x`, because `backward` needs
 # it. `backward` writes `dW` and `db` into arrays that the layer holds, and returns `dx`. The
-# derivation stands above the code. (`xp` is NumPy here; on a graphics card it is another library
-# with the same functions.)
+# derivation stands above the code. (`matmul(a, b)` is the product `a @ b`, and `matmul_into` writes
+# it into its first argument. Both let several cores share a product that is large.)
 
 # %%
 from tinyvae import Dense

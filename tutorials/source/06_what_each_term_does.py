@@ -69,7 +69,7 @@ print(f"loss {terms.loss:.1f} = reconstruction {terms.reconstruction:.1f} + KL {
 # ```
 #
 # You derived the left column in notebook 4 and the right one in notebook 5. Here they meet.
-# (`counts` is 1 here; notebook 8 needs it.)
+# (`counts` is 1 here; notebook 8 needs it. `@in_threads` lets several cores share large products.)
 
 # %%
 print(inspect.getsource(VAE.backward))
@@ -314,7 +314,7 @@ def bernoulli_backward(y, x):
 
 
 # %% [markdown]
-# In the package, where the factor 1/B comes in as `dnll`:
+# In the package, where `forward` has kept p, and the factor 1/B comes in as `dnll`:
 
 # %%
 from tinyvae import Bernoulli

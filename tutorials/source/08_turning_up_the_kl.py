@@ -377,13 +377,13 @@ def free_bits(kl, free):
 
 
 # %% [markdown]
-# In the package the same four lines stand in the loss of the VAE (`counted` and `used_up`, where
+# In the package the same four lines stand in the loss of the VAE (`counted` and `counts`, where
 # `batch_mean` is the mean over the batch) and in its gradient (`dkl`):
 
 # %%
 source = inspect.getsource(VAE.forward) + inspect.getsource(VAE.backward)
 for line in source.splitlines():
-    if any(word in line for word in ("kl_per_dimension =", "counted =", "used_up", "dkl =")):
+    if any(word in line for word in ("kl_per_dimension =", "counted", "self.counts =", "dkl =")):
         print(line.strip())
 
 # %% [markdown]

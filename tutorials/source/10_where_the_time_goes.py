@@ -28,16 +28,16 @@ import inspect
 
 import numpy as np
 
-from tinyvae import VAE, Adam, ReLU, load_dataset
-from tinyvae.backend import Backend, array_module, get_backend
+from tinyvae import VAE, Adam, load_dataset
+from tinyvae.backend import Backend, array_module, get_backend, sigmoid
 from tinyvae.exercises import speed as check
 
 print(inspect.getsource(array_module))
-print(inspect.getsource(ReLU))
+print(inspect.getsource(sigmoid))
 
 # %% [markdown]
 # An array of NumPy has a class in the module `numpy`, one of CuPy in `cupy`: that is all there is
-# to it. `array_module(x).maximum` is NumPy's function for the one, and CuPy's for the other.
+# to it. `array_module(x).tanh` is NumPy's function for the one, and CuPy's for the other.
 #
 # Is there a graphics card where you read this?
 
@@ -212,7 +212,7 @@ products = sum(3 * 2 * B * n_in * n_out for n_in, n_out in widths) - 2 * B * 784
 n_weights = sum(n_in * n_out + n_out for n_in, n_out in widths)
 print(f"matrix products  {products / 1e6:6.1f} million operations")
 print(f"Adam             {10 * n_weights / 1e6:6.1f} million operations")
-print(inspect.getsource(Adam.step))
+print(inspect.getsource(Adam.move))
 
 # %% [markdown]
 # By this count Adam is next to nothing: less than 2 in 100. The activations and the loss are as
@@ -265,8 +265,13 @@ check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 #   the two numbers that it keeps for each weight, fading sums of the gradients (`M`) and of their
 #   squares (`V`), and writes most of them back. The processor waits for the memory.
 #
-# So the cost of a step is partly arithmetic, partly moving numbers. That is why `Adam.step` above
+# So the cost of a step is partly arithmetic, partly moving numbers. That is why `Adam.move` above
 # works in blocks that fit into the processor's fast memory, and in place, with `out=`.
+#
+# A processor has several **cores**, and each can compute something else. Here two or more of them
+# share each large product. `fit` goes further: on Linux it gives each core some rows of every
+# batch, and some weights to move. Nothing but the rounding of sums depends on it, and
+# `fit(…, threads=1)` does without.
 #
 # ## How large a batch?
 #
