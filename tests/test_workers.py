@@ -189,3 +189,30 @@ def test_a_run_that_goes_on_where_there_are_fewer_cores_takes_those(tmp_path, mo
     assert main([*new, *quiet]) == 0
     monkeypatch.setattr(threads, "CORES", 1)
     assert main(["--resume", run, "--epochs", "2", *quiet]) == 0
+
+
+def test_a_callback_may_change_what_the_next_epoch_weighs():
+    def change(model):
+        def callback(row):
+            model.reconstruction_weight, model.beta = 0.5, 3.0
+
+        return callback
+
+    ends = []
+    for n in (1, 2):
+        model = VAE(12, 2, (7,), dtype="float64", backend="numpy")
+        fit(model, X, epochs=2, threads=n, progress=False, callback=change(model))
+        ends.append(model.parameters.theta)
+    np.testing.assert_allclose(*ends, rtol=1e-9, atol=1e-12)
+
+
+def test_a_process_too_many_ends_the_others(monkeypatch):
+    start = multiprocessing.context.ForkProcess.start
+
+    def refuse_the_second(process):
+        if multiprocessing.active_children():
+            raise OSError("no more processes")
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", refuse_the_second)
+    assert steps_of(threads=3) == 0

@@ -10,8 +10,6 @@ for what lies outside a training.) The same number of workers gives the same bit
 
 import copy
 import gc
-import math
-import mmap
 import multiprocessing
 import os
 import signal
@@ -26,14 +24,14 @@ from tinyvae.communicator import Communicator
 from tinyvae.distributed import DataParallel
 from tinyvae.layers import Dense
 from tinyvae.model import Autoencoder
+from tinyvae.shared import SharedDense, shared
 from tinyvae.steps import Steps
 from tinyvae.threads import checked, team
 
 WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 48  # and so many rows: with fewer, its products are too thin
 SPINS = 3000  # looks at a semaphore before going to sleep: to wake up takes part of a step
-TURNED = 128  # rows up to which a product dy Wᵀ is a fifth faster as (W dyᵀ)ᵀ
-STEP, LR, BETA, T, EPOCH = range(5)  # what the first process tells the others
+TOLD = 6  # numbers that the first process tells the others: see `take`
 
 
 def number(threads: int | str, model: Any, batch_size: int) -> int:
@@ -55,8 +53,8 @@ def shared_out(steps: Steps, arguments: tuple) -> Steps:
     model = steps.model
     code = (model, model.likelihood, steps.optimizer, *model.encoder.layers, *model.decoder.layers)
     ours = all(type(part).__module__.startswith("tinyvae.") for part in code)
-    shared = steps.ranks.several or multiprocessing.current_process().daemon
-    if team.n == 1 or sys.platform != "linux" or shared or not ours:
+    taken = steps.ranks.several or multiprocessing.current_process().daemon
+    if team.n == 1 or sys.platform != "linux" or taken or not ours:
         return steps
     try:
         return WorkerSteps(team.n, *arguments) if isinstance(steps.x, np.ndarray) else steps
@@ -74,15 +72,15 @@ class WorkerSteps(Steps):
         super().__init__(*arguments)
         size, dtype = self.model.parameters.theta.shape, self.model.dtype
         self.n, self.rank, self.parent, self.processes = n, 0, os.getpid(), []
-        self.theta, self.gradient = _shared(size, dtype), _shared(size, dtype)
-        self.vectors = {name: _shared(size, dtype) for name in _vectors(self.optimizer)}
-        self.told, self.terms = _shared((5,), "float64"), _shared((n, 4), "float64")
-        self.slots = _shared((n, self.model.latent_dim), "float64")
+        self.theta, self.gradient = shared(size, dtype), shared(size, dtype)
+        self.vectors = {name: shared(size, dtype) for name in _vectors(self.optimizer)}
+        self.told, self.terms = shared((TOLD,), "float64"), shared((n, 4), "float64")
+        self.slots = shared((n, self.model.latent_dim), "float64")
         k = getattr(self.model, "importance_samples", 1)
         self.draws = {"encoder": 1, "decoder": k}  # rows of each network for a row of the batch
         self.seen = {
             (name, i): [
-                _shared((self.draws[name] * (self.batch_size + 1), width), dtype)
+                shared((self.draws[name] * (self.batch_size + 1), width), dtype)
                 for width in layer.shapes["W"]
             ]
             for name in self.draws
@@ -95,9 +93,13 @@ class WorkerSteps(Steps):
         self.processes = [context.Process(target=self._serve, args=(i,)) for i in range(1, n)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of threads, none of which a worker goes on with
-            for process in self.processes:
-                process.daemon = True
-                process.start()
+            try:
+                for process in self.processes:
+                    process.daemon = True
+                    process.start()
+            except OSError:
+                self.close()
+                raise
         self._become(0)
 
     def _become(self, rank: int) -> None:
@@ -144,10 +146,11 @@ class WorkerSteps(Steps):
             self._become(rank)
             while True:
                 self._wait(self.go[rank])
-                if self.told[STEP] < 0:
-                    self._begin(int(self.told[EPOCH]))
+                step, epoch, *numbers = self.told.tolist()
+                if step < 0:
+                    self._begin(int(epoch))
                 else:
-                    self._part(int(self.told[STEP]))
+                    self._part(int(step), *numbers)
                 self.there[rank].release()
         finally:
             os._exit(1)
@@ -156,7 +159,7 @@ class WorkerSteps(Steps):
         self.theta[...] = self.model.parameters.theta
         for name, vector in self.vectors.items():
             vector[...] = getattr(self.optimizer, name)
-        self.told[[STEP, EPOCH]] = -1, epoch
+        self.told[:2] = -1, epoch
         self._tell()
         self._begin(epoch)
         self._hear()
@@ -169,11 +172,12 @@ class WorkerSteps(Steps):
     def take(self, step: int) -> None:
         model, optimizer, before = self.model, self.optimizer, team.n
         beta = self.betas[step] if self.betas else getattr(model, "beta", 0.0)
-        self.told[:4] = step, optimizer.lr, beta, getattr(optimizer, "t", 0)
+        numbers = optimizer.lr, getattr(optimizer, "t", 0), beta, model.reconstruction_weight
+        self.told[:] = step, 0, *numbers
         self._tell()
         try:
             team.n = 1
-            self._part(step)
+            self._part(step, *numbers)
         finally:
             team.n = before
         self._hear()
@@ -187,10 +191,10 @@ class WorkerSteps(Steps):
                 getattr(optimizer, name)[...] = vector
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `fit` looks for it in the log
-    def _part(self, step: int) -> None:
+    def _part(self, step: int, lr: float, t: float, beta: float, weight: float) -> None:
         """Take this process's part in a step."""
         twin, mover, rows = self.twin, self.mover, self.parts.own(self.batches[step])
-        _, mover.lr, twin.beta, t, _ = self.told.tolist()
+        mover.lr, twin.beta, twin.reconstruction_weight = lr, beta, weight
         labels = {} if self.labels is None else {"labels": self.labels[rows]}
         # A row that another process has as well goes where nobody looks.
         first = self.parts.rows.start if self.parts.weight else self.batch_size
@@ -209,8 +213,9 @@ class WorkerSteps(Steps):
 
     def close(self) -> None:
         for process in self.processes:
-            process.kill()
-            process.join()
+            if process.pid:
+                process.kill()
+                process.join()
 
     def _tell(self) -> None:
         for semaphore in self.go[1:]:
@@ -240,43 +245,6 @@ class WorkerSteps(Steps):
                 raise RuntimeError("a worker process was ended from outside: threads=1 needs none")
 
 
-class SharedDense(Dense):
-    """A `Dense` layer that shows its rows of x and dy to all, and leaves the gradient for later."""
-
-    def place(self, theta: Array, gradient: Array, start: int) -> None:
-        """Let the weights lie in θ from `start` on, and their gradient likewise."""
-        self.start = start
-        for name, shape in self.shapes.items():
-            stop = start + math.prod(shape)
-            setattr(self, name, theta[start:stop].reshape(shape))
-            setattr(self, "d" + name, gradient[start:stop].reshape(shape))
-            start = stop
-        self.stop = start
-
-    def forward(self, x: Array) -> Array:
-        self.rows = slice(self.first, self.first + len(x))
-        self.xs[self.rows] = x
-        return super().forward(x)
-
-    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        self.dys[self.rows] = dy
-        if not need_dx:
-            return None
-        if len(dy) > TURNED:
-            return dy @ self.W.T
-        return np.ascontiguousarray((self.W @ dy.T).T)  # the same
-
-    def gradient(self, B: int, start: int, stop: int) -> None:
-        """Write what lies between `start` and `stop` of the gradient of all B rows of the batch."""
-        n_in, n_out = self.W.shape
-        first, last = (min(max(0, end - self.start) // n_out, n_in) for end in (start, stop))
-        xs, dys = self.xs[: B * self.draws], self.dys[: B * self.draws]
-        if first < last:
-            np.matmul(xs[:, first:last].T, dys, out=self.dW[first:last])
-        if start < self.stop <= stop:
-            dys.sum(axis=0, out=self.db)
-
-
 class _Others(Communicator):
     """The processes of a training as the ranks of `tinyvae.distributed`."""
 
@@ -289,13 +257,6 @@ class _Others(Communicator):
         self.steps.meet()
         array[...] = slots.sum(axis=0).reshape(array.shape)
         self.steps.meet()
-
-
-def _shared(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Return zeros in memory that forks of this process share with it."""
-    size = math.prod(shape)
-    memory = mmap.mmap(-1, max(1, size * np.dtype(dtype).itemsize))
-    return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
 def _vectors(optimizer: Any) -> list[str]:
