@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from tinyvae import VAE, Adam, threads
+from tinyvae.evaluate import log_likelihood
 from tinyvae.threads import matmul, matmul_into, over_ranges, set_threads, team
 
 LARGE = [(128, 400, 784), (100, 200, 783), (130, 777, 401)]
@@ -192,3 +193,13 @@ def test_a_fork_of_the_process_starts_threads_of_its_own(two, rng):
     if not child:
         os._exit(0 if np.array_equal(matmul(a, b), expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_evaluation_in_threads_says_what_it_says_in_one(monkeypatch, rng):
+    vae = VAE(784, 2, (30,), likelihood="bernoulli", backend="numpy")
+    x = (rng.random((30, 784)) < 0.2).astype("float32")
+    found = []
+    for n in (1, 2):
+        monkeypatch.setattr(team, "n", n)
+        found.append(log_likelihood(vae, x, samples=20).log_likelihood)
+    np.testing.assert_allclose(*found, rtol=1e-6)
