@@ -93,7 +93,7 @@ class Team:
 
     def start(self, calls: list[tuple]) -> list[Task]:
         """Hand over calls (function, *arguments), and return their tasks for `finish`."""
-        while self.workers < self.n - 1:
+        while self.workers < min(self.n - 1, len(calls)):
             threading.Thread(target=self._work, name="tinyvae", daemon=True).start()
             self.workers += 1
         tasks = [Task(*call) for call in calls]
