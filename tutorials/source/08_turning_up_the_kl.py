@@ -377,7 +377,7 @@ def free_bits(kl, free):
 
 
 # %% [markdown]
-# In the package the same four lines stand in the loss of the VAE (`counted` and `counts`, where
+# In the package the same lines stand in the loss of the VAE (`counted` and `counts`, where
 # `batch_mean` is the mean over the batch) and in its gradient (`dkl`):
 
 # %%
