@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from tinyvae import VAE, Adam, threads
+from tinyvae import VAE, Adam, Dense, Sequential, threads
 from tinyvae.evaluate import log_likelihood
 from tinyvae.threads import matmul, matmul_into, over_ranges, set_threads, team
 
@@ -123,16 +123,11 @@ def test_ctrl_c_during_the_wait_is_raised_when_the_task_is_done():
     class Interrupted:
         looks = 0
 
-        def locked(self):
-            return self.looks < 2
-
-        def acquire(self):
+        def acquire(self, timeout):
             self.looks += 1
             if self.looks == 1:
                 raise KeyboardInterrupt
-
-        def release(self):
-            pass
+            task.over = True
 
     task = threads.Task(int)
     task.done = Interrupted()
@@ -203,3 +198,39 @@ def test_evaluation_in_threads_says_what_it_says_in_one(monkeypatch, rng):
         monkeypatch.setattr(team, "n", n)
         found.append(log_likelihood(vae, x, samples=20).log_likelihood)
     np.testing.assert_allclose(*found, rtol=1e-6)
+
+
+class Reusing:
+    """A ReLU of somebody's own that writes its gradient over what it gave to the next layer."""
+
+    def forward(self, x):
+        self.y = np.maximum(x, 0)
+        return self.y
+
+    def backward(self, dy):
+        return np.multiply(dy, self.y > 0, out=self.y)
+
+
+def test_a_layer_that_reuses_its_memory_keeps_its_gradient(monkeypatch, rng):
+    found = []
+    x, eps = rng.random((200, 300)), rng.standard_normal((200, 3))
+    for n in (1, 2):
+        monkeypatch.setattr(team, "n", n)
+        encoder = Sequential(Dense(300, 401), Reusing(), Dense(401, 401), Reusing(), Dense(401, 6))
+        decoder = Sequential(Dense(3, 300))
+        vae = VAE(encoder=encoder, decoder=decoder, dtype="float64", backend="numpy")
+        vae.forward(x, eps)
+        vae.backward()
+        found.append(vae.parameters.grad)
+    np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-9)
+
+
+def test_callers_side_by_side_leave_the_matrix_library_as_it_was(two, rng):
+    a, b = rng.standard_normal((2, 400, 400))
+    before = blas_threads()
+    callers = [threading.Thread(target=matmul, args=(a, b)) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert blas_threads() == before

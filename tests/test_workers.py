@@ -9,7 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvae import IWAE, VAE, Autoencoder, Dense, Sequential, fit, threads, workers
+from tinyvae import (
+    IWAE,
+    VAE,
+    Adam,
+    Autoencoder,
+    Dense,
+    Sequential,
+    fit,
+    threads,
+    workers,
+)
 from tinyvae.threads import team
 from tinyvae.train_command import main
 
@@ -71,6 +81,12 @@ def test_what_changes_from_step_to_step_reaches_every_process(options):
     np.testing.assert_allclose(other.parameters.theta, one.parameters.theta, rtol=1e-9, atol=1e-12)
 
 
+def test_validation_weighs_the_kl_as_one_process_does():
+    options = {"kl_warmup": 5, "validation": X}
+    (_, alone), (_, shared) = train(1, **options), train(2, **options)
+    assert [row["val_loss"] for row in shared] == pytest.approx([row["val_loss"] for row in alone])
+
+
 def test_a_number_of_processes_gives_the_same_bits_every_time():
     (one, _), (other, _) = train(2, dtype="float32"), train(2, dtype="float32")
     np.testing.assert_array_equal(one.parameters.theta, other.parameters.theta)
@@ -92,8 +108,8 @@ def test_the_model_keeps_its_arrays_and_a_callback_sees_them_trained():
     assert not np.array_equal(seen[0], seen[1]) and np.array_equal(seen[1], W)
 
 
-def steps_of(**options) -> list[type]:
-    """Return what took the steps of a training in which two processes were asked for."""
+def others_in(**options) -> int:
+    """Return how many other processes take part in a training."""
     seen = []
     model = options.pop("model", None) or VAE(12, 2, (7,), backend="numpy")
     count = lambda row: seen.append(len(multiprocessing.active_children()))  # noqa: E731
@@ -107,13 +123,32 @@ class Scaled(Dense):
 
 @pytest.mark.parametrize(("n", "children"), [(1, 0), (2, 1), (3, 2)])
 def test_n_threads_are_n_processes_with_this_one(n, children):
-    assert steps_of(threads=n) == children
+    assert others_in(threads=n) == children
 
 
 def test_a_layer_of_somebodys_own_trains_in_one_process():
     encoder, decoder = Sequential(Scaled(12, 4)), Sequential(Dense(2, 12))
     model = VAE(encoder=encoder, decoder=decoder, backend="numpy")
-    assert steps_of(model=model, threads=2) == 0
+    assert others_in(model=model, threads=2) == 0
+
+
+class Twice(Sequential):
+    """A network of somebody's own."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_a_network_of_somebodys_own_trains_in_one_process():
+    encoder, decoder = Twice(Dense(12, 4)), Sequential(Dense(2, 12))
+    assert others_in(model=VAE(encoder=encoder, decoder=decoder, backend="numpy"), threads=2) == 0
+
+
+def test_an_optimizer_whose_step_was_wrapped_trains_in_one_process():
+    model = VAE(12, 2, (7,), backend="numpy")
+    optimizer = Adam(model.parameters)
+    step, optimizer.step = optimizer.step, lambda: step()
+    assert others_in(model=model, optimizer=optimizer, threads=2) == 0
 
 
 def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
@@ -121,7 +156,7 @@ def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
         raise OSError("no more processes")
 
     monkeypatch.setattr(workers.WorkerSteps, "__init__", refuse)
-    assert steps_of(threads=2) == 0
+    assert others_in(threads=2) == 0
 
 
 @pytest.mark.parametrize(
@@ -153,6 +188,51 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path):
     assert (tmp_path / "run" / "checkpoint.npz").exists()
 
 
+def test_an_error_in_a_worker_is_told(monkeypatch):
+    forward, here = VAE.forward, os.getpid()
+
+    def fail(self, *arguments, **named):
+        if os.getpid() != here:
+            raise MemoryError("no room for 3 bytes")
+        return forward(self, *arguments, **named)
+
+    monkeypatch.setattr(VAE, "forward", fail)
+    with pytest.raises(MemoryError, match=r"a worker process failed \(MemoryError: no room for 3"):
+        train(2)
+
+
+def test_a_killed_worker_of_the_command_is_one_line_that_says_how_to_go_on(
+    tmp_path, monkeypatch, capsys
+):
+    np.save(tmp_path / "x.npy", X.astype("float32"))
+    begin = workers.WorkerSteps.start
+
+    def kill(self, *arguments):
+        self.processes[0].kill()
+        self.processes[0].join()
+        begin(self, *arguments)
+
+    monkeypatch.setattr(workers.WorkerSteps, "start", kill)
+    run = str(tmp_path / "run")
+    command = ["--dataset", str(tmp_path / "x.npy"), "--out", run, "--threads", "2", "--quiet"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "ended from outside" in error and f"--resume {run}" in error and error.count("\n") == 1
+
+
+def test_a_batch_larger_than_the_data_is_the_data():
+    (one, _), (other, _) = train(1, batch_size=10**18), train(2, batch_size=10**18)
+    np.testing.assert_allclose(other.parameters.theta, one.parameters.theta, rtol=1e-9, atol=1e-12)
+
+
+def test_files_are_closed_when_a_training_ends():
+    train(2)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        train(2)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 PARENT = """
 import os, signal, numpy as np
 from tinyvae import VAE, fit, threads
@@ -170,12 +250,12 @@ def test_workers_end_where_their_parent_is_killed():
 
 
 @pytest.mark.parametrize(
-    ("threads", "line"),
+    ("number", "line"),
     [("0", "of at least 1, not 0"), ("4", "at most 3, the cores at hand, not 4")],
 )
-def test_an_impossible_number_on_the_command_line_is_one_line(threads, line, capsys):
+def test_an_impossible_number_on_the_command_line_is_one_line(number, line, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["--threads", threads])
+        main(["--threads", number])
     assert end.value.code == 2
     error = capsys.readouterr().err
     assert line in error and error.count("\n") == 1
@@ -194,13 +274,13 @@ def test_a_run_that_goes_on_where_there_are_fewer_cores_takes_those(tmp_path, mo
 def test_a_callback_may_change_what_the_next_epoch_weighs():
     def change(model):
         def callback(row):
-            model.reconstruction_weight, model.beta = 0.5, 3.0
+            model.reconstruction_weight, model.beta, model.free_bits = 0.5, 3.0, 0.6
 
         return callback
 
     ends = []
     for n in (1, 2):
-        model = VAE(12, 2, (7,), dtype="float64", backend="numpy")
+        model = VAE(12, 2, (7,), dtype="float64", backend="numpy", free_bits=0.1)
         fit(model, X, epochs=2, threads=n, progress=False, callback=change(model))
         ends.append(model.parameters.theta)
     np.testing.assert_allclose(*ends, rtol=1e-9, atol=1e-12)
@@ -215,4 +295,4 @@ def test_a_process_too_many_ends_the_others(monkeypatch):
         start(process)
 
     monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", refuse_the_second)
-    assert steps_of(threads=3) == 0
+    assert others_in(threads=3) == 0

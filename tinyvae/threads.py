@@ -56,23 +56,29 @@ class Task:
     def __init__(self, function: Callable, *arguments: Any) -> None:
         self.function, self.arguments = function, arguments
         self.context = contextvars.copy_context()  # it holds NumPy's `errstate`
-        self.error, self.done = None, threading.Lock()
+        self.error, self.over = None, False
+        self.free, self.done = threading.Lock(), threading.Lock()
         self.done.acquire()
 
     def run(self) -> None:
+        """Make the call, unless another thread has begun it."""
+        mine = True
         try:
-            self.context.run(self.function, *self.arguments)
+            mine = self.free.acquire(False)
+            if mine:
+                self.context.run(self.function, *self.arguments)
         except BaseException as error:  # `wait` raises it where somebody hears it
             self.error = error
-        self.done.release()
+        if mine and not self.over:
+            self.over = True
+            self.done.release()
 
     def wait(self) -> None:
         """Wait until the call is over, even if Ctrl-C comes: it still writes to arrays."""
         pressed = None
-        while self.done.locked():
+        while not self.over:
             try:
-                self.done.acquire()
-                self.done.release()
+                self.done.acquire(timeout=1.0)
             except KeyboardInterrupt as interrupt:
                 pressed = interrupt
         if pressed or self.error:
@@ -85,7 +91,7 @@ class Team:
     def __init__(self, n: int) -> None:
         self.n, self.workers, self.tasks = n, 0, queue.SimpleQueue()
         self.handed_over = threading.local()  # .tasks, while `backward` runs in this thread
-        self.blas, self.held = None, False
+        self.blas, self.holders, self.lock = None, 0, threading.Lock()
 
     def _work(self) -> None:
         while True:
@@ -104,35 +110,47 @@ class Team:
     def finish(self, tasks: list[Task]) -> None:
         """Help with what nobody has begun, and wait until all tasks are done."""
         try:
-            while any(task.done.locked() for task in tasks):
-                self.tasks.get_nowait().run()
-        except queue.Empty:
-            pass
+            for task in tasks:
+                task.run()
         finally:
             for task in tasks:
                 task.wait()
 
+    def together(self, calls: list[tuple]) -> None:
+        """Make the calls (function, *arguments) side by side, the first one in this thread."""
+        tasks = self.start(calls[1:]) if len(calls) > 1 else []
+        try:
+            function, *arguments = calls[0]
+            function(*arguments)
+        finally:
+            self.finish(tasks)
+
     @contextmanager
     def single_blas(self) -> Iterator[None]:
         """Hold the matrix library to one thread for each of ours."""
-        if self.held:
+        with self.lock:
+            self.holders += 1
+            if self.holders == 1:
+                self.before = [library.get_num_threads() for library in self._blas()]
+                for library in self.blas:
+                    library.set_num_threads(1)
+        try:
             yield
-            return
+        finally:
+            with self.lock:
+                self.holders -= 1
+                if not self.holders:
+                    for library, number in zip(self.blas, self.before, strict=True):
+                        library.set_num_threads(number)
+
+    def _blas(self) -> list:
+        """Return what sets the threads of each matrix library that is loaded."""
         if self.blas is None:
             from threadpoolctl import ThreadpoolController
 
             found = ThreadpoolController().lib_controllers
             self.blas = [library for library in found if library.user_api == "blas"]
-        before = [library.get_num_threads() for library in self.blas]
-        self.held = True
-        try:
-            for library in self.blas:
-                library.set_num_threads(1)
-            yield
-        finally:
-            self.held = False
-            for library, number in zip(self.blas, before, strict=True):
-                library.set_num_threads(number)
+        return self.blas
 
     @contextmanager
     def using(self, n: int, hold_blas: bool = True) -> Iterator[None]:
@@ -150,6 +168,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: team.__init__(team.n))  # a fork has no workers
 
 
+def is_own(*parts: Any) -> bool:
+    """Return whether these objects are of tinyvae's classes, as those are.
+
+    Code of somebody else's may count on things that hold in one thread, and in one process.
+    """
+    methods = ("forward", "backward", "step", "move")
+    return all(
+        type(part).__module__.startswith("tinyvae.")
+        and not any(name in vars(part) for name in methods)
+        for part in parts
+    )
+
+
 def in_threads(method: Callable) -> Callable:
     """Let a model's `forward` or `backward` use the threads; it ends when all of them are done."""
 
@@ -159,7 +190,9 @@ def in_threads(method: Callable) -> Callable:
         small = model.parameters.theta.size < SMALL or model.backend.xp is not np
         if team.n == 1 or small or tasks is not None:
             return method(model, *arguments, **named)
-        tasks = team.handed_over.tasks = []
+        tasks = []
+        if is_own(*model.encoder.layers, *model.decoder.layers):
+            team.handed_over.tasks = tasks
         try:
             with team.single_blas():
                 try:
@@ -183,11 +216,7 @@ def matmul(a: Any, b: Any) -> Any:
     cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
     calls = [(np.matmul, a, b[:, i:j], product[:, i:j]) for i, j in pairwise(cuts)]
     with team.single_blas():
-        tasks = team.start(calls[1:])
-        try:
-            np.matmul(*calls[0][1:])
-        finally:
-            team.finish(tasks)
+        team.together(calls)
     return product
 
 
@@ -195,12 +224,17 @@ def matmul_into(out: Any, a: Any, b: Any) -> None:
     """Write the product a b (m, n) into `out`: by the end of `backward`, within one, else now."""
     m, k, n = *a.shape, b.shape[1]
     tasks = getattr(team.handed_over, "tasks", None)
-    if tasks is None or m * k * n < WORTH or type(a) is not np.ndarray:
+    parts = max(1, min(team.n, m * k * n // SHARE))
+    if type(a) is not np.ndarray or (parts == 1 and (tasks is None or m * k * n < WORTH)):
         array_module(a).matmul(a, b, out=out)
         return
-    parts = max(1, min(team.n, m * k * n // SHARE))
     cuts = [m * i // parts for i in range(parts + 1)]
-    tasks += team.start([(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)])
+    calls = [(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)]
+    if tasks is None:
+        with team.single_blas():
+            team.together(calls)
+    else:
+        tasks += team.start(calls)
 
 
 def over_ranges(function: Callable[[int, int], None], size: int, width: int = 1) -> None:
@@ -208,9 +242,4 @@ def over_ranges(function: Callable[[int, int], None], size: int, width: int = 1)
     many numbers, `width` at each place."""
     parts = max(1, min(team.n, size * width // LONG))
     cuts = [size * i // parts for i in range(parts + 1)]
-    calls = [(function, start, stop) for start, stop in pairwise(cuts)]
-    tasks = team.start(calls[1:]) if parts > 1 else []
-    try:
-        function(*calls[0][1:])
-    finally:
-        team.finish(tasks)
+    team.together([(function, start, stop) for start, stop in pairwise(cuts)])

@@ -91,8 +91,9 @@ def fit(
         On a GPU, multiply float32 matrices by its faster units, which round their factors to 10
         bits of mantissa instead of 23 (not yet run on a device).
     threads : int or "auto"
-        Cores of a CPU that share each batch (`tinyvae.workers`), 1 for this thread's alone; "auto":
-        as many as the training is worth. The same number gives the same bits.
+        How many cores of a CPU share each batch (`tinyvae.workers`), or "auto": as many as the
+        training is worth. The same number gives the same bits. Above 1, `x_train` must not be
+        changed meanwhile, and an interrupt leaves the model as the last finished epoch did.
 
     Returns
     -------
@@ -110,6 +111,8 @@ def fit(
         If the run folder can't be written.
     MemoryError
         If a GPU has too little for a step; the message says how much, and which batch would fit.
+    RuntimeError
+        If a worker process fails, or is ended from outside.
     """
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     checks.integer("epochs", epochs, 1)
@@ -120,11 +123,11 @@ def fit(
     if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
-    threads = workers.number(threads, model, batch_size)
     x_train, labels = _checked(model, "x_train", x_train, labels)
     if validation is not None:
         validation, validation_labels = _checked(model, "validation", validation, validation_labels)
     optimizer = make_optimizer(optimizer, model, lr)
+    threads = workers.number(threads, model, min(batch_size, len(x_train)))
     if run is not None and not isinstance(run, Run):
         training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "kl_warmup": kl_warmup}
         training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles, "threads": threads}
@@ -152,23 +155,25 @@ def fit(
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
     cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
     with team.using(*cores):
-        steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
-        log, sizes = steps.log, steps.sizes
+        total = math.ceil(len(x_train) / batch_size)
         bar = tqdm(
-            total=epochs * len(steps), initial=len(history) * len(steps), unit="step", leave=False,
+            total=epochs * total, initial=len(history) * total, unit="step", leave=False,
             disable=None if progress and ranks.first else True, dynamic_ncols=True,
         )  # fmt: skip
+        steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
         try:
             for epoch in range(len(history) + 1, epochs + 1):
                 start = time.perf_counter()
                 bar.set_description(f"epoch {epoch}/{epochs}")
                 optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-                steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, len(steps)))
-                for step in range(len(steps)):
+                steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, total))
+                for step in range(total):
                     steps.take(step)
                     bar.update()
                 row = {"epoch": epoch, "seconds": 0.0}
-                row |= _averaged(model, ranks.average(log, sizes), sizes, epoch, optimizer.lr)
+                row |= _averaged(
+                    model, ranks.average(steps.log, steps.sizes), steps.sizes, epoch, optimizer.lr
+                )
                 row |= _validated(model, validation, validation_labels, kl_history, ranks)
                 row["seconds"] = time.perf_counter() - start
                 history.append(row)

@@ -115,7 +115,7 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         raise terminal.Failure(f"stopped; all finished epochs are saved; {go_on}", 130) from None
     except FloatingPointError as error:
         raise terminal.Failure(f"{error}; {run.path} keeps the last good epoch", 1) from None
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
             raise
         if isinstance(error, MemoryError):  # a resumed run would ask for as much again

@@ -4,8 +4,8 @@ A worker is a fork of this process. During an epoch θ, its gradient, the optimi
 what each layer needs for the gradient of its weights lie in memory that all of them see. Each goes
 through `forward` and `backward` with its rows, and then has the gradient of some weights from the
 whole batch, and moves those. It is `tinyvae.distributed` on one machine, with nothing to send.
-(Python threads would wait for each other's lock after every small operation; `tinyvae.threads` is
-for what lies outside a training.) The same number of workers gives the same bits every time.
+(Python threads would wait for each other's lock after every small operation: `tinyvae.threads` is
+for where this can't be.) The same number of workers gives the same bits every time.
 """
 
 import copy
@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyvae import checks
 from tinyvae.backend import Array
 from tinyvae.communicator import Communicator
 from tinyvae.distributed import DataParallel
-from tinyvae.layers import Dense
-from tinyvae.model import Autoencoder
-from tinyvae.shared import SharedDense, shared
+from tinyvae.shared import rows_of_layers, shared, twin_on
 from tinyvae.steps import Steps
-from tinyvae.threads import checked, team
+from tinyvae.threads import checked, is_own, team
 
 WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 48  # and so many rows: with fewer, its products are too thin
@@ -50,11 +49,11 @@ def shared_out(steps: Steps, arguments: tuple) -> Steps:
 
     They can't share what layers of somebody's own may keep beside their weights.
     """
-    model = steps.model
-    code = (model, model.likelihood, steps.optimizer, *model.encoder.layers, *model.decoder.layers)
-    ours = all(type(part).__module__.startswith("tinyvae.") for part in code)
+    model, networks = steps.model, (steps.model.encoder, steps.model.decoder)
+    layers = [layer for network in networks for layer in network.layers]
+    own = is_own(model, model.likelihood, steps.optimizer, *networks, *layers)
     taken = steps.ranks.several or multiprocessing.current_process().daemon
-    if team.n == 1 or sys.platform != "linux" or taken or not ours:
+    if team.n == 1 or sys.platform != "linux" or taken or not own:
         return steps
     try:
         return WorkerSteps(team.n, *arguments) if isinstance(steps.x, np.ndarray) else steps
@@ -63,9 +62,11 @@ def shared_out(steps: Steps, arguments: tuple) -> Steps:
 
 
 class WorkerSteps(Steps):
-    """Takes every step in n processes, this one among them.
+    """Takes every step in n processes, this one among them, the first.
 
-    The model itself gets its weights back, and the optimizer its vectors, when an epoch ends.
+    It tells the others in `told` what to do and releases their `go`; each releases its `there` when
+    it is done. They `meet` by the same two semaphores. The model itself gets its weights back, and
+    the optimizer its vectors, when an epoch ends.
     """
 
     def __init__(self, n: int, *arguments: Any) -> None:
@@ -76,18 +77,15 @@ class WorkerSteps(Steps):
         self.vectors = {name: shared(size, dtype) for name in _vectors(self.optimizer)}
         self.told, self.terms = shared((TOLD,), "float64"), shared((n, 4), "float64")
         self.slots = shared((n, self.model.latent_dim), "float64")
-        k = getattr(self.model, "importance_samples", 1)
-        self.draws = {"encoder": 1, "decoder": k}  # rows of each network for a row of the batch
-        self.seen = {
-            (name, i): [
-                shared((self.draws[name] * (self.batch_size + 1), width), dtype)
-                for width in layer.shapes["W"]
-            ]
-            for name in self.draws
-            for i, layer in enumerate(getattr(self.model, name).layers)
-            if isinstance(layer, Dense)
-        }
-        context = multiprocessing.get_context("fork")
+        self.spare = int(self.sizes.max())  # a row behind those of the largest batch
+        self.seen = rows_of_layers(self.model, self.spare + 1)
+        self.said = shared((200,), "uint8")  # the last words of a process that fails
+        self._fork()
+
+    def _fork(self) -> None:
+        """Start the other processes."""
+        n, context = self.n, multiprocessing.get_context("fork")
+        self.settings = self._settings()
         self.go = [context.Semaphore(0) for _ in range(n)]
         self.there = [context.Semaphore(0) for _ in range(n)]
         self.processes = [context.Process(target=self._serve, args=(i,)) for i in range(1, n)]
@@ -97,37 +95,33 @@ class WorkerSteps(Steps):
                 for process in self.processes:
                     process.daemon = True
                     process.start()
-            except OSError:
+                self._become(0)
+            except BaseException:
                 self.close()
                 raise
-        self._become(0)
+
+    def _settings(self) -> list[dict]:
+        """Return what a callback may change, and the other processes would not see."""
+        likelihood = self.model.likelihood
+        known = {"B", "beta", "reconstruction_weight", "lr", "t", "variance"}
+        known |= {"stored"} if getattr(likelihood, "auto", False) else set()
+        return [
+            {
+                name: value
+                for name, value in vars(part).items()
+                if isinstance(value, int | float) and name not in known
+            }
+            for part in (self.model, likelihood, self.optimizer)
+        ]
 
     def _become(self, rank: int) -> None:
         """Let this process be the one of that rank: make its copies on the shared arrays."""
         self.rank = rank
-        self.twin, self.layers = self._twin()
+        self.twin, self.layers = twin_on(self.theta, self.gradient, self.model, self.seen)
         self.mover = copy.copy(self.optimizer)
         vars(self.mover).update(self.vectors, theta=self.theta, grad=self.gradient)
         self.parts = DataParallel(self.twin, _Others(self))
         self.share = [self._cut(self.theta.size * i // self.n) for i in (rank, rank + 1)]
-
-    def _twin(self) -> tuple[Autoencoder, list["SharedDense"]]:
-        """Return a copy of the model on the shared arrays, and those of its layers with weights."""
-        twin, layers, start = copy.copy(self.model), [], 0
-        twin.likelihood = copy.copy(twin.likelihood)
-        twin.as_batch = lambda x, *_: x  # `fit` has checked it
-        for name in self.draws:
-            network = copy.copy(getattr(twin, name))
-            network.layers = [copy.copy(layer) for layer in network.layers]
-            setattr(twin, name, network)
-            for i, layer in enumerate(network.layers):
-                if isinstance(layer, Dense):
-                    layer.__class__ = SharedDense
-                    layer.place(self.theta, self.gradient, start)
-                    layer.xs, layer.dys = self.seen[name, i]
-                    layer.draws, start = self.draws[name], layer.stop
-                    layers.append(layer)
-        return twin, layers
 
     def _cut(self, position: int) -> int:
         """Return the first place from `position` on where θ may be cut: the end of a row of W."""
@@ -152,13 +146,20 @@ class WorkerSteps(Steps):
                 else:
                     self._part(int(step), *numbers)
                 self.there[rank].release()
+        except BaseException as error:
+            words = f"{type(error).__name__}: {checks.first_line(error)}".encode()[: self.said.size]
+            self.said[: len(words)] = list(words)
         finally:
             os._exit(1)
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        if self.settings != self._settings():
+            self.close()
+            self._fork()
         self.theta[...] = self.model.parameters.theta
         for name, vector in self.vectors.items():
             vector[...] = getattr(self.optimizer, name)
+        self.mover.t = getattr(self.optimizer, "t", 0)
         self.told[:2] = -1, epoch
         self._tell()
         self._begin(epoch)
@@ -171,8 +172,10 @@ class WorkerSteps(Steps):
 
     def take(self, step: int) -> None:
         model, optimizer, before = self.model, self.optimizer, team.n
-        beta = self.betas[step] if self.betas else getattr(model, "beta", 0.0)
-        numbers = optimizer.lr, getattr(optimizer, "t", 0), beta, model.reconstruction_weight
+        if self.betas:
+            model.beta = self.betas[step]
+        beta = getattr(model, "beta", 0.0)
+        numbers = optimizer.lr, getattr(self.mover, "t", 0), beta, model.reconstruction_weight
         self.told[:] = step, 0, *numbers
         self._tell()
         try:
@@ -182,9 +185,9 @@ class WorkerSteps(Steps):
             team.n = before
         self._hear()
         self.log[step] = self.terms.sum(axis=0)
-        if hasattr(optimizer, "t"):
-            optimizer.t = self.mover.t
         if step == len(self) - 1:
+            if hasattr(optimizer, "t"):
+                optimizer.t = self.mover.t
             model.parameters.theta[...] = self.theta
             model.parameters.grad[...] = self.gradient
             for name, vector in self.vectors.items():
@@ -197,7 +200,7 @@ class WorkerSteps(Steps):
         mover.lr, twin.beta, twin.reconstruction_weight = lr, beta, weight
         labels = {} if self.labels is None else {"labels": self.labels[rows]}
         # A row that another process has as well goes where nobody looks.
-        first = self.parts.rows.start if self.parts.weight else self.batch_size
+        first = self.parts.rows.start if self.parts.weight else self.spare
         for layer in self.layers:
             layer.first = first * layer.draws
         terms = twin.forward(self.x[rows], **labels)
@@ -212,10 +215,16 @@ class WorkerSteps(Steps):
         self.terms[self.rank] = np.array([*terms, variance], "float64") * self.parts.weight
 
     def close(self) -> None:
+        """End the other processes, and let go of the memory."""
         for process in self.processes:
             if process.pid:
                 process.kill()
                 process.join()
+                process.close()
+        self.processes = []
+        if hasattr(self, "parts"):
+            self.parts.close()
+            del self.parts, self.twin
 
     def _tell(self) -> None:
         for semaphore in self.go[1:]:
@@ -242,7 +251,10 @@ class WorkerSteps(Steps):
             if self.rank and os.getppid() != self.parent:
                 os._exit(1)
             if not self.rank and not all(process.is_alive() for process in self.processes):
-                raise RuntimeError("a worker process was ended from outside: threads=1 needs none")
+                words = self.said.tobytes().rstrip(b"\0").decode(errors="replace")
+                kind = MemoryError if words.startswith("MemoryError") else RuntimeError
+                failed = f"failed ({words})" if words else "was ended from outside"
+                raise kind(f"a worker process {failed}: threads=1 needs none")
 
 
 class _Others(Communicator):
