@@ -161,7 +161,7 @@ def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
 
 @pytest.mark.parametrize(
     ("weights", "batch", "processes"),
-    [((784, 20, (400,)), 128, 2), ((64, 2, (128,)), 64, 1), ((784, 20, (400,)), 60, 1)],
+    [((784, 20, (400,)), 128, 2), ((64, 2, (128,)), 64, 1), ((784, 20, (400,)), 30, 1)],
 )
 def test_auto_takes_as_many_as_a_training_is_worth(weights, batch, processes, monkeypatch):
     monkeypatch.setattr(team, "n", 2)

@@ -27,8 +27,8 @@ from tinyvae.shared import rows_of_layers, shared, twin_on
 from tinyvae.steps import Steps
 from tinyvae.threads import checked, is_own, team
 
-WORK = 16_000_000  # rows × weights of a batch that are worth a process of their own
-ROWS = 48  # and so many rows: with fewer, its products are too thin
+WORK = 8_000_000  # rows × weights of a batch that are worth a process of their own
+ROWS = 16  # and so many rows: with fewer, its products are too thin
 SPINS = 3000  # looks at a semaphore before going to sleep: to wake up takes part of a step
 TOLD = 6  # numbers that the first process tells the others: see `take`
 
