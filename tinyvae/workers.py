@@ -153,6 +153,7 @@ class WorkerSteps(Steps):
             os._exit(1)
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        """Begin an epoch in all processes, from the model's weights as they are now."""
         if self.settings != self._settings():
             self.close()
             self._fork()
@@ -171,6 +172,7 @@ class WorkerSteps(Steps):
         self.twin.noise = self.parts.noise(self.model.noise)
 
     def take(self, step: int) -> None:
+        """Train on one batch, together."""
         model, optimizer, before = self.model, self.optimizer, team.n
         if self.betas:
             model.beta = self.betas[step]
