@@ -128,3 +128,17 @@ def parameters(value: Any) -> Any:
     if not (hasattr(value, "theta") and hasattr(value, "grad")):
         raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
     return value
+
+
+def foreign(parts: Iterable[Any]) -> str | None:
+    """Return the class of the first part with code that is not tinyvae's, if there is one: a class
+    of somebody's own, or a method that was replaced on the object.
+
+    Such code may count on being run in one process, or on numbers that change with every call.
+    """
+    for part in parts:
+        kind = type(part)
+        replaced = (hasattr(kind, name) for name, value in vars(part).items() if callable(value))
+        if kind.__module__.partition(".")[0] != "tinyvae" or any(replaced):
+            return kind.__name__
+    return None

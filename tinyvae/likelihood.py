@@ -84,11 +84,10 @@ class Gaussian:
 
     def backward(self, dnll: Array | float) -> Array:
         """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
-        dy = self.error * (dnll / self.variance)
-        if self.output == "sigmoid":  # ∂x_hat/∂y = x_hat (1 − x_hat)
-            dy *= self.x_hat
-            dy *= 1.0 - self.x_hat
-        return dy
+        dx_hat = self.error * (dnll / self.variance)
+        if self.output == "identity":
+            return dx_hat
+        return dx_hat * self.x_hat * (1.0 - self.x_hat)  # ∂x_hat/∂y = x_hat (1 − x_hat)
 
     def sample(self, y: Array, rng: Any) -> Array:
         """Return a draw of x (B, D) from p(x|z)."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyvae import checks
 from tinyvae.backend import Array, seed_sequence
 from tinyvae.data import batches
 from tinyvae.data.rows import BinarizedRows
@@ -35,6 +36,13 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def foreign(self) -> str | None:
+        """Return a class that takes part in a step and has code that is not tinyvae's, if any."""
+        model = self.model
+        layers = [*model.encoder.layers, *model.decoder.layers]
+        whole = [model, model.likelihood, self.optimizer, model.encoder, model.decoder]
+        return checks.foreign(whole + layers)
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
         """Begin an epoch, in which all that is random follows from (seed, epoch).

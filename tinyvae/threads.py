@@ -168,19 +168,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: team.__init__(team.n))  # a fork has no workers
 
 
-def is_own(*parts: Any) -> bool:
-    """Return whether these objects are of tinyvae's classes, as those are.
-
-    Code of somebody else's may count on things that hold in one thread, and in one process.
-    """
-    methods = ("forward", "backward", "step", "move")
-    return all(
-        type(part).__module__.startswith("tinyvae.")
-        and not any(name in vars(part) for name in methods)
-        for part in parts
-    )
-
-
 def in_threads(method: Callable) -> Callable:
     """Let a model's `forward` or `backward` use the threads; it ends when all of them are done."""
 
@@ -191,7 +178,7 @@ def in_threads(method: Callable) -> Callable:
         if team.n == 1 or small or tasks is not None:
             return method(model, *arguments, **named)
         tasks = []
-        if is_own(*model.encoder.layers, *model.decoder.layers):
+        if not checks.foreign([*model.encoder.layers, *model.decoder.layers]):
             team.handed_over.tasks = tasks
         try:
             with team.single_blas():

@@ -31,7 +31,7 @@ def _train(argv: list[str] | None) -> int:
     run, dataset = _resumed(parser, given, ranks) if "resume" in given else _new(given, ranks)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
-    run.config["training"]["threads"] = _threads(given, run.config["training"], model)
+    run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
     say(f"run folder: {run.path}")
@@ -86,12 +86,13 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     return run, dataset
 
 
-def _threads(given: dict, training: dict, model: Autoencoder) -> int:
+def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) -> int:
     """Return the number of threads: as before in a run that goes on, if there are as many cores."""
     wanted = given.get("threads", training.get("threads", "auto"))
     if "threads" not in given and wanted != "auto":
         wanted = min(wanted, threads.CORES)
-    return workers.number(wanted, model, training["batch_size"])
+    rows = min(training["batch_size"], len(dataset.x_train))
+    return workers.number(wanted, model, rows)
 
 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:

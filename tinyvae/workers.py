@@ -25,7 +25,7 @@ from tinyvae.communicator import Communicator
 from tinyvae.distributed import DataParallel
 from tinyvae.shared import rows_of_layers, shared, twin_on
 from tinyvae.steps import Steps
-from tinyvae.threads import checked, is_own, team
+from tinyvae.threads import checked, team
 
 WORK = 8_000_000  # rows × weights of a batch that are worth a process of their own
 ROWS = 16  # and so many rows: with fewer, its products are too thin
@@ -49,11 +49,8 @@ def shared_out(steps: Steps, arguments: tuple) -> Steps:
 
     They can't share what layers of somebody's own may keep beside their weights.
     """
-    model, networks = steps.model, (steps.model.encoder, steps.model.decoder)
-    layers = [layer for network in networks for layer in network.layers]
-    own = is_own(model, model.likelihood, steps.optimizer, *networks, *layers)
     taken = steps.ranks.several or multiprocessing.current_process().daemon
-    if team.n == 1 or sys.platform != "linux" or taken or not own:
+    if team.n == 1 or sys.platform != "linux" or taken or steps.foreign():
         return steps
     try:
         return WorkerSteps(team.n, *arguments) if isinstance(steps.x, np.ndarray) else steps
