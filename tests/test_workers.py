@@ -296,3 +296,14 @@ def test_a_process_too_many_ends_the_others(monkeypatch):
 
     monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", refuse_the_second)
     assert others_in(threads=3) == 0
+
+
+def test_a_run_with_a_damaged_number_of_threads_is_one_line(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", X.astype("float32"))
+    run, quiet = str(tmp_path / "own"), ["--no-figures", "--quiet"]
+    main(["--dataset", str(tmp_path / "x.npy"), "--out", run, "--epochs", "1", *quiet])
+    config = tmp_path / "own" / "config.json"
+    config.write_text(config.read_text().replace('"threads": 1', '"threads": "many"'))
+    assert main(["--resume", run, "--epochs", "2", *quiet]) == 2
+    error = capsys.readouterr().err
+    assert "not 'many'" in error and error.count("\n") == 1

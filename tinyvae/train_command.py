@@ -89,7 +89,7 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
 def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) -> int:
     """Return the number of threads: as before in a run that goes on, if there are as many cores."""
     wanted = given.get("threads", training.get("threads", "auto"))
-    if "threads" not in given and wanted != "auto":
+    if "threads" not in given and isinstance(wanted, int):
         wanted = min(wanted, threads.CORES)
     rows = min(training["batch_size"], len(dataset.x_train))
     return workers.number(wanted, model, rows)
