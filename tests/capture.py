@@ -7,8 +7,14 @@ stands a product that reads raw memory columns first, as its documentation says.
 """
 
 import ctypes
+import re
+import shutil
+import subprocess
+import tempfile
 import weakref
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from tinyvae.backend import Backend
 
+COMPILER = shutil.which("g++") or shutil.which("clang++")
 free_bytes = 2**40  # of the pretended device
 
 
@@ -88,6 +95,17 @@ class Stream:
     def synchronize(self) -> None:
         strict.refuse_capture("waiting for the device")
 
+    def wait_event(self, event: "Event") -> None:
+        assert event.recorded
+
+
+class Event:
+    def __init__(self, disable_timing: bool = False) -> None:
+        self.recorded = not disable_timing
+
+    def record(self, stream: Stream) -> None:
+        self.recorded = True
+
 
 class Graph:
     def __init__(self, tape: list, pool: MemoryPool | None) -> None:
@@ -134,6 +152,49 @@ class ElementwiseKernel:
             assert isinstance(out, strict.ndarray)
         strict.written(outs, run)
         return outs if len(outs) > 1 else outs[0]
+
+
+@cache
+def library(source: str) -> ctypes.CDLL:
+    """Return CUDA kernels compiled for the host: see host.h."""
+    names = re.findall(r'extern "C" __global__ void (\w+)', source)
+    ends = "".join(f"LAUNCHABLE({name})\n" for name in names)
+    with tempfile.TemporaryDirectory() as folder:
+        file, built = Path(folder, "kernels.cc"), Path(folder, "kernels.so")
+        file.write_text(f"#include <host.h>\n{source}\n{ends}", encoding="utf-8")
+        options = ["-std=c++17", "-O0", "-shared", "-fPIC", "-w", f"-I{Path(__file__).parent}"]
+        subprocess.run([COMPILER, *options, "-o", built, file], check=True)
+        return ctypes.CDLL(built)
+
+
+class RawModule:
+    """CUDA kernels, run on the host."""
+
+    def __init__(self, code: str, options: tuple[str, ...]) -> None:
+        self.library = library(code)
+        (self.number,) = re.findall(r"#define T (\w+)", code)
+        self.parameters = {
+            name: [" ".join(p.replace("*", " * ").split()[:-1]) for p in given.split(",")]
+            for name, given in re.findall(r'"C" __global__ void (\w+)\((.*?)\)', code, re.DOTALL)
+        }
+
+    def get_function(self, name: str) -> Any:
+        kernel, kinds = getattr(self.library, f"launch_{name}"), self.parameters[name]
+        numbers = {"int": "int32", "Index": "int64", "T": {"double": "float64"}.get(self.number)}
+
+        def launch(grid: tuple[int, ...], block: tuple[int], given: list) -> None:
+            for kind, value in zip(kinds, given, strict=True):
+                wanted = numbers[kind.removeprefix("const ").removesuffix(" *")] or "float32"
+                assert value.dtype == wanted and isinstance(value, strict.ndarray) == ("*" in kind)
+            arrays = [np.asarray(getattr(value, "inside", value)) for value in given]
+            pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
+            places = (ctypes.c_void_p * len(given))()  # of each argument, whatever it is
+            for i, (kind, array, pointer) in enumerate(zip(kinds, arrays, pointers, strict=True)):
+                places[i] = ctypes.addressof(pointer) if "*" in kind else array.ctypes.data
+            size = (*grid, 1)[:2] + block
+            strict.written(None, lambda: (arrays, pointers, kernel(*size, places)))
+
+        return launch
 
 
 class Cublas:
@@ -185,6 +246,7 @@ class Cublas:
 
 cuda = SimpleNamespace(
     Stream=Stream,
+    Event=Event,
     MemoryPool=MemoryPool,
     using_allocator=using_allocator,
     Device=lambda: SimpleNamespace(synchronize=Stream().synchronize),

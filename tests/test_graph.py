@@ -2,6 +2,8 @@
 and replays without a GPU; the tests marked `gpu` do it on one.
 """
 
+import re
+from importlib import resources
 from types import SimpleNamespace
 
 import capture
@@ -11,8 +13,9 @@ import strict
 from test_backends import MODELS
 from witness import relative_error
 
-from tinyvae import IWAE, VAE, fit, graph, kernels
+from tinyvae import IWAE, VAE, Autoencoder, fit, fused, graph, kernels
 from tinyvae.backend import get_backend
+from tinyvae.layers import Dense, ReLU, Sequential, Tanh
 from tinyvae.optim import Adam
 
 DEVICE = capture.Device()
@@ -26,6 +29,16 @@ LABELS = np.arange(41) % 3
 
 
 pytestmark = pytest.mark.usefixtures("cublas")
+
+
+@pytest.fixture(params=["the model's own code", "fused kernels"])
+def way(request, monkeypatch):
+    """Whether a captured step is made of the model's own code or, where possible, of fused.cu."""
+    if request.param == "the model's own code":
+        monkeypatch.setattr(fused, "possible", lambda *steps: False)
+    elif not capture.COMPILER and not request.node.get_closest_marker("gpu"):
+        pytest.skip("no C++ compiler is installed, which the kernels need to run on the host")
+    return request.param
 
 
 def train(name, captured=True, where=DEVICE, dtype="float64", **options):
@@ -63,24 +76,24 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_captured_training_takes_the_steps_of_the_ordinary_one(name, capsys):
+def test_a_captured_training_takes_the_steps_of_the_ordinary_one(name, way, capsys):
     options = {"kl_warmup": 2, "lr_schedule": "cosine"}
     assert_same(train(name, **options), train(name, captured=False, **options))
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_what_changes_from_step_to_step_is_not_frozen(schedule):
+def test_what_changes_from_step_to_step_is_not_frozen(schedule, way):
     options = SCHEDULES[schedule]
     assert_same(train("gaussian", **options), train("gaussian", captured=False, **options))
 
 
-def test_float32_differs_by_rounding_alone():
+def test_float32_differs_by_rounding_alone(way):
     both = [train("bernoulli", captured, dtype="float32") for captured in (True, False)]
     assert_same(*both, limit=1e-4)
 
 
-def test_a_resumed_captured_training_ends_as_an_uninterrupted_one(tmp_path):
+def test_a_resumed_captured_training_ends_as_an_uninterrupted_one(tmp_path, way):
     class Killed(BaseException):
         pass
 
@@ -97,7 +110,7 @@ def test_a_resumed_captured_training_ends_as_an_uninterrupted_one(tmp_path):
     assert whole[1] == resumed[1]
 
 
-def test_an_optimizer_goes_on_from_where_it_stands():
+def test_an_optimizer_goes_on_from_where_it_stands(way):
     results = []
     for captured in (True, False):
         model, _ = train("gaussian", captured=False, epochs=1)
@@ -122,7 +135,7 @@ def steps_of(name="gaussian", **options):
     return made[0], model
 
 
-def test_a_step_is_one_launch_and_copies_nothing(cublas, monkeypatch):
+def test_a_step_is_one_launch_and_copies_nothing(cublas, way, monkeypatch):
     steps, _ = steps_of()
     steps.start(2)
     launches, calls, strict.copies = [], len(cublas.calls), 0
@@ -189,9 +202,115 @@ PLANTS = [plant_frozen_t, plant_frozen_beta, plant_fresh_array, plant_noise_of_t
 def test_a_planted_error_is_seen(plant, monkeypatch):
     options = {"kl_warmup": 2, "lr_schedule": "cosine"}
     expected = train("gaussian", captured=False, **options)
+    monkeypatch.setattr(fused, "possible", lambda *steps: False)
     plant(monkeypatch)
     with pytest.raises(AssertionError, match="tolerance"):
         assert_same(train("gaussian", **options), expected, limit=1e-5)
+
+
+PLANTS_IN_KERNELS = {  # a model, what stands in fused.cu, and what is put in its place
+    "σ is σ²": ("gaussian", "exp(T(0.5) * logvar[j]) * eps[e]", "exp(logvar[j]) * eps[e]"),
+    "no ½ in dlogvar": ("gaussian", "dz * T(0.5) * sigma", "dz * sigma"),
+    "the KL has no gradient": ("gaussian", "dmu[j] = dz + dkl * mu[j]", "dmu[j] = dz"),
+    "the activation has no slope": ("gaussian", "c * slope(x[", "c * T(0 * x["),
+    "layers have no bias": ("gaussian", "stride(n) + n] = T(1)", "stride(n) + n] = T(0)"),
+    "the decoder's first has none": ("gaussian", "stride(L) + L] = T(1)", "stride(L) + L] = T(0)"),
+    "one batch again and again": ("gaussian", "++*position", "*position = 1"),
+    "beta stands still": ("gaussian", "beta = now[0]", "beta = T(0.3)"),
+    "the step stands still": ("gaussian", "step = now[1]", "step = T(0.01)"),
+    "free bits count": ("free bits", "divergence[j] > free_bits", "true"),
+    "σ² is off": ("auto", "(T(B) * T(n)), smallest", "(T(B) * T(n) + T(1)), smallest"),
+    "the log's loss is off": ("gaussian", "line[0] = weight * r", "line[0] = T(2) * weight * r"),
+    "the sum goes on too far": ("gaussian", "i < count ? from[i]", "true ? from[i]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plant", PLANTS_IN_KERNELS)
+def test_an_error_planted_in_a_kernel_is_seen(plant, monkeypatch):
+    if not capture.COMPILER:
+        pytest.skip("no C++ compiler is installed, which the kernels need to run on the host")
+    name, right, wrong = PLANTS_IN_KERNELS[plant]
+    source = fused.Fused._source
+
+    def planted(self):
+        assert right in source(self)
+        return source(self).replace(right, wrong)
+
+    options = {"kl_warmup": 2, "lr_schedule": "cosine", "epochs": 2}
+    expected = train(name, captured=False, **options)
+    monkeypatch.setattr(fused.Fused, "_source", planted)
+    with pytest.raises((AssertionError, FloatingPointError), match=r"tolerance|not finite"):
+        assert_same(train(name, **options), expected, limit=1e-5)
+
+
+# Which steps the kernels of fused.cu take
+
+
+WIDTHS = {
+    "rows of whole fours, several blocks": (40, (36, 24), 4),
+    "rows that are not": (33, (19,), 3),
+    "one latent dimension": (9, (8,), 1),
+    "no hidden layer": (40, (), 2),
+}
+
+
+def fused_and_ordinary(where, sizes, **options):
+    """Return what a step on 35 rows makes of θ and the loss, by fused.cu and by the model."""
+    D, hidden, L = sizes
+    x = np.random.default_rng(1).random((70, D))
+    results = []
+    for possible in (fused.possible, lambda *steps: False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fused, "possible", possible)
+            model = VAE(D, L, hidden, backend=where, dtype="float64", **options)
+            history = fit(model, x, 2, 35, lr=1e-2, progress=False)
+        results.append((where.to_numpy(model.parameters.theta), [row["loss"] for row in history]))
+    return results
+
+
+def assert_fused_takes(where, sizes, **options):
+    (theta, losses), (expected, expected_losses) = fused_and_ordinary(where, sizes, **options)
+    assert relative_error(theta, expected) < 1e-11
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-11)
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_kernels_take_layers_of_any_widths(widths):
+    assert_fused_takes(DEVICE, WIDTHS[widths], likelihood="bernoulli")
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+def test_kernels_know_every_activation(activation):
+    assert_fused_takes(DEVICE, (9, (8, 7), 2), activation=activation)
+
+
+def chosen(model, x=None, batch_size=10):
+    return fused.possible(model, capture.asarray(X) if x is None else x, batch_size)
+
+
+def test_kernels_are_for_a_vae_of_small_dense_layers_with_one_activation():
+    def vae(*args, **options):
+        return VAE(6, 2, (8,), *args, backend=DEVICE, dtype="float64", **options)
+
+    assert chosen(vae())
+    assert not chosen(vae(n_classes=3))
+    assert not chosen(IWAE(6, 2, (8,), backend=DEVICE))
+    assert not chosen(Autoencoder(6, 2, (8,), backend=DEVICE))
+    assert not chosen(vae(), batch_size=2**24)
+    assert not chosen(vae(), capture.asarray(X.T.copy()).T)
+    two = Sequential(Dense(6, 5), ReLU(), Dense(5, 5), Tanh(), Dense(5, 4))
+    decoder = Sequential(Dense(2, 6))
+    assert not chosen(VAE(encoder=two, decoder=decoder, backend=DEVICE))
+    bare = Sequential(Dense(6, 5), Dense(5, 5), Dense(5, 4))
+    assert not chosen(VAE(encoder=bare, decoder=decoder, backend=DEVICE))
+
+
+def test_kernels_hold_no_number_of_64_bits_in_float32():
+    source = resources.files("tinyvae").joinpath("fused.cu").read_text(encoding="utf-8")
+    texts = [source, *fused.LIKELIHOODS.values(), *fused.RECONSTRUCTIONS.values()]
+    texts += [*fused.OPTIMIZERS.values(), *(c for pair in fused.ACTIVATIONS.values() for c in pair)]
+    for text in texts:
+        assert not re.search(r"(?<![T\w.]\()(?<![\w.])\d+\.\d", text)
 
 
 # On a device
@@ -206,22 +325,29 @@ def on_gpu(monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ALL)
-def test_on_a_gpu_captured_steps_are_the_ordinary_ones(name, on_gpu, capsys):
+def test_on_a_gpu_captured_steps_are_the_ordinary_ones(name, on_gpu, way, capsys):
     options = {"where": on_gpu, "kl_warmup": 2, "lr_schedule": "cosine"}
     assert_same(train(name, **options), train(name, captured=False, **options), limit=1e-9)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_every_replay_draws_anew(on_gpu):
-    steps, _ = steps_of(where=on_gpu)
-    steps.start(2)
+def test_on_a_gpu_every_replay_draws_anew(on_gpu, way):
+    steps, _ = steps_of(where=on_gpu, batch_size=41)
     draws = []
-    for step in range(4):
-        steps.take(step)
-        draws.append(on_gpu.to_numpy(steps.twin.eps).ravel().tolist())
-    assert len({tuple(draw) for draw in draws}) == 4
-    assert abs(np.mean(draws)) < 0.5 and 0.6 < np.std(draws) < 1.4
+    for epoch in range(2, 22):
+        steps.start(epoch)
+        steps.take(0)
+        noise = steps.fused.eps if steps.fused else steps.twin.eps
+        draws.append(on_gpu.to_numpy(noise).ravel().tolist())
+    assert len({tuple(draw) for draw in draws}) == 20
+    assert abs(np.mean(draws)) < 0.1 and 0.9 < np.std(draws) < 1.1  # 1,640 draws from N(0, 1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("widths", [*WIDTHS.values(), (784, (400,), 20)])
+def test_on_a_gpu_kernels_take_layers_of_any_widths(widths, on_gpu):
+    assert_fused_takes(on_gpu, widths, likelihood="bernoulli")
 
 
 def librarys_own(product, a, b, out=None):
@@ -230,6 +356,7 @@ def librarys_own(product, a, b, out=None):
 
 @pytest.mark.gpu
 def test_on_a_gpu_a_capture_that_is_refused_falls_back(on_gpu, monkeypatch, capsys):
+    monkeypatch.setattr(fused, "possible", lambda *steps: False)
     monkeypatch.setattr(kernels.Cublas, "__call__", librarys_own)
     found = train("gaussian", where=on_gpu)
     assert "not as one CUDA graph" in capsys.readouterr().err

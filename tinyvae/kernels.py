@@ -1,8 +1,8 @@
 """What a captured training step asks of a GPU beyond the functions that NumPy has too: formulas of
 the model as one kernel each, and matrix products that a CUDA graph can hold.
 
-Not yet run on a device: the tests evaluate the kernels' formulas, and check each call of cuBLAS
-against its documented meaning, on the host.
+Without a device the tests evaluate the kernels' formulas, and check each call of cuBLAS against its
+documented meaning, on the host.
 """
 
 import copy
