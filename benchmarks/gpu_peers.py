@@ -104,25 +104,26 @@ def captured_steps(model: Model, B: int, device: str, tf32: bool) -> tuple[Calla
         trainer.step(order[position * B + within])
         position.add_(1)
 
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.stream(stream):
         for _ in range(3):  # libraries load, and Adam makes its moments
             step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+        with torch.cuda.graph(graph, stream=stream):
+            step()
 
     def steps(n: int) -> float:
         nonlocal done
-        for _ in range(n):
-            if done % (rows // B) == 0:
-                order.copy_(torch.randperm(rows, device=device))
-                position.zero_()
-            graph.replay()
-            done += 1
-        return trainer.sum() / n
+        with torch.cuda.stream(stream):
+            for _ in range(n):
+                if done % (rows // B) == 0:
+                    order.copy_(torch.randperm(rows, device=device))
+                    position.zero_()
+                    stream.synchronize()  # once an epoch: a replay may overtake what is before it
+                graph.replay()
+                done += 1
+            return trainer.sum() / n
 
     return by_steps(steps, rows, B)
 

@@ -44,7 +44,10 @@ class Peer:
         self.process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=self.errors, text=True
         )
-        self.alive = self.process.stdout.readline().startswith("ready")
+
+    def ready(self) -> bool:
+        """Wait until it can be asked; False if it has ended instead."""
+        return self.process.stdout.readline().startswith("ready")
 
     def ask(self, request: object) -> float:
         """Return the number with which the peer answers."""
@@ -79,11 +82,10 @@ def peers(commands: dict[object, Sequence]) -> Iterator[dict[object, Peer]]:
 
     A key is the peer's name, or a tuple that begins with it.
     """
-    running = {}
+    started, running = {key: Peer(*command) for key, command in commands.items()}, {}
     try:
-        for key, command in commands.items():
-            peer = Peer(*command)
-            if peer.alive:
+        for key, peer in started.items():
+            if peer.ready():
                 running[key] = peer
             else:
                 peer.process.wait()
@@ -93,7 +95,7 @@ def peers(commands: dict[object, Sequence]) -> Iterator[dict[object, Peer]]:
                 left_out(name, peer.reason())
         yield running
     finally:
-        for peer in running.values():
+        for peer in started.values():
             peer.close()
 
 
