@@ -53,7 +53,8 @@ def computed(compute: Callable[[], Any]) -> "ndarray":
 
     What a capture itself computes here is of no consequence: nothing but a replay may read it.
     """
-    result = ndarray(compute())
+    with np.errstate(all="warn" if tape is None else "ignore"):
+        result = ndarray(compute())
     if tape is not None and result.inside.flags.writeable:  # else a view, which needs no replay
         if result.inside.flags.owndata and allocator is None:
             raise RuntimeError("memory that the graph's owner does not keep is allocated")

@@ -10,7 +10,7 @@ import pytest
 import strict
 from test_graph import ALL, DEVICE, X, assert_same, librarys_own, train
 
-from tinyvae import VAE, fit, graph, kernels
+from tinyvae import VAE, fit, fused, graph, kernels
 from tinyvae.layers import Dense, ReLU, Sequential
 from tinyvae.runs import open_run
 from tinyvae.steps import step_bytes
@@ -41,14 +41,29 @@ def missing():
     raise RuntimeError("libcublas.so.13 is not here")
 
 
+def no_compiler(module, name):
+    raise RuntimeError("no compiler")
+
+
+def own_code(patch, *change):
+    """Change what a step made of the model's own code needs, and let it be made of that."""
+    patch(*change)
+    patch.__self__.setattr(fused, "possible", lambda *steps: False)
+
+
 OBSTACLES = {
-    "calling cuBLAS API during stream capture is unsupported": lambda patch: patch.setattr(
-        kernels.Cublas, "__call__", librarys_own
+    "calling cuBLAS API during stream capture is unsupported": lambda patch: own_code(
+        patch.setattr, kernels.Cublas, "__call__", librarys_own
     ),
     "OwnReLU is code of your own": lambda patch: own_layers(),
     "the data stay on the host": lambda patch: patch.setattr(capture, "free_bytes", 100),
-    "no kernel image": lambda patch: patch.setitem(kernels.kernels(capture), "note", broken_kernel),
-    "libcublas.so.13 is not here": lambda patch: patch.setattr(kernels, "load_cublas", missing),
+    "no kernel image": lambda patch: own_code(
+        patch.setitem, kernels.kernels(capture), "note", broken_kernel
+    ),
+    "no compiler": lambda patch: patch.setattr(capture.RawModule, "get_function", no_compiler),
+    "libcublas.so.13 is not here": lambda patch: own_code(
+        patch.setattr, kernels, "load_cublas", missing
+    ),
 }
 
 
@@ -102,6 +117,7 @@ def test_tf32_is_allowed_for_the_training_and_taken_back(monkeypatch, cublas):
         set_compute_type=lambda dtype, kind: types.append(kind),
     )
     monkeypatch.setattr(capture, "_core", SimpleNamespace(_routines_linalg=linalg), raising=False)
+    monkeypatch.setattr(fused, "possible", lambda *steps: False)
     train("gaussian", dtype="float32", tf32=True)
     assert types == ["default", "tf32", "default"] and {*cublas.calls} == {77}
 

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks, fused, workers
-from tinyvae.backend import seed_sequence
+from tinyvae.backend import Array, seed_sequence
 from tinyvae.fused import Fused
 from tinyvae.kernels import Cublas, allow_tf32, kernels, with_functions
-from tinyvae.layers import Sequential
+from tinyvae.layers import Dense, Sequential
 from tinyvae.model import Autoencoder
 from tinyvae.optim import Adam
 from tinyvae.steps import Steps
+from tinyvae.threads import matmul, matmul_into
 
 WARM_UPS = 2  # ordinary steps before a capture: kernels compile, libraries load, memory is taken
 
@@ -105,9 +106,14 @@ class GraphSteps(Steps):
         twin = with_functions(self.model, functions)
         twin.likelihood = with_functions(twin.likelihood, functions)
         twin.noise = self.noise
+        rows = self.batch_size * getattr(twin, "importance_samples", 1)
+        ones = twin.backend.xp.ones((1, rows), dtype=twin.dtype)
         for name in ("encoder", "decoder"):
-            layers = [with_functions(layer, functions) for layer in getattr(twin, name).layers]
-            setattr(twin, name, Sequential(*layers))
+            layers = [copy.copy(layer) for layer in getattr(twin, name).layers]
+            for layer in layers:
+                if isinstance(layer, Dense):
+                    layer.__class__, layer.ones = CapturedDense, ones
+            setattr(twin, name, Sequential(*(with_functions(layer, functions) for layer in layers)))
         return twin
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
@@ -188,6 +194,17 @@ class GraphSteps(Steps):
                 restore()
                 self.stream.synchronize()
         return graph
+
+
+class CapturedDense(Dense):
+    """A Dense whose db is a product too: CuPy sums the columns of a large matrix more slowly."""
+
+    ones: Array  # (1, at least B)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
+        matmul_into(self.db[None], self.ones[:, : len(dy)], dy)
+        matmul_into(self.dW, self.x.T, dy)
+        return matmul(dy, self.W.T) if need_dx else None
 
 
 def _factors(optimizer: Any, t: int) -> tuple[float, float]:

@@ -190,7 +190,7 @@ def parser(prog: str) -> Parser:
         "--backend", choices=["auto", "numpy", "cupy"], help="CPU or GPU (default: auto)"
     )
     training.add_argument(
-        "--tf32", action="store_true", help="let a GPU round the factors of products: faster"
+        "--tf32", action="store_true", help="let a GPU round the factors of large products: faster"
     )
     training.add_argument(
         "--threads",

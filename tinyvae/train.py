@@ -88,8 +88,8 @@ def fit(
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
     tf32 : bool
-        On a GPU, multiply float32 matrices by its faster units, which round their factors to 10
-        bits of mantissa instead of 23 (not yet run on a device).
+        On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
+        to 10 bits of mantissa instead of 23. (The steps of `tinyvae.fused` have no use for them.)
     threads : int or "auto"
         How many cores of a CPU share each batch (`tinyvae.workers`), or "auto": as many as the
         training is worth. The same number gives the same bits. Above 1, `x_train` must not be
