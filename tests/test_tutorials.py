@@ -4,8 +4,12 @@ Answers that a check must refuse, with the words it must say, stand in answers/N
 file: `# %% wrong 1.2: the words`, `# %% right 1.2` for one that it must accept, `# %% open 1.2:
 the words` for an unfinished one. The exercise tests run a notebook's cells in this process, but for
 those marked `long`; the tests marked `notebooks` run all cells in a kernel, as a reader does.
+
+The notebooks use functions of NumPy on what their models return, also where "auto" would take a
+GPU: no model in them may leave its backend to that.
 """
 
+import ast
 import contextlib
 import importlib.util
 import io
@@ -17,6 +21,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tinyvae import assembly
+from tinyvae.device import get_backend
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -62,13 +69,20 @@ def answers(source: Path) -> list[tuple[str, str, str, str]]:
 def passed(source: Path) -> Pass:
     """Run a notebook's cells, and at each exercise its stub, all answers, and its solution."""
     cells, namespace, result = build.read_cells(source), {"__name__": "__main__"}, Pass()
-    for cell in cells:
-        if cell.role == "exercise":
-            result.exercises.append(cell.number)
-            _try_answers(source, cells, cell, namespace, result)
-        elif not cell.is_markdown and not cell.role and "long" not in cell.words:
-            _run(cell.text, namespace, cell)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly, "get_backend", _named_backend)
+        for cell in cells:
+            if cell.role == "exercise":
+                result.exercises.append(cell.number)
+                _try_answers(source, cells, cell, namespace, result)
+            elif not cell.is_markdown and not cell.role and "long" not in cell.words:
+                _run(cell.text, namespace, cell)
     return result
+
+
+def _named_backend(backend):
+    assert backend != "auto", "this model would be on a GPU where there is one: name its backend"
+    return get_backend(backend)
 
 
 def _run(code: str, namespace: dict, cell) -> str:
@@ -161,6 +175,27 @@ def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
     assert title in row
     assert f"| {minutes} |" in row
     assert build.BADGE.format(build.REPOSITORY, source.stem) in row
+
+
+def _models_without_backend(code: str) -> list[str]:
+    """Return the calls that make models where "auto" decides whose arrays they give."""
+    calls = [ast.unparse(node) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    makers = re.compile(r"(\w+\.)?(_Watched)?(VAE|Autoencoder|IWAE|load|train_three)\(")
+    made = [call for call in calls if makers.match(call)]
+    return [call for call in made if "backend=" not in call and "**options" not in call]
+
+
+@each_notebook
+def test_models_of_a_notebook_name_their_backend_also_in_long_cells(source):
+    cells = [cell.text for cell in build.read_cells(source) if not cell.is_markdown]
+    code = "\n".join(re.sub(r"^[%!].*$", "", text, flags=re.M) for text in cells)
+    assert _models_without_backend(code) == []
+    assert ("**options" in code) <= ('"backend"' in code)
+
+
+def test_models_of_the_checks_name_their_backend():
+    for path in (FOLDER.parent / "tinyvae" / "exercises").glob("*.py"):
+        assert _models_without_backend(path.read_text(encoding="utf-8")) == [], path.name
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,8 @@ def sigmoid_layer(layer: Any) -> str:
     _judge_memory(layer, x)
     alone = core.by_differences(gradcheck.check(layer, x, tolerance=core.TOLERANCE))
     decoder = Sequential(Dense(2, 6), layer)
-    model = Autoencoder(encoder=Sequential(Dense(6, 2)), decoder=decoder, dtype="float64", sigma=1)
+    layers = {"encoder": Sequential(Dense(6, 2)), "decoder": decoder}
+    model = Autoencoder(**layers, sigma=1.0, dtype="float64", backend="numpy")
     whole = gradcheck.check(model, core.draw((5, 6))[0], tolerance=core.TOLERANCE)
     core.by_differences(whole)
     return f"dx {alone}, and so do all {whole.size} slopes of an autoencoder with it inside"

@@ -60,7 +60,7 @@ def train_step(step: Any) -> str:
     """Judge `step(model, optimizer, x)` → terms."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 8))  # (40, 8), in two dimensions
-    model = _WatchedVAE(8, 2, (16,), sigma=0.5)
+    model = _WatchedVAE(8, 2, (16,), sigma=0.5, backend="numpy")
     optimizer = _WatchedAdam(model, lr=0.01)
     losses = []
     for turn in range(60):
@@ -246,7 +246,7 @@ def prelu_layer(make: Any) -> str:
         "encoder": Sequential(Dense(6, 4), _made(make, 4), Dense(4, 4)),
         "decoder": Sequential(Dense(2, 4), _made(make, 4), Dense(4, 6)),
     }
-    model = VAE(**layers, sigma=1.0, dtype="float64")
+    model = VAE(**layers, sigma=1.0, dtype="float64", backend="numpy")
     x, eps = core.draw((5, 6), (5, 2))
     core.by_differences(gradcheck.check(model, x, eps=eps, tolerance=core.TOLERANCE))
     return f"each of dx and da {alone}. {_trained_with(make)}"
@@ -286,7 +286,7 @@ def _trained_with(make: Any) -> str:
     x = load_dataset("digits").x_train[:1000, ::4]  # (1000, 196)
     encoder = Sequential(Dense(196, 32, "he"), _made(make, 32), Dense(32, 4))
     decoder = Sequential(Dense(2, 32, "he"), _made(make, 32), Dense(32, 196))
-    model = VAE(encoder=encoder, decoder=decoder, sigma=0.5**0.5)
+    model = VAE(encoder=encoder, decoder=decoder, sigma=0.5**0.5, backend="numpy")
     optimizer, first = Adam(model.parameters, lr=0.01), model.forward(x[:100]).loss
     a = model.parameters["encoder.1.a"]
     began = _span(a)

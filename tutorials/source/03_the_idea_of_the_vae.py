@@ -367,7 +367,9 @@ idea.bound(3.0)
 # %% long
 from tinyvae import VAE, figures, fit, gallery
 
-vae = VAE(784, 2, (128, 32), sigma=0.5**0.5, output="sigmoid", seed=0)
+options = {"sigma": 0.5**0.5, "output": "sigmoid"}
+options["backend"] = "numpy"  # also where there is a GPU
+vae = VAE(784, 2, (128, 32), seed=0, **options)
 fit(vae, digits.x_train, epochs=15, batch_size=100, lr=0.004, lr_schedule="step", progress=False)
 gallery.figure("plane", vae, digits)
 
@@ -393,7 +395,7 @@ figures.image_grid(
 # %% long
 for seed in (0, 1):
     if seed:
-        vae = VAE(784, 2, (128, 32), sigma=0.5**0.5, output="sigmoid", seed=seed)
+        vae = VAE(784, 2, (128, 32), seed=seed, **options)
         fit(vae, digits.x_train, epochs=8, batch_size=100, lr=0.004, progress=False)
     mu, logvar = vae.encode(digits.x_train)
     z = mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)

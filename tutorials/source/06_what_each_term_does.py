@@ -47,8 +47,12 @@ from tinyvae import VAE, figures, load_dataset
 digits = load_dataset("digits")
 
 
+options = {"sigma": 0.5**0.5, "output": "sigmoid", "seed": 0}
+options["backend"] = "numpy"  # also where there is a GPU
+
+
 def new_model(**weights):
-    return VAE(784, 2, hidden=(256, 128), sigma=0.5**0.5, output="sigmoid", seed=0, **weights)
+    return VAE(784, 2, hidden=(256, 128), **options, **weights)
 
 
 model = new_model(reconstruction_weight=1.0, beta=1.0)
@@ -82,7 +86,7 @@ print(inspect.getsource(VAE.backward))
 from tinyvae import gradcheck
 
 rng = np.random.default_rng(6)
-small = VAE(6, 2, hidden=(4,), activation="tanh", sigma=1.0, dtype="float64")
+small = VAE(6, 2, (4,), "tanh", sigma=1.0, dtype="float64", backend="numpy")
 x, eps = rng.standard_normal((5, 6)), rng.standard_normal((5, 2))
 print(gradcheck.check(small, x, eps=eps))
 
@@ -201,7 +205,7 @@ both = "c"
 # %% long
 from tinyvae import panels
 
-models = panels.train_three(digits.x_train, epochs=10)
+models = panels.train_three(digits.x_train, epochs=10, backend="numpy")
 panels.figure(models, digits.x_test, digits.y_test, (28, 28))
 
 # %% [markdown]
@@ -360,7 +364,8 @@ from tinyvae import Dense, ReLU, Sequential, fit
 
 encoder = Sequential(Dense(784, 128, "he"), Scale(128), ReLU(), Dense(128, 4))
 decoder = Sequential(Dense(2, 128, "he"), ReLU(), Dense(128, 784))
-own = VAE(encoder=encoder, decoder=decoder, likelihood="bernoulli", seed=0)
+layers = {"encoder": encoder, "decoder": decoder}
+own = VAE(**layers, likelihood="bernoulli", backend="numpy", seed=0)
 black_and_white = (digits.x_train > 0.5).astype(np.float32)
 history = fit(own, black_and_white, epochs=10, batch_size=100, lr=0.003, progress=False)
 print("first and last loss:", *(round(history[epoch]["loss"]) for epoch in (0, -1)))

@@ -29,7 +29,9 @@ from tinyvae import VAE, figures, fit, gallery, load_dataset
 digits = load_dataset("digits")
 
 # %% long
-vae = VAE(784, 2, hidden=(256, 128), sigma=0.5**0.5, output="sigmoid", seed=0)
+options = {"sigma": 0.5**0.5, "output": "sigmoid"}
+options["backend"] = "numpy"  # also where there is a GPU
+vae = VAE(784, 2, hidden=(256, 128), seed=0, **options)
 fit(vae, digits.x_train, epochs=25, batch_size=100, lr_schedule="step", progress=False)
 gallery.figure("plane", vae, digits)
 

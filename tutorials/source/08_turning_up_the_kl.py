@@ -51,7 +51,8 @@ digits = load_dataset("digits")
 
 
 def new_vae(latent_dim, **options):
-    return VAE(784, latent_dim, (128,), sigma=0.5**0.5, output="sigmoid", seed=0, **options)
+    options = {"sigma": 0.5**0.5, "output": "sigmoid", "backend": "numpy", **options}
+    return VAE(784, latent_dim, (128,), seed=0, **options)
 
 
 def train(model, epochs, **options):
