@@ -188,7 +188,7 @@ def _models_without_backend(code: str) -> list[str]:
 @each_notebook
 def test_models_of_a_notebook_name_their_backend_also_in_long_cells(source):
     cells = [cell.text for cell in build.read_cells(source) if not cell.is_markdown]
-    code = "\n".join(re.sub(r"^[%!].*$", "", text, flags=re.M) for text in cells)
+    code = "\n".join(cells)
     assert _models_without_backend(code) == []
     assert ("**options" in code) <= ('"backend"' in code)
 

@@ -32,8 +32,9 @@ PANELS = (
 
 
 def train_three(
-    x_train: np.ndarray, epochs: int = 30, seed: int = 0, progress: bool = False
-) -> list[VAE]:
+    x_train: np.ndarray, epochs: int = 30, seed: int = 0, progress: bool = False,
+    backend: str = "auto",
+) -> list[VAE]:  # fmt: skip
     """Train the three models, equal but for the weights of their losses, on images (N, D).
 
     Each takes about 5 s on 2 cores for the digits; they come in the order of `PANELS`.
@@ -43,8 +44,9 @@ def train_three(
         if progress:
             print(f"{name}: {epochs} epochs", flush=True)
         model = VAE(
-            x_train.shape[1], 2, (256, 128), sigma=0.5**0.5, output="sigmoid", seed=seed, **weights
-        )
+            x_train.shape[1], 2, (256, 128), sigma=0.5**0.5, output="sigmoid", backend=backend,
+            seed=seed, **weights,
+        )  # fmt: skip
         fit(model, x_train, epochs, 100, lr_schedule="step", progress=progress)
         models.append(model)
     return models

@@ -32,8 +32,9 @@ if find_spec("tinyvae") is None:
 """
 MARKER = re.compile(r"^# %%(.*)$")
 WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
-# One thread: the same numbers each time, and no slower for models of this size.
+# One thread: the same numbers each time, and no slower for models of this size. And no GPU.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": ""}
 MAX_BYTES = 600_000
 # Of a stored picture: more are hardly to be told apart.
 GREYS, COLORS, MAX_WIDTH = 44, 64, 960
@@ -156,7 +157,7 @@ def run(notebook: dict[str, Any]) -> dict[str, Any]:
     node = nbformat.from_dict(json.loads(json.dumps(notebook)))
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet)
-    client.execute(env={**os.environ, **THREADS})
+    client.execute(env={**os.environ, **ENVIRONMENT})
     notebook = json.loads(json.dumps(node))
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
