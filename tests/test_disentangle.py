@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import strict
 
 from tinyvae.disentangle import mutual_information_gap
 
@@ -35,6 +36,12 @@ def test_one_bit_of_two_is_half_of_a_factor():
     codes = (FACTORS[:, :1] >= 2).astype(float)  # which half, of four equally likely values
     score, _ = mutual_information_gap(codes, FACTORS[:, :1])
     assert score == pytest.approx(0.5, abs=0.01)
+
+
+def test_codes_may_lie_on_a_gpu():
+    codes = RNG.standard_normal((5000, 3))
+    score, _ = mutual_information_gap(strict.asarray(codes), FACTORS)
+    assert score == mutual_information_gap(codes, FACTORS).score
 
 
 @pytest.mark.parametrize(

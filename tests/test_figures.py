@@ -5,6 +5,7 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
+import strict
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -72,6 +73,19 @@ def ink(rng, *leading) -> np.ndarray:
 
 
 # --- single figures -------------------------------------------------------------------------------
+
+
+def test_a_figure_takes_the_arrays_of_a_model_on_a_gpu(rng):
+    z, mu, sigma, images = rng.random((9, 2)), rng.random((3, 2)), rng.random((3, 2)), ink(rng, 4)
+    drawn = []
+    for asarray in (np.asarray, strict.asarray):
+        ellipses = (asarray(mu), asarray(sigma), None)
+        where = {"decoded": asarray(images), "image_shape": SHAPE, "extent": (-1, 1, -1, 1)}
+        fig = figures.plane(asarray(z), ellipses=ellipses, **where)
+        canvas = FigureCanvasAgg(fig)
+        canvas.draw()
+        drawn.append(np.asarray(canvas.buffer_rgba()))
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_tile_puts_images_row_by_row_with_white_after_the_last():

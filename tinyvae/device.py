@@ -49,6 +49,14 @@ class Backend:
         return self.xp.random.Generator(self.xp.random.Philox4x3210(state, size=256 * 64))
 
 
+def on_host(value: Any) -> Any:
+    """Return an array of CuPy's as one of NumPy's, also in a tuple or a list; all else as it is."""
+    if type(value) in (tuple, list):
+        return type(value)(map(on_host, value))
+    on_device = type(value).__name__ == "ndarray" and not isinstance(value, np.ndarray)
+    return value.get() if on_device else value
+
+
 def get_backend(backend: str | Backend = "auto") -> Backend:
     """Return a backend by name; "auto" takes CuPy where it finds a GPU that works, else NumPy.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.data import Dataset
+from tinyvae.device import on_host
 from tinyvae.model import Autoencoder
 from tinyvae.passes import posterior
 
@@ -46,7 +47,7 @@ def mutual_information_gap(codes: np.ndarray, factors: np.ndarray, bins: int = 2
     ValueError
         Where the arrays do not fit, hold NaN, or a factor is constant or different in every row.
     """
-    codes, factors = np.asarray(codes, dtype=float), np.asarray(factors, dtype=float)
+    codes, factors = (np.asarray(on_host(a), dtype=float) for a in (codes, factors))
     bins = checks.integer("bins", bins, 2)
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or not codes.size:
         shapes = f"{codes.shape} and {factors.shape}"

@@ -1,11 +1,13 @@
 """What all figures share: a page with a heading, panels measured in inches, colours, and arrays of
-images joined into one. Knows Matplotlib and NumPy only, and never touches pyplot's global state.
+images joined into one. Knows of no model, and never touches pyplot's global state.
 """
 
 from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from matplotlib import patheffects, style
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from tinyvae.device import on_host
 
 INK, GREY, PALE, ACCENT = "#1f2430", "#6b7280", "#c9ced6", "#c2410c"
 # Ten colours that stay apart in normal sight and under simulated protan-, deuter- and tritanopia
@@ -37,8 +41,18 @@ STYLE = {
 MARGIN = 0.35  # inches
 HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
-# Decorates each figure function: the reader's own Matplotlib settings neither change nor matter.
-styled = style.context(["default", STYLE])
+
+def styled(figure: Callable[..., Picture]) -> Callable[..., Picture]:
+    """Make a function a figure function: it also takes the arrays of a model on a GPU, and the
+    reader's own Matplotlib settings neither change nor matter."""
+
+    @wraps(figure)
+    def drawn(*arguments: Any, **named: Any) -> Picture:
+        named = {name: on_host(value) for name, value in named.items()}
+        with style.context(["default", STYLE]):
+            return figure(*map(on_host, arguments), **named)
+
+    return drawn
 
 
 class Picture(Figure):
