@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load, train
-from tinyvae.communicator import MPI, find
+from tinyvae.communicator import MPI, _take_device, find
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
 from tinyvae.runs import open_run
@@ -224,7 +224,8 @@ def test_without_mpiexec_a_training_is_alone(monkeypatch):
 
 def test_mpiexec_without_mpi4py_is_refused_in_one_line(tmp_path):
     (tmp_path / "mpi4py.py").write_text("raise ModuleNotFoundError(\"No module named 'mpi4py'\")")
-    environment = os.environ | {"PMI_SIZE": "2", "PMI_RANK": "0", "PYTHONPATH": str(tmp_path)}
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PMI_SIZE": "2", "PMI_RANK": "0", "PYTHONPATH": path}
     command = [sys.executable, *COMMAND]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 2
@@ -299,6 +300,15 @@ def test_ranks_that_share_a_gpu_add_up_by_way_of_the_host(cupy):
     array = OnDevice(np.arange(3.0))
     ranks_of_two(own_device=False).all_reduce(array)
     assert array.values.tolist() == [0.0, 2.0, 4.0] and not cupy.asked
+
+
+def test_a_gpu_that_fails_keeps_no_rank_from_training_on_the_cpu(monkeypatch):
+    def fails():
+        raise RuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    cuda = SimpleNamespace(is_available=fails)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda, __spec__="is there"))
+    assert not _take_device(place=0, n=1)
 
 
 def test_the_name_of_a_way_to_distribute_is_checked():

@@ -154,11 +154,14 @@ def _take_device(place: int, n: int) -> bool:
     """Let CuPy use a GPU by this rank's place on the machine; return whether it has its own."""
     if not importlib.util.find_spec("cupy"):
         return False
-    import cupy
+    try:
+        import cupy
 
-    devices = cupy.cuda.runtime.getDeviceCount() if cupy.cuda.is_available() else 0
-    if devices:
-        cupy.cuda.Device(place % devices).use()
+        devices = cupy.cuda.runtime.getDeviceCount() if cupy.cuda.is_available() else 0
+        if devices:
+            cupy.cuda.Device(place % devices).use()
+    except Exception:  # a GPU that is full or broken: `get_backend` tells where one is asked for
+        return False
     return n <= devices
 
 
