@@ -91,6 +91,12 @@ def test_encoding_decoding_and_sampling_stay_on_the_device(name):
         np.testing.assert_allclose(device.get(), numpy, rtol=1e-5)
 
 
+def test_weights_of_a_model_on_the_device_may_be_set_from_the_host():
+    model, _ = model_and_batch("auto", STRICT, "float32")
+    model.parameters["encoder.0.b"] = np.arange(7.0)
+    np.testing.assert_array_equal(model.parameters["encoder.0.b"].get(), np.arange(7.0))
+
+
 def test_an_optimizers_state_stays_on_the_device():
     model, _ = model_and_batch("auto", STRICT, "float32")
     for optimizer in (Adam(model.parameters), SGD(model.parameters, momentum=0.9)):

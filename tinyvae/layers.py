@@ -178,4 +178,4 @@ class Parameters(UserDict):
 
     def __setitem__(self, name: str, value: Array) -> None:
         check_shape(name, value, self)
-        self[name][...] = value
+        self[name][...] = array_module(self.theta).asarray(value)
