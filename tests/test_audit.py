@@ -1,6 +1,8 @@
 """The audit clears right VAEs and convicts each planted error under its own name."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import audit_zoo as zoo
 import numpy as np
@@ -163,6 +165,15 @@ def test_bad_input_gets_one_line(arguments, kind, text):
     with pytest.raises(kind, match=text) as raised:
         audit(**arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_a_cupy_without_a_gpu_does_not_hide_why_a_function_fails(monkeypatch):
+    def asarray(array):
+        raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(asarray=asarray))
+    with pytest.raises(ValueError, match="sample raised RuntimeError: no such thing"):
+        audit(sample=nothing)
 
 
 def test_a_loss_with_noise_that_no_seed_holds():

@@ -108,9 +108,9 @@ class Function:
             settings.update(numbers)
         if arrangement.roles() & {"eps", "key", "beta", "training"}:
             values = {**self._extras(values), **values}
-        made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
-        positions, keywords = arrangement.arguments(made)
         try:
+            made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+            positions, keywords = arrangement.arguments(made)
             result = self.function(*positions, **keywords)
         except Exception as error:
             raise ValueError(self._failed(error, values)) from error
