@@ -41,13 +41,16 @@ def way(request, monkeypatch):
     return request.param
 
 
-def train(name, captured=True, where=DEVICE, dtype="float64", **options):
-    """Return a model and the history of its training, captured or step by step."""
+def train(name, captured=True, where=DEVICE, dtype="float64", change=None, **options):
+    """Return a model and the history of its training, captured or step by step; `change` gets the
+    model after every epoch."""
     kind, arguments = ALL[name]
     model = kind(6, 2, **{"hidden": (7, 5), **arguments}, backend=where, dtype=dtype, seed=1)
     if model.n_classes:
         options |= {"labels": LABELS, "validation_labels": LABELS[:7]}
     options = {"epochs": 3, "batch_size": 10, "lr": 1e-2, "validation": X[:7]} | options
+    if change:
+        options["callback"] = lambda row: change(model)
     with pytest.MonkeyPatch.context() as patch:
         if not captured:
             patch.setattr(graph, "GraphSteps", lambda *arguments, tf32: graph.Steps(*arguments))
@@ -124,6 +127,15 @@ def test_an_optimizer_goes_on_from_where_it_stands(way):
     assert results[0][0] == results[1][0] == 10
     for one, other in zip(*results, strict=True):
         assert relative_error(np.asarray(one), np.asarray(other)) < 1e-11
+
+
+def test_what_a_callback_changes_between_epochs_counts(way):
+    def change(model):
+        model.free_bits, model.reconstruction_weight, model.beta = 0.2, 0.5, 0.3
+        model.likelihood.sigma = 0.7
+
+    assert_same(train("gaussian", change=change), train("gaussian", captured=False, change=change))
+    assert relative_error(*(train("gaussian", change=c)[1][-1][0] for c in (change, None))) > 0.1
 
 
 def steps_of(name="gaussian", **options):

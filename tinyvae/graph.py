@@ -91,12 +91,19 @@ class GraphSteps(Steps):
 
         self.stream = xp.cuda.Stream(non_blocking=True)
         self.pool = xp.cuda.MemoryPool()  # whose memory the graphs use as long as they live
-        self.fused = Fused(self) if fused.possible(model, self.x, self.batch_size) else None
-        if not self.fused:
-            self.kernels = kernels(xp)
-            self.product = Cublas(xp, self.stream, tf32)
+        self.tf32 = tf32
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what a step is captured from, for the settings as they are now."""
+        self.settings, self.graphs = self.settings_but("beta", "lr", "epsilon"), {}
+        self.fused = None
+        if fused.possible(self.model, self.x, self.batch_size):
+            self.fused = Fused(self)
+        else:
+            xp = self.model.backend.xp
+            self.kernels, self.product = kernels(xp), Cublas(xp, self.stream, self.tf32)
             self.twin, self.twin_optimizer = self._twin(), copy.copy(self.optimizer)
-        self.graphs = {}
 
     def _twin(self) -> Autoencoder:
         """Return a copy of the model, on the same weights, that can be captured."""
@@ -120,6 +127,8 @@ class GraphSteps(Steps):
         super().start(epoch, betas)
         if self.graphs is None:
             return
+        if self.settings != self.settings_but("beta", "lr", "epsilon"):
+            self._prepare()
         self.random_state[...] = self.model.noise.bit_generator._state
         self.model.noise = self.noise
         order = np.zeros(self.order.shape, np.int64)

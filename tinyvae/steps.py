@@ -44,6 +44,20 @@ class Steps:
         whole = [model, model.likelihood, self.optimizer, model.encoder, model.decoder]
         return checks.foreign(whole + layers)
 
+    def settings_but(self, *known: str) -> list[dict]:
+        """Return the numbers that a callback may change, but for some, and what steps change."""
+        likelihood = self.model.likelihood
+        known += ("B", "t", "variance")
+        known += ("stored",) if getattr(likelihood, "auto", False) else ()
+        return [
+            {
+                name: value
+                for name, value in vars(part).items()
+                if isinstance(value, int | float) and name not in known
+            }
+            for part in (self.model, likelihood, self.optimizer)
+        ]
+
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
         """Begin an epoch, in which all that is random follows from (seed, epoch).
 

@@ -31,6 +31,7 @@ WORK = 8_000_000  # rows × weights of a batch that are worth a process of their
 ROWS = 16  # and so many rows: with fewer, its products are too thin
 SPINS = 3000  # looks at a semaphore before going to sleep: to wake up takes part of a step
 TOLD = 6  # numbers that the first process tells the others: see `take`
+TOLD_NAMES = ("beta", "reconstruction_weight", "lr")  # of those that are settings
 
 
 def number(threads: int | str, model: Any, batch_size: int) -> int:
@@ -82,7 +83,7 @@ class WorkerSteps(Steps):
     def _fork(self) -> None:
         """Start the other processes."""
         n, context = self.n, multiprocessing.get_context("fork")
-        self.settings = self._settings()
+        self.settings = self.settings_but(*TOLD_NAMES)
         self.go = [context.Semaphore(0) for _ in range(n)]
         self.there = [context.Semaphore(0) for _ in range(n)]
         self.processes = [context.Process(target=self._serve, args=(i,)) for i in range(1, n)]
@@ -96,20 +97,6 @@ class WorkerSteps(Steps):
             except BaseException:
                 self.close()
                 raise
-
-    def _settings(self) -> list[dict]:
-        """Return what a callback may change, and the other processes would not see."""
-        likelihood = self.model.likelihood
-        known = {"B", "beta", "reconstruction_weight", "lr", "t", "variance"}
-        known |= {"stored"} if getattr(likelihood, "auto", False) else set()
-        return [
-            {
-                name: value
-                for name, value in vars(part).items()
-                if isinstance(value, int | float) and name not in known
-            }
-            for part in (self.model, likelihood, self.optimizer)
-        ]
 
     def _become(self, rank: int) -> None:
         """Let this process be the one of that rank: make its copies on the shared arrays."""
@@ -151,7 +138,7 @@ class WorkerSteps(Steps):
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
         """Begin an epoch in all processes, from the model's weights as they are now."""
-        if self.settings != self._settings():
+        if self.settings != self.settings_but(*TOLD_NAMES):
             self.close()
             self._fork()
         self.theta[...] = self.model.parameters.theta
