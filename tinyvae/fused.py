@@ -137,6 +137,7 @@ class Fused:
         with side:
             self.eps = steps.noise.standard_normal((B, L), dtype=number)
 
+        # Forward: x → h, mu and logvar side by side, → z → y; what is not on this way stands aside.
         inputs, h = {}, x  # inputs: of each layer
         for layer in self.encoder:
             inputs[layer] = h
@@ -153,6 +154,8 @@ class Fused:
             inputs[layer] = y
             y = self.dense("hidden", layer, y)
         self.follow(main, side)
+
+        # The last layer, the likelihood and its gradient in one, and the terms of the loss.
         layer, scale = self.decoder[-1], model.reconstruction_weight / B
         inputs[layer] = y
         fixed = isinstance(likelihood, Gaussian) and not auto
@@ -170,6 +173,7 @@ class Fused:
             sums = (terms, divergence, self.variance)
             self.launch("note", 1, B, D, L, terms.size, *sums, *numbers, steps.log)
 
+        # Back: each dy → dx at once, and → dW beside it.
         for layer in reversed(self.decoder[1:]):
             dy = self.backward(layer, inputs[layer], dy, now)
         first, dh = self.decoder[0], self.rows(B, 2 * L)
