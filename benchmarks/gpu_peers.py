@@ -120,7 +120,7 @@ def captured_steps(model: Model, B: int, device: str, tf32: bool) -> tuple[Calla
                 if done % (rows // B) == 0:
                     order.copy_(torch.randperm(rows, device=device))
                     position.zero_()
-                    stream.synchronize()  # once an epoch: a replay may overtake what is before it
+                    stream.synchronize()  # once an epoch: without, indices were out of bounds
                 graph.replay()
                 done += 1
             return trainer.sum() / n

@@ -31,13 +31,17 @@ LABELS = np.arange(41) % 3
 pytestmark = pytest.mark.usefixtures("cublas")
 
 
+NO_COMPILER = "no C++ compiler is installed, which the kernels need to run on the host"
+on_the_host = pytest.mark.skipif(not capture.COMPILER, reason=NO_COMPILER)
+
+
 @pytest.fixture(params=["the model's own code", "fused kernels"])
 def way(request, monkeypatch):
     """Whether a captured step is made of the model's own code or, where possible, of fused.cu."""
     if request.param == "the model's own code":
         monkeypatch.setattr(fused, "possible", lambda *steps: False)
     elif not capture.COMPILER and not request.node.get_closest_marker("gpu"):
-        pytest.skip("no C++ compiler is installed, which the kernels need to run on the host")
+        pytest.skip(NO_COMPILER)
     return request.param
 
 
@@ -237,10 +241,9 @@ PLANTS_IN_KERNELS = {  # a model, what stands in fused.cu, and what is put in it
 }  # fmt: skip
 
 
+@on_the_host
 @pytest.mark.parametrize("plant", PLANTS_IN_KERNELS)
 def test_an_error_planted_in_a_kernel_is_seen(plant, monkeypatch):
-    if not capture.COMPILER:
-        pytest.skip("no C++ compiler is installed, which the kernels need to run on the host")
     name, right, wrong = PLANTS_IN_KERNELS[plant]
     source = fused.Fused._source
 
@@ -266,34 +269,34 @@ WIDTHS = {
 }
 
 
-def fused_and_ordinary(where, sizes, **options):
-    """Return what a step on 35 rows makes of θ and the loss, by fused.cu and by the model."""
+def assert_kernels_take(where, sizes, **options):
+    """Hold that two epochs of batches of 35 by fused.cu are those by the model's own code."""
     D, hidden, L = sizes
-    x = np.random.default_rng(1).random((70, D))
-    results = []
+    x, results, steps = np.random.default_rng(1).random((70, D)), [], []
+    take = fused.Fused.step
     for possible in (fused.possible, lambda *steps: False):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fused, "possible", possible)
+            patch.setattr(fused.Fused, "step", lambda self, B: (steps.append(B), take(self, B)))
             model = VAE(D, L, hidden, backend=where, dtype="float64", **options)
             history = fit(model, x, 2, 35, lr=1e-2, progress=False)
         results.append((where.to_numpy(model.parameters.theta), [row["loss"] for row in history]))
-    return results
-
-
-def assert_fused_takes(where, sizes, **options):
-    (theta, losses), (expected, expected_losses) = fused_and_ordinary(where, sizes, **options)
+    (theta, losses), (expected, expected_losses) = results
+    assert steps == [35] * (graph.WARM_UPS + 1)  # that many of the kernels' steps, one captured
     assert relative_error(theta, expected) < 1e-11
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-11)
 
 
+@on_the_host
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_kernels_take_layers_of_any_widths(widths):
-    assert_fused_takes(DEVICE, WIDTHS[widths], likelihood="bernoulli")
+    assert_kernels_take(DEVICE, WIDTHS[widths], likelihood="bernoulli")
 
 
+@on_the_host
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
 def test_kernels_know_every_activation(activation):
-    assert_fused_takes(DEVICE, (9, (8, 7), 2), activation=activation)
+    assert_kernels_take(DEVICE, (9, (8, 7), 2), activation=activation)
 
 
 def chosen(model, x=None, batch_size=10):
@@ -359,7 +362,7 @@ def test_on_a_gpu_every_replay_draws_anew(on_gpu, way):
 @pytest.mark.gpu
 @pytest.mark.parametrize("widths", [*WIDTHS.values(), (784, (400,), 20)])
 def test_on_a_gpu_kernels_take_layers_of_any_widths(widths, on_gpu):
-    assert_fused_takes(on_gpu, widths, likelihood="bernoulli")
+    assert_kernels_take(on_gpu, widths, likelihood="bernoulli")
 
 
 def librarys_own(product, a, b, out=None):

@@ -19,7 +19,7 @@ from tinyvae.model import VAE
 from tinyvae.optim import SGD, Adam
 
 LARGEST = 2**26  # multiplications of a layer; from there on cuBLAS's products are worth a launch
-# BM, BN, BK, G and STAGES of `product` in fused.cu, by what it computes; numbers of 64 bits need
+# BM, BN, BK, G and STAGES of `Product` in fused.cu, by what it computes; numbers of 64 bits need
 # twice the shared memory.
 TILES = {
     "float32": {

@@ -26,6 +26,7 @@ from tinyvae.optim import Adam
 from tinyvae.steps import Steps
 from tinyvae.threads import matmul, matmul_into
 
+TABLED = ("beta", "lr", "epsilon")  # settings that a captured step reads from its table
 WARM_UPS = 2  # ordinary steps before a capture: kernels compile, libraries load, memory is taken
 
 
@@ -96,7 +97,7 @@ class GraphSteps(Steps):
 
     def _prepare(self) -> None:
         """Make what a step is captured from, for the settings as they are now."""
-        self.settings, self.graphs = self.settings_but("beta", "lr", "epsilon"), {}
+        self.settings, self.graphs = self.settings_but(*TABLED), {}
         self.fused = None
         if fused.possible(self.model, self.x, self.batch_size):
             self.fused = Fused(self)
@@ -127,7 +128,7 @@ class GraphSteps(Steps):
         super().start(epoch, betas)
         if self.graphs is None:
             return
-        if self.settings != self.settings_but("beta", "lr", "epsilon"):
+        if self.settings != self.settings_but(*TABLED):
             self._prepare()
         self.random_state[...] = self.model.noise.bit_generator._state
         self.model.noise = self.noise

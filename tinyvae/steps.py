@@ -45,7 +45,8 @@ class Steps:
         return checks.foreign(whole + layers)
 
     def settings_but(self, *known: str) -> list[dict]:
-        """Return the numbers that a callback may change, but for some, and what steps change."""
+        """Return the numbers that a callback may change, but for those that are `known` anew in
+        every step, and those that the steps themselves change."""
         likelihood = self.model.likelihood
         known += ("B", "t", "variance")
         known += ("stored",) if getattr(likelihood, "auto", False) else ()

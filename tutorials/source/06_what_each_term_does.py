@@ -46,7 +46,6 @@ from tinyvae import VAE, figures, load_dataset
 
 digits = load_dataset("digits")
 
-
 options = {"sigma": 0.5**0.5, "output": "sigmoid", "seed": 0}
 options["backend"] = "numpy"  # also where there is a GPU
 
