@@ -171,7 +171,7 @@ class RawModule:
     """CUDA kernels, run on the host."""
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
-        self.library = library(code)
+        self.code = code
         (self.number,) = re.findall(r"#define T (\w+)", code)
         self.parameters = {
             name: [" ".join(p.replace("*", " * ").split()[:-1]) for p in given.split(",")]
@@ -179,7 +179,7 @@ class RawModule:
         }
 
     def get_function(self, name: str) -> Any:
-        kernel, kinds = getattr(self.library, f"launch_{name}"), self.parameters[name]
+        kernel, kinds = getattr(library(self.code), f"launch_{name}"), self.parameters[name]
         numbers = {"int": "int32", "Index": "int64", "T": {"double": "float64"}.get(self.number)}
 
         def launch(grid: tuple[int, ...], block: tuple[int], given: list) -> None:
