@@ -237,7 +237,7 @@ PLANTS_IN_KERNELS = {  # a model, what stands in fused.cu, and what is put in it
     "free bits count": ("free bits", "divergence[j] > free_bits", "true"),
     "σ² is off": ("auto", "(T(B) * T(n)), smallest", "(T(B) * T(n) + T(1)), smallest"),
     "the log's loss is off": ("gaussian", "line[0] = weight * r", "line[0] = T(2) * weight * r"),
-    "the sum goes on too far": ("gaussian", "i < count ? from[i]", "true ? from[i]"),
+    "no zeros behind the last": ("gaussian", "? from[i] : T(0)", "? from[i] : T(1)"),
 }  # fmt: skip
 
 
