@@ -19,7 +19,7 @@ import numpy as np
 
 UFUNCS = frozenset(
     "abs add subtract multiply divide negative exp log log1p expm1 sqrt square tanh maximum "
-    "minimum sign isfinite".split()
+    "minimum reciprocal sign isfinite".split()
 )
 # The arguments of CuPy 14's functions, in their order.
 FUNCTIONS = {

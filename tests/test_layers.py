@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from witness import assert_gradients, relative_error
 
+from tinyvae.backend import sigmoid
 from tinyvae.layers import (
     ACTIVATIONS,
     Dense,
@@ -108,6 +109,11 @@ def test_activations_are_exact_far_from_0_without_overflow(layer, y, dx, dtype):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         np.testing.assert_array_equal(layer.forward(x), [y])
         np.testing.assert_array_equal(layer.backward(np.ones_like(x)), [dx])
+
+
+@pytest.mark.parametrize("x", [-80.0, -30.0, -17.0])
+def test_a_small_sigmoid_keeps_its_digits_in_float32(x):
+    assert sigmoid(np.array([x], "float32"))[0] == pytest.approx(math.exp(x), rel=1e-6)
 
 
 def test_relu_has_the_derivative_0_at_0():

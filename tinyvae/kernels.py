@@ -19,7 +19,7 @@ from tinyvae.backend import Array
 # Inputs, outputs, and what happens to each element. A kernel named like a function of the package
 # computes the same and takes the same arguments: this is that function's formula in one launch.
 KERNELS = {
-    "sigmoid": ("T x", "T y", "y = T(0.5) * tanh(T(0.5) * x) + T(0.5)"),
+    "sigmoid": ("T x", "T y", "y = T(1) / (T(1) + exp(-x))"),
     "cross_entropy": (
         "T p, T y, T x", "T nll", "nll = max(y, T(0)) - x * y - log(max(p, T(1) - p))",
     ),

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from tinyvae import checks
-from tinyvae.backend import Array, array_module, batch_mean, relu, sigmoid
+from tinyvae.backend import Array, array_module, batch_mean, sigmoid
 
 MIN_VARIANCE = 1e-12  # the floor of sigma="auto", reached where a reconstruction is perfect
 
@@ -98,14 +98,15 @@ def cross_entropy(p: Array, y: Array, x: Array) -> Array:
     """Return softplus(y) − x y (B, D), from both y and p = sigmoid(y).
 
     The larger of p and 1 − p is 1 / (1 + e^(−|y|)), so softplus(y) = max(y, 0) − log max(p, 1 − p):
-    no logarithm of a rounded-off 0 is ever taken, whatever y is.
+    no logarithm of a rounded-off 0 is ever taken, whatever y is. And max(y, 0) = (y > 0) y, where
+    y > 0 counts as 1 or 0.
     """
     xp = array_module(y)
     larger = 1.0 - p
     xp.maximum(larger, p, out=larger)
-    nll = relu(y)
+    nll = (y > 0) - x
+    nll *= y
     nll -= xp.log(larger, out=larger)
-    nll -= x * y
     return nll
 
 

@@ -37,7 +37,7 @@ print(inspect.getsource(sigmoid))
 
 # %% [markdown]
 # An array of NumPy has a class in the module `numpy`, one of CuPy in `cupy`: that is all there is
-# to it. `array_module(x).tanh` is NumPy's function for the one, and CuPy's for the other.
+# to it. `array_module(x).exp` is NumPy's function for the one, and CuPy's for the other.
 #
 # Is there a graphics card where you read this?
 
