@@ -5,7 +5,7 @@ normal, each dimension by itself. The encoder answers an x with no point but a d
 (approximate) posterior q(z|x) = N(mu, σ²), with one mu and one logvar = log σ² for each of the L
 latent dimensions. (A logarithm, because any real number is a valid logvar, while a variance must be
 positive.) This σ is the encoder's; the decoder's, in `likelihood.py`, is another one. E_q[…] is the
-mean over draws z ~ q(z|x). All arrays here are (B, L).
+mean over draws z ~ q(z|x). All arrays here are (B, L), or broadcast to it.
 """
 
 from tinyvae.backend import Array, array_module
@@ -54,7 +54,7 @@ def kl(mu: Array, logvar: Array) -> Array:
 
 
 def kl_backward(dkl: Array | float, mu: Array, logvar: Array) -> tuple[Array, Array]:
-    """Return dmu, dlogvar (B, L) from dkl = ∂loss/∂kl, an array (B, L), or one number for all.
+    """Return dmu, dlogvar (B, L) from dkl = ∂loss/∂kl, (B, L), (L,) or one number.
 
         ∂kl/∂mu     = mu                        dmu     = dkl · mu
         ∂kl/∂logvar = ½ (exp(logvar) − 1)       dlogvar = dkl · ½ (σ² − 1)

@@ -2,7 +2,7 @@
 
 `forward(x)` remembers what the backward pass needs. `backward(dy)` gets dy = ∂loss/∂y and applies
 the chain rule: it returns dx = ∂loss/∂x and writes (not adds) ∂loss/∂W and ∂loss/∂b.
-Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo.
+Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo, or one that broadcasts to it.
 """
 
 from collections import UserDict
@@ -30,8 +30,8 @@ class Dense:
 
     The first weights have the standard deviation √(2 / (n_in + n_out)) (`initialization="glorot"`,
     Glorot & Bengio 2010), or √(2 / n_in) ("he", He et al. 2015), which makes up for a ReLU that
-    sets half of the values to 0, or 0.3 of Glorot's ("small"), with which a decoder starts near the
-    middle of the data, whatever z.
+    sets half of the values to 0, or 0.3 of Glorot's ("small"), with which a decoder's output starts
+    near 0, whatever z: the middle of the data, where a sigmoid follows.
     """
 
     def __init__(self, n_in: int, n_out: int, initialization: str = "glorot") -> None:
@@ -131,7 +131,7 @@ class Sequential:
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        """Return dx, or None with `need_dx=False`, which saves the first layer's product."""
+        """Return dx; with `need_dx=False` a `Dense` layer in the first place saves it, for None."""
         for layer in reversed(self.layers):
             first = layer is self.layers[0] and isinstance(layer, Dense)
             dy = layer.backward(dy, need_dx) if first else layer.backward(dy)

@@ -34,7 +34,7 @@ class Gaussian:
     sigma : float or "auto"
         The standard deviation σ. Under "auto" the attribute `sigma`, which evaluation and sampling
         use, is what was assigned to it (`fit` assigns the root of the mean σ² of an epoch's
-        batches), or else that of the last forward pass.
+        batches), or else that of the last forward pass (1 before the first).
     output : {"identity", "sigmoid"}
         x_hat = y, or x_hat = sigmoid(y), which keeps the mean in [0, 1].
     """
@@ -83,7 +83,7 @@ class Gaussian:
         return self._nll(squared_error, self.variance, x.shape[1])
 
     def backward(self, dnll: Array | float) -> Array:
-        """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
+        """Return dy (B, D) from dnll: a column (B, 1), not (B,), or one number for all."""
         dx_hat = self.error * (dnll / self.variance)
         if self.output == "identity":
             return dx_hat
@@ -140,7 +140,7 @@ class Bernoulli:
         return cross_entropy(self.p, y, x).sum(axis=1)
 
     def backward(self, dnll: Array | float) -> Array:
-        """Return dy (B, D) from dnll, an array (B, 1), or one number for all examples."""
+        """Return dy (B, D) from dnll: a column (B, 1), not (B,), or one number for all."""
         dy = self.p - self.x
         dy *= dnll
         return dy

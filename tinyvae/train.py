@@ -66,7 +66,7 @@ def fit(
     lr_schedule : {"constant", "step", "cosine"}
         "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls to 0.
     optimizer : {"adam", "sgd"} or an optimizer of `model.parameters`, optional
-        Adam unless given. One of your own keeps its own lr.
+        Adam unless given; "sgd" has a momentum of 0.9. One of your own keeps its own lr.
     validation : array (M, D), optional
         Rows to evaluate after every epoch.
     kl_warmup : float

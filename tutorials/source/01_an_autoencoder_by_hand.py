@@ -405,8 +405,8 @@ for name, array in parameters.items():
 # gradient. Then move every weight a little against its slope. Repeat.
 #
 # The plainest step is `theta -= 0.001 * grad`. We use a refined one, Adam, which finds a step size
-# for each weight from its recent gradients. `optim.py` has it in 15 lines; here it is enough to
-# know that it moves each weight downhill. One pass over all pictures is an **epoch**.
+# for each weight from its recent gradients. `optim.py` has it in under 20 lines; here it is enough
+# to know that it moves each weight downhill. One pass over all pictures is an **epoch**.
 
 # %% long
 from tinyvae import Adam

@@ -9,8 +9,8 @@
 # **At the end you can** write the reparameterization and its gradient, and find an error in it
 # that every gradient check lets pass.
 #
-# **Time:** about 20 minutes. **You need:** notebook 1 (gradient, central difference, `dfoo`) and
-# notebook 3 (N(mu, σ²), draws, ELBO).
+# **Time:** about 20 minutes. **You need:** notebook 1 (gradient, central difference, `dW` for
+# ∂loss/∂W) and notebook 3 (N(mu, σ²), draws, ELBO).
 
 # %% [markdown]
 # ## The obstacle

@@ -408,7 +408,9 @@ for name, function in (("right", latent.kl), ("wrong", wrong_kl)):
     print(f"{name} KL: {apart:.1f} standard errors from the estimate")
 
 # %% [markdown]
-# `tinyvae.audit` of notebook 4 knows this mistake by its name:
+# `tinyvae.audit` of notebook 4 knows this mistake by its name. (In its answer s is the second
+# input of the function, our `logvar`; with `scale='logstd'` you would tell it that you mean log
+# σ.)
 
 # %%
 from tinyvae.audit import audit

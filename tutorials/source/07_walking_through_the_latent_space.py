@@ -354,8 +354,8 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # it at once:
 #
 # ```bash
-# python -m tinyvae train --out runs/digits
-# python -m tinyvae explore runs/digits --open
+# python -m tinyvae train --out runs/my-plane
+# python -m tinyvae explore runs/my-plane --open
 # ```
 
 # %% [markdown]

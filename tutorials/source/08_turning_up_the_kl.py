@@ -317,14 +317,14 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 # epochs (Bowman et al. 2016). The decoder learns to use z while that is free. In this package:
 # `fit(…, kl_warmup=8)`.
 #
-# **Free bits.** Give each dimension a small amount of KL for nothing, λ nats (Kingma et al. 2016).
+# **Free bits.** Give each dimension a small amount of KL for nothing, τ nats (Kingma et al. 2016).
 # With k_j the mean over the batch of the KL of dimension j, the loss counts
 #
 # ```text
-# Σ_j max(k_j, λ),       k_j = 1/B Σ_b kl_bj           kl (B, L),  k (L,)
+# Σ_j max(k_j, τ),       k_j = 1/B Σ_b kl_bj           kl (B, L),  k (L,)
 # ```
 #
-# Below λ, less KL earns nothing, so there is no reason to be silent.
+# Below τ, less KL earns nothing, so there is no reason to be silent.
 
 # %% [markdown]
 # **Its gradient.** One kl_bj stands in one k_j, with the factor 1/B:
@@ -333,23 +333,23 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 # ∂k_j/∂kl_bj = 1/B
 # ```
 #
-# The maximum is k_j where k_j > λ, with the slope 1. Else it is the constant λ, with the slope 0:
+# The maximum is k_j where k_j > τ, with the slope 1. Else it is the constant τ, with the slope 0:
 #
 # ```text
-# ∂loss/∂k_j = 1 where k_j > λ, else 0
+# ∂loss/∂k_j = 1 where k_j > τ, else 0
 # ```
 #
 # The chain rule multiplies the two:
 #
 # ```text
-# dkl_bj = 1/B where k_j > λ, else 0                    dkl (B, L)
+# dkl_bj = 1/B where k_j > τ, else 0                    dkl (B, L)
 # ```
 #
 # The rest, from dkl to dmu and dlogvar, is notebook 5.
 #
 # ### Exercise 8.3: free bits
 #
-# The function gets `kl (B, L)`, the KL of each picture and dimension, and `free`, which is λ. It
+# The function gets `kl (B, L)`, the KL of each picture and dimension, and `free`, which is τ. It
 # returns the loss, one number, and its gradient dkl.
 
 

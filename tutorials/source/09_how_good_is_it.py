@@ -328,7 +328,8 @@ print(f"logarithm of the mean  {np.log(np.mean([1, 9])):.2f}")
 # ```
 #
 # As in the small model of notebook 3, x is a sum of normal draws, so it is normal, and the
-# variances add up: that of z w is w², that of σ n is σ². The mean is b. So
+# variances add up: that of z w is w², that of σ n is σ². The mean is b. (This w is the decoder's
+# weight, as a layer's W; the weight of a draw is, from here on, only in log w.) So
 #
 # ```text
 # C = w² + σ²                                                     the variance of x
@@ -340,8 +341,8 @@ print(f"logarithm of the mean  {np.log(np.mean([1, 9])):.2f}")
 # **probabilistic PCA** (Tipping & Bishop 1999). C (D, D) is the **covariance**, E[(x − b)ᵀ (x −
 # b)]: row i and column j say how x_i and x_j vary together, and the diagonal holds the variances.
 # Put in x − b = z W + σ n and multiply out. The mixed terms have the mean 0, as z and n are
-# independent. Of what is left, E[zᵀ z] = I, because z_i z_j has the mean 1 for i = j, and 0
-# otherwise:
+# independent and both have the mean 0. Of what is left, E[zᵀ z] = I, because z_i z_j has the mean
+# 1 for i = j, and 0 otherwise:
 #
 # ```text
 # C = Wᵀ E[zᵀ z] W + σ² E[nᵀ n] = Wᵀ W + σ² I
@@ -440,8 +441,8 @@ check.three_values(exact[:60], estimate.log_likelihood[:60], bound[:60])
 # P m = (x − b) w / σ²,       so  m = (x − b) w / (σ² P)
 # ```
 #
-# **The KL to it.** Under q, z = mu + s eps, with s² = exp(logvar). The mean of eps is 0, and that
-# of eps² is 1:
+# **The KL to it.** Under q, z = mu + s eps, with s² = exp(logvar). (Here s counts no draws.) The
+# mean of eps is 0, and that of eps² is 1:
 #
 # ```text
 # (z − m)²      = (mu − m + s eps)² = (mu − m)² + 2 (mu − m) s eps + s² eps²

@@ -297,8 +297,8 @@ for size, time in zip(sizes, times, strict=False):
 # %% [markdown]
 # ## float32 or float64?
 #
-# A float64 has 53 binary digits, a float32 has 24. It takes half the memory, so half the time to
-# move, and a processor computes with twice as many of them at once:
+# A float64 has 53 binary digits, a float32 has 24. A float32 takes half the memory, so half the
+# time to move, and a processor computes with twice as many of them at once:
 
 # %% long machine
 wide = arrays("float64")
