@@ -144,6 +144,31 @@ def test_a_network_can_leave_out_the_gradient_of_its_input(rng):
     np.testing.assert_array_equal(parameters.grad, whole)
 
 
+class Residual(Sequential):
+    """A layer made of layers: y = x + f(x)."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+    def backward(self, dy):
+        return dy + super().backward(dy)
+
+
+def test_a_layer_made_of_layers_keeps_its_own_forward_and_backward(rng):
+    block = Residual(Dense(3, 5), Tanh(), Dense(5, 3))
+    network = Sequential(Dense(4, 3), block, Dense(3, 2))
+    parameters = Parameters({"net": network}, dtype="float64")
+    assert [name for name in parameters if name.endswith("W")] == [f"net.{i}.W" for i in range(4)]
+    x, dy = rng.standard_normal((6, 4)), rng.standard_normal((6, 2))
+    first, _, last = network.layers
+    h = first.forward(x)
+    np.testing.assert_allclose(network.forward(x), last.forward(block.forward(h)), rtol=1e-12)
+    network.forward(x)
+    pairs = {"x": (x, network.backward(dy))}
+    pairs |= {k: (parameters[k], parameters.gradients[k].copy()) for k in parameters}
+    assert_gradients(lambda: (network.forward(x) * dy).sum(), pairs)
+
+
 def test_no_layer_at_all_is_the_identity(rng):
     x = rng.standard_normal((2, 3))
     network = Sequential()

@@ -118,11 +118,11 @@ class Sequential:
     The backward pass is the chain rule from the last layer to the first: the dx of one layer is
     the dy of the layer before it. A layer is any object with `forward(x)` and `backward(dy)`; one
     with parameters also has `shapes = {"W": (n_in, n_out), "b": (n_out,)}` or the like, and
-    `Parameters` gives it W, b, dW, db.
+    `Parameters` gives it W, b, dW, db. One that is made of layers has them in `layers`.
     """
 
     def __init__(self, *layers: Any) -> None:
-        nested = [layer.layers if isinstance(layer, Sequential) else [layer] for layer in layers]
+        nested = [layer.layers if type(layer) is Sequential else [layer] for layer in layers]
         self.layers = [layer for some in nested for layer in some]
 
     def forward(self, x: Array) -> Array:

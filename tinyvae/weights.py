@@ -1,6 +1,6 @@
 """The arrays of weights in a model's networks: their names, and their first values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,22 @@ def find_weights(networks: dict[str, Any], seed: int) -> list[tuple]:
     rng = np.random.default_rng(seed_sequence(seed, "weights"))
     found, seen = [], []
     for prefix, network in networks.items():
-        owners = [layer for layer in network.layers if getattr(layer, "shapes", None)]
-        for i, layer in enumerate(owners):
+        for i, layer in enumerate(_owners(network)):
             if any(layer is other for other in seen):
                 raise ValueError(f"{prefix}.{i}: this layer object already stands elsewhere")
             seen.append(layer)
             values = _first_values(layer, rng)
             found += [(f"{prefix}.{i}.{a}", layer, a, values[a]) for a in layer.shapes]
     return found
+
+
+def _owners(network: Any) -> Iterator[Any]:
+    """Yield the layers of a network that have weights, also those within a layer."""
+    for layer in network.layers:
+        if getattr(layer, "shapes", None):
+            yield layer
+        elif hasattr(layer, "layers"):
+            yield from _owners(layer)
 
 
 def _first_values(layer: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
