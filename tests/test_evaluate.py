@@ -289,6 +289,16 @@ def test_a_model_on_another_backend_gets_the_same_noise_and_results(likelihood, 
             assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
 
+@pytest.mark.parametrize("copies", [1, 8])
+def test_the_monte_carlo_error_is_the_spread_over_seeds_also_where_rows_repeat(copies):
+    vae, W, b = ppca(encoder_error=0.3)
+    x = np.repeat(ppca_data(W, b, n=16)[0], copies, axis=0)
+    found = [evaluate.evaluate(vae, x, samples=100, seed=seed) for seed in range(120)]
+    actual = np.std([one["log_likelihood"] for one in found], ddof=1)
+    reported = np.sqrt(np.mean([one["monte_carlo_error"] ** 2 for one in found]))
+    assert reported == pytest.approx(actual, rel=0.25)  # 4 standard errors of `actual`
+
+
 def test_evaluate_gives_what_json_holds_and_a_table():
     vae, W, b = ppca(encoder_error=0.3)
     x, _ = ppca_data(W, b, 50)

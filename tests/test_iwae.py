@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from witness import assert_model_gradient, relative_error
 
-from tinyvae import IWAE, VAE, Adam, Dense, Sequential, evaluate, fit, load, save, train
+from tinyvae import IWAE, VAE, Adam, Dense, Sequential, evaluate, fit, load, passes, save, train
 from tinyvae.runs import open_run
 
 D, L = 6, 2
@@ -251,6 +251,19 @@ def test_its_validation_loss_is_its_own_bound(rng):
     own = evaluate.log_likelihood(iwae, x, 5, seed=iwae.seed).log_likelihood.mean()
     assert row["val_loss"] == pytest.approx(-own, rel=1e-12)
     assert row["val_loss"] < row["val_reconstruction"] + row["val_kl"]
+
+
+def test_its_validation_loss_has_its_weights(rng):
+    k = 4
+    iwae = small(importance_samples=k, sigma=0.6, beta=3.0, reconstruction_weight=0.5)
+    x = rng.random((30, D))
+    (row,) = fit(iwae, x, epochs=1, validation=x, progress=False)
+    ((_, mu, logvar, eps, nll),) = passes.posterior_draws(iwae, x, None, k, iwae.seed)
+    z = mu[:, None] + np.exp(0.5 * logvar)[:, None] * eps  # (30, k, L)
+    log_p = -0.5 * (z**2 + np.log(2 * np.pi)).sum(axis=2)
+    log_q = -0.5 * (eps**2 + logvar[:, None] + np.log(2 * np.pi)).sum(axis=2)
+    w = np.exp(3.0 * (log_p - log_q) - 0.5 * nll)  # (30, k)
+    assert row["val_loss"] == pytest.approx(-np.log(w.mean(axis=1)).mean(), rel=1e-6)
 
 
 def test_options_without_effect_are_told(tmp_path, capsys):

@@ -55,6 +55,22 @@ def test_float32_stays_float32_and_agrees_with_float64(name, rng):
         assert relative_error(single, double) < 2e-6
 
 
+@pytest.mark.parametrize("sigma", [1, np.float32(0.5), 2.0])
+def test_any_number_may_be_assigned_to_sigma(sigma, rng):
+    y, x = rng.standard_normal((2, 4, 3))
+    gaussian = Gaussian(0.3)
+    gaussian.sigma = sigma
+    np.testing.assert_allclose(gaussian.nll(y, x), Gaussian(float(sigma)).nll(y, x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, "auto"])
+def test_what_is_no_standard_deviation_is_not_taken(sigma):
+    gaussian = Gaussian(0.3)
+    with pytest.raises(ValueError, match="sigma"):
+        gaussian.sigma = sigma
+    assert gaussian.sigma == 0.3
+
+
 @pytest.mark.parametrize("output", ["identity", "sigmoid"])
 def test_gaussian_nll_is_minus_the_log_of_the_normal_density(output, rng):
     y, x = logits_and_data(rng, 3, 4)

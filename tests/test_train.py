@@ -88,6 +88,41 @@ def test_sigma_auto_keeps_the_root_of_the_last_epochs_mean_variance(x):
     assert vae.sigma == pytest.approx(math.sqrt(np.mean(variances[-3:])), rel=1e-6)
 
 
+def test_sigma_is_a_mean_over_rows_so_a_short_batch_counts_as_little_as_it_is():
+    x = np.vstack([np.full((128, 4), 0.1), np.full((1, 4), 10.0)])
+    vae = VAE(4, 1, (), dtype="float64", backend="numpy")
+    vae.parameters.theta[:] = 0  # so that x_hat is 0
+    fit(vae, x, epochs=1, batch_size=128, lr=1e-12, progress=False)
+    assert vae.sigma**2 == pytest.approx((x**2).mean(), rel=1e-6)
+
+
+def test_the_validation_loss_counts_free_bits_as_the_training_loss_does(x):
+    vae = small_vae(free_bits=1.5, beta=2.0, sigma=1.0)
+    (row,) = fit(vae, x, epochs=1, validation=x, progress=False)
+    mu, logvar = vae.encode(x)
+    kl = 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)  # (L,)
+    expected = row["val_reconstruction"] + 2.0 * np.maximum(kl, 1.5).sum()
+    assert kl.min() < 1.5  # it matters
+    assert row["val_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            {"kl_warmup": 8, "epochs": 2},
+            "a warm-up of 8 epochs in 2: the factor of the KL rises to 0.25 of",
+        ),
+        ({"kl_warmup": 2, "epochs": 4, "kl_cycles": 4}, "a warm-up of 2 epochs in 1: "),
+        ({"kl_warmup": 2, "epochs": 4, "kl_cycles": 2}, ""),
+    ],
+)
+def test_a_warm_up_that_does_not_end_is_told(x, capsys, options, note):
+    fit(small_vae(), x, progress=False, **options)
+    found = capsys.readouterr().err
+    assert note in found if note else not found
+
+
 @pytest.mark.parametrize(
     ("kl_cycles", "expected"),
     [(1, [0, 0.25, 0.5, 0.75, 1, 1, 1, 1]), (2, [0, 0.25, 0.5, 0.75] * 2)],
@@ -293,3 +328,20 @@ def test_a_conditional_model_trains_on_labels(x, rng):
     assert math.isfinite(history[-1]["loss"])
     with pytest.raises(ValueError, match="give labels"):
         fit(vae, x, epochs=1, progress=False)
+
+
+def test_a_checkpoint_in_the_middle_of_a_warm_up_holds_the_models_own_beta(x, tmp_path):
+    vae = small_vae(beta=2.0)
+    options = {"epochs": 4, "kl_warmup": 4, "progress": False}
+    fit(vae, x, run=tmp_path / "run", callback=lambda row: row["epoch"] == 1, **options)
+    assert open_run(tmp_path / "run").model.beta == 2.0
+
+
+def test_a_run_opens_whatever_a_callback_weighed(x, tmp_path):
+    vae = small_vae()
+
+    def weigh(row):
+        vae.beta, vae.reconstruction_weight, vae.free_bits = 3.0, 0.5, 0.2
+
+    fit(vae, x, epochs=2, run=tmp_path / "run", callback=weigh, progress=False)
+    assert open_run(tmp_path / "run").model.beta == 3.0

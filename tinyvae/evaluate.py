@@ -13,10 +13,11 @@ from tqdm import tqdm
 from tinyvae import checks
 from tinyvae.backend import Array
 from tinyvae.information import mutual_information, standard_error
+from tinyvae.iwae import IWAE
 from tinyvae.latent import kl, reparameterize
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
-from tinyvae.passes import checked, posterior, posterior_draws
+from tinyvae.passes import checked, posterior, posterior_draws, same_noise
 
 ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
 GREY = "x has grey values, of which a Bernoulli is no normalised likelihood: binarize to compare"
@@ -97,11 +98,31 @@ def log_likelihood(
         raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
     S = checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
+    log_mean, effective = _mean_weight(model, x, labels, S, seed, progress)
+    # Var(mean w) / (mean w)² with the unbiased variance of w; rounding may leave it just below 0.
+    variance = np.maximum(S / effective - 1, 0) / (S - 1) if S > 1 else np.full(len(x), np.nan)
+    return LogLikelihood(log_mean, np.sqrt(variance), effective)
+
+
+def own_bound(model: IWAE, x: Array, labels: Array | None = None, seed: int = 0) -> np.ndarray:
+    """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
+    number of draws, its beta and its reconstruction_weight."""
+    weights = model.beta, model.reconstruction_weight
+    k = model.importance_samples
+    return _mean_weight(model, *checked(model, x, labels), k, seed, False, weights)[0]
+
+
+def _mean_weight(
+    model: VAE, x: Array, labels: Array | None, S: int, seed: int, progress: bool,
+    weights: tuple[float, float] = (1.0, 1.0),
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
     peak, total, squares = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(len(x))
     bar = tqdm(total=len(x), unit="example", leave=False, disable=None if progress else True)
     with bar:
         for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
-            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll)).astype(float)
+            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll, *weights))
+            log_w = log_w.astype(float)  # (R, s)
             highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
             rescale = np.exp(peak[rows] - highest)
             w = np.exp(log_w - highest[:, None])  # (R, s)
@@ -109,20 +130,21 @@ def log_likelihood(
             squares[rows] = squares[rows] * rescale**2 + (w * w).sum(axis=1)
             peak[rows] = highest
             bar.update(log_w.size / S)
-    effective = total**2 / squares
-    # Var(mean w) / (mean w)² with the unbiased variance of w; rounding may leave it just below 0.
-    variance = np.maximum(S / effective - 1, 0) / (S - 1) if S > 1 else np.full(len(x), np.nan)
-    return LogLikelihood(peak + np.log(total / S), np.sqrt(variance), effective)
+    return peak + np.log(total / S), total**2 / squares
 
 
-def _log_weights(mu: Array, logvar: Array, eps: Array, nll: Array) -> Array:
-    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
+def _log_weights(
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float, reconstruction_weight: float
+) -> Array:
+    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L);
+    with the first term, and the other two, weighted.
 
     With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
     same constant.
     """
     z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
-    return 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2) - nll
+    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # (R, s)
+    return beta * log_ratio - reconstruction_weight * nll
 
 
 def kl_per_dimension(model: Autoencoder, x: Array, labels: Array | None = None) -> np.ndarray:
@@ -173,7 +195,8 @@ def evaluate(
         return {name: value for name, value in result.items() if name[:4] not in ("elbo", "kl")}
 
     estimate = log_likelihood(model, x, samples, seed, labels, progress)
-    errors = estimate.standard_error
+    # Equal rows have the same draws, so their errors don't cancel but add up.
+    errors = np.bincount(same_noise(x), estimate.standard_error)
     few = int((estimate.effective_samples < FEW).sum())
     if few:
         warnings.append(

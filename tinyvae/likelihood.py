@@ -33,8 +33,8 @@ class Gaussian:
     ----------
     sigma : float or "auto"
         The standard deviation σ. Under "auto" the attribute `sigma`, which evaluation and sampling
-        use, is what was assigned to it (`fit` assigns the root of the mean σ² of an epoch's
-        batches), or else that of the last forward pass (1 before the first).
+        use, is what was assigned to it (`fit` assigns the root of σ², averaged over an
+        epoch's rows), or else that of the last forward pass (1 before the first).
     output : {"identity", "sigmoid"}
         x_hat = y, or x_hat = sigmoid(y), which keeps the mean in [0, 1].
     """
@@ -54,9 +54,9 @@ class Gaussian:
 
     @sigma.setter
     def sigma(self, sigma: float) -> None:
-        self.stored = sigma
+        self.stored = checks.sigma(sigma)
         if not self.auto:
-            self.variance = sigma**2
+            self.variance = self.stored**2
 
     def mean(self, y: Array) -> Array:
         """Return x_hat (B, D), the mean of p(x|z), from the decoder's output y."""

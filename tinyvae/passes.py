@@ -99,6 +99,13 @@ def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
     return [np.frombuffer(digest, "<u8") for digest in digests]
 
 
+def same_noise(x: Array) -> np.ndarray:
+    """Return a number for each row (N,), the same for rows whose draws are the same: equal ones."""
+    blocks = slices(len(x), BLOCK // x.shape[1])
+    keys = [key for rows in blocks for key in _keys(np.asarray(x[rows]), seed=0)]
+    return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+
+
 def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
     """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype.
 

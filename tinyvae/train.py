@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tinyvae import checks, evaluate, workers
+from tinyvae import checks, evaluate, schedules, workers
 from tinyvae.backend import Array
 from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
@@ -26,6 +26,7 @@ from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
 from tinyvae.optim import OPTIMIZERS
 from tinyvae.runs import History, Run
+from tinyvae.schedules import LR_SCHEDULES
 from tinyvae.steps import on_device
 from tinyvae.threads import team
 
@@ -64,13 +65,14 @@ def fit(
     lr : float
         Learning rate at the start.
     lr_schedule : {"constant", "step", "cosine"}
-        "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls to 0.
+        "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls towards 0.
     optimizer : {"adam", "sgd"} or an optimizer of `model.parameters`, optional
         Adam unless given; "sgd" has a momentum of 0.9. One of your own keeps its own lr.
     validation : array (M, D), optional
         Rows to evaluate after every epoch.
     kl_warmup : float
-        Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016).
+        Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016). A note
+        on stderr tells where the training, or a cycle of it, is too short to reach beta.
     progress : bool
         Show a progress bar, if the output is a terminal.
     callback : function, optional
@@ -152,6 +154,8 @@ def fit(
 
     if run:
         run.started = True
+    if ranks.first and isinstance(model, VAE):
+        schedules.note_short(kl_warmup, epochs / kl_cycles)
     base_lr, beta = optimizer.lr, getattr(model, "beta", None)
     cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
     with team.using(*cores):
@@ -166,7 +170,8 @@ def fit(
                 start = time.perf_counter()
                 bar.set_description(f"epoch {epoch}/{epochs}")
                 optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-                steps.start(epoch, _betas(beta, kl_warmup, epochs / kl_cycles, epoch, total))
+                betas = schedules.betas(beta, kl_warmup, epochs / kl_cycles, epoch, total)
+                steps.start(epoch, betas)
                 for step in range(total):
                     steps.take(step)
                     bar.update()
@@ -176,6 +181,8 @@ def fit(
                 )
                 row |= _validated(model, validation, validation_labels, kl_history, ranks)
                 row["seconds"] = time.perf_counter() - start
+                if betas:  # the checkpoint keeps the model's own
+                    model.beta = beta
                 history.append(row)
                 if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
                     optimizer.set_state(optimizer.state())
@@ -194,13 +201,6 @@ def fit(
             if beta is not None:
                 model.beta = beta
     return history
-
-
-LR_SCHEDULES: dict[str, Callable[[float], float]] = {  # elapsed part of the training → factor
-    "constant": lambda elapsed: 1.0,
-    "step": lambda elapsed: 1.0 if elapsed < 2 / 3 else 0.2,
-    "cosine": lambda elapsed: 0.5 * (1 + math.cos(math.pi * elapsed)),
-}
 
 
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
@@ -231,17 +231,6 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     return (x if lazy else on_device(model, x)), labels
 
 
-def _betas(
-    beta: float | None, warmup: float, period: float, epoch: int, steps: int
-) -> list[float] | None:
-    """Return the factor of the KL in each step of an epoch, in a period that starts with a rise
-    over `warmup` epochs; None where there is none."""
-    if beta is None or not warmup:
-        return None
-    elapsed = [(epoch - 1 + step / steps) % period for step in range(steps)]
-    return [beta * min(1.0, part / warmup) for part in elapsed]
-
-
 def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
     wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
@@ -258,10 +247,10 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         raise FloatingPointError(
             f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
         )
+    means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if getattr(model.likelihood, "auto", False):
-        model.likelihood.sigma = float(np.sqrt(log[:, 3].mean()))
-    means = (sizes @ log[:, :3] / sizes.sum()).tolist()
-    return dict(zip(("loss", "reconstruction", "kl"), means, strict=True))
+        model.likelihood.sigma = math.sqrt(means[3])
+    return dict(zip(("loss", "reconstruction", "kl"), means, strict=False))
 
 
 def _validated(
@@ -271,12 +260,17 @@ def _validated(
     names = ("val_loss", "val_reconstruction", "val_kl")
     if x is None:
         return dict.fromkeys(names, math.nan)
+    mean = partial(ranks.mean, x=x, labels=labels)
     if isinstance(model, VAE):
         some = None if labels is None else labels[:KL_ROWS]
         per_dimension = partial(evaluate.kl_per_dimension, model)
         kl_history.append(ranks.mean(per_dimension, x[:KL_ROWS], some, model.latent_dim))
-    terms = ranks.mean(partial(_validation_terms, model), x, labels, 3)
-    return dict(zip(names, terms.tolist(), strict=True))
+    loss, reconstruction, kl = mean(partial(_validation_terms, model), width=3).tolist()
+    if getattr(model, "free_bits", 0):  # of a mean over all rows, so it can't be one over parts
+        per_dimension = mean(partial(evaluate.kl_per_dimension, model), width=model.latent_dim)
+        free = np.maximum(per_dimension, model.free_bits).sum() - per_dimension.sum()
+        loss += model.beta * float(free)
+    return dict(zip(names, (loss, reconstruction, kl), strict=True))
 
 
 def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
@@ -286,8 +280,7 @@ def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
     if isinstance(model, VAE):
         loss += model.beta * terms.kl
         if getattr(model, "importance_samples", 1) > 1:  # an IWAE's own bound
-            k = model.importance_samples
-            loss = -evaluate.log_likelihood(model, x, k, model.seed, labels).log_likelihood.mean()
+            loss = -evaluate.own_bound(model, x, labels, model.seed).mean()
     return np.array([loss, terms.reconstruction, terms.kl])
 
 
