@@ -34,6 +34,22 @@ def test_a_saved_vae_comes_back_with_its_weights_and_its_settings(vae, tmp_path)
     assert (loaded.beta, loaded.sigma, loaded.config) == (0.5, 0.3, vae.config)
 
 
+def test_what_the_loss_weighs_is_saved_as_it_is_now(vae, tmp_path):
+    vae.beta, vae.reconstruction_weight, vae.free_bits = 4.0, 0.5, 0.2
+    loaded = load(save(vae, tmp_path / "m"), backend="numpy")
+    assert (loaded.beta, loaded.reconstruction_weight, loaded.free_bits) == (4.0, 0.5, 0.2)
+
+
+def test_a_model_made_with_numpy_numbers_can_be_saved(tmp_path):
+    weights = {name: np.float32(0.5) for name in ("beta", "free_bits", "reconstruction_weight")}
+    widths = np.arange(2, 7)  # 2, 3, 4, 5, 6
+    vae = VAE(
+        widths[4], widths[0], (widths[2],), sigma=np.float32(0.25), seed=np.int64(3), **weights
+    )
+    loaded = load(save(vae, tmp_path / "m"), backend="numpy")
+    assert (loaded.sigma, loaded.seed, loaded.beta, loaded.n_features) == (0.25, 3, 0.5, 6)
+
+
 def test_a_saved_autoencoder_comes_back_as_one(tmp_path):
     model = Autoencoder(6, 2, (), backend="numpy")
     assert type(load(save(model, tmp_path / "a"), backend="numpy")) is Autoencoder

@@ -55,17 +55,19 @@ class Assembly:
         self.n_features, self.latent_dim = D, L
         self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
         self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
-        self.backend, self.seed = get_backend(backend), seed
+        self.backend, self.seed = get_backend(backend), checks.integer("seed", seed, 0)
         hidden = checks.widths("hidden", hidden)
         checks.choice("activation", activation, ACTIVATIONS)
+        gaussian = Gaussian(sigma, output)
+        sigma = "auto" if gaussian.auto else gaussian.stored
         self.config = {  # what rebuilds the model from a file
             "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
             "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,
-            "reconstruction_weight": reconstruction_weight, "dtype": dtype, "seed": seed,
+            "reconstruction_weight": self.reconstruction_weight, "dtype": dtype, "seed": self.seed,
         }  # fmt: skip
         if encoder is not None or not isinstance(likelihood, str):
             self.config = None  # one's own layers and likelihoods can't be rebuilt
-        named = {"gaussian": Gaussian(sigma, output), "bernoulli": Bernoulli()}
+        named = {"gaussian": gaussian, "bernoulli": Bernoulli()}
         self.likelihood = _likelihood(likelihood, named)
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")

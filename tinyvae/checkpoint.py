@@ -22,6 +22,11 @@ from tinyvae.model import VAE, Autoencoder
 
 FILE = "checkpoint.npz"  # its name in a run folder
 CLASSES = {"VAE": VAE, "IWAE": IWAE, "Autoencoder": Autoencoder}
+LOSS_WEIGHTS = (
+    "beta",
+    "free_bits",
+    "reconstruction_weight",
+)  # which one may change at any time
 REMEDY = "take another copy of the file, or train again"
 
 
@@ -90,7 +95,9 @@ def load(
 
 def model_config(model: Autoencoder) -> dict:
     """Return what `build` makes the model from, with its class: what JSON can hold."""
-    return {"class": type(model).__name__} | (model.config or {})
+    config = model.config or {}
+    now = {name: getattr(model, name) for name in LOSS_WEIGHTS if name in config}
+    return {"class": type(model).__name__} | config | now
 
 
 def build(config: dict, backend: str | Backend = "auto") -> Autoencoder:

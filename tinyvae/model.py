@@ -126,7 +126,7 @@ class VAE(Autoencoder):
         self.beta = checks.number("beta", beta)
         self.free_bits = checks.number("free_bits", free_bits)
         if self.config:
-            self.config |= {"beta": beta, "free_bits": free_bits}
+            self.config |= {"beta": self.beta, "free_bits": self.free_bits}
 
     @in_threads
     def forward(self, x: Array, eps: Array | None = None, labels: Array | None = None) -> Terms:
