@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -345,3 +347,27 @@ def test_a_run_opens_whatever_a_callback_weighed(x, tmp_path):
 
     fit(vae, x, epochs=2, run=tmp_path / "run", callback=weigh, progress=False)
     assert open_run(tmp_path / "run").model.beta == 3.0
+
+
+def test_a_run_that_another_process_trains_is_left_alone(x, tmp_path):
+    run = Run(tmp_path / "run", {"model": {}, "training": {}})
+    run.create()
+    code = (
+        "import sys; from tinyvae.runs import Run\n"
+        "run = Run(sys.argv[1])\n"
+        "try: run.hold(), run.let_go()\n"
+        "except BlockingIOError as error: print(error)"
+    )
+    ask = [sys.executable, "-c", code, str(run.path)]
+    message = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert message.startswith(f"{run.path} is being trained by another process ({os.getpid()})")
+    run.let_go()
+    assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == ""
+    assert sorted(os.listdir(run.path)) == ["config.json"]
+
+
+def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path):
+    first, second, third = (Run(tmp_path / "digits", numbered=True) for _ in range(3))
+    for run in (first, second, third):  # each was given the same name
+        run.create()
+    assert [run.path.name for run in (first, second, third)] == ["digits", "digits-2", "digits-3"]

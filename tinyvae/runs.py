@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import re
 import shlex
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyvae import __version__, checkpoint, checks
+from tinyvae import __version__, checkpoint, checks, locks
 from tinyvae.backend import Backend
 from tinyvae.files import write_text
 from tinyvae.model import Autoencoder
@@ -42,10 +43,15 @@ class Run:
         What config.json holds: "model", "training", "data", "versions".
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
+    numbered : bool
+        Whether a new run takes the next free number where another one has just taken its folder.
     """
 
-    def __init__(self, path: str | os.PathLike, config: dict | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike, config: dict | None = None, numbered: bool = False
+    ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
+        self.numbered, self.lock = numbered, None
 
     @property
     def quoted(self) -> str:
@@ -54,21 +60,53 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and {path.name for path in self.path.iterdir()} - {locks.NAME}:
             remedy = f"choose another name, or continue it with --resume {self.quoted}"
             raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
 
     def create(self) -> None:
-        """Make the folder and write config.json."""
-        self.check_free()
+        """Make the folder, for this process alone, and write config.json."""
+        while True:
+            try:
+                self.check_free()
+                self._make()
+                self.hold()
+                self.check_free()  # nor was it filled before it was locked
+                break
+            except (FileExistsError, BlockingIOError):
+                self.let_go()
+                if not self.numbered:
+                    raise
+                name = re.sub(r"-\d+$", "", self.path.name)
+                self.path = next_free(self.path.parent, name)
+        self.write_config()
+
+    def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = error.strerror or error
             raise OSError(f"cannot make the folder {self.path}: {reason}") from None
-        self.write_config()
+
+    def hold(self) -> None:
+        """Keep other processes from training in this folder, until `let_go`.
+
+        Raises BlockingIOError where one does.
+        """
+        if self.lock is None:
+            try:
+                self.lock = locks.take(self.path)
+            except BlockingIOError:
+                raise
+            except OSError:  # it can't be written: that will be said of a file that matters
+                return
+
+    def let_go(self) -> None:
+        """Let others train in this folder again."""
+        locks.release(self.lock)
+        self.lock = None
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
@@ -198,6 +236,10 @@ class Run:
             dataset = load_dataset(**self.config["data"]["options"])
         except TypeError as error:  # of an option that is none
             raise damaged(self.path, error) from None
+        except FileNotFoundError as error:
+            reason = str(error).partition("; data sets by name")[0]
+            remedy = "put them back (other data may be given as DATA)"
+            raise FileNotFoundError(f"the data of {self.path}: {reason}: {remedy}") from None
         dataset.check_same(self.config["data"])
         return dataset
 

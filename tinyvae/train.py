@@ -143,6 +143,8 @@ def fit(
     )  # fmt: skip
     history, kl_history = [], []
     if run and resume:
+        if ranks.first:
+            run.hold()
         history, kl_history = run.restore(model, optimizer)
     elif run and ranks.first:
         run.create()
@@ -198,6 +200,8 @@ def fit(
             steps.close()
             ranks.close()
             optimizer.lr = base_lr
+            if written:
+                written.let_go()
             if beta is not None:
                 model.beta = beta
     return history

@@ -73,13 +73,15 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
-    return Run(path, config), dataset
+    return Run(path, config, numbered="out" not in given), dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     """Return the run that --resume names, extended if --epochs says so, and its data set."""
     options.check_resume(parser, given)
     run = open_run(given["resume"])
+    if not ranks.rank:
+        run.hold()
     dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
