@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvae import VAE, cli, fit, load
+from tinyvae import VAE, cli, commands, fit, load
 from tinyvae.options import default_epochs
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
@@ -343,12 +343,44 @@ def test_data_that_changed_since_the_run_began_are_refused(change, message, rng,
         assert message in one_line(capsys)
 
 
-def test_an_evaluation_says_of_which_data_it_is(rng):
+def test_an_evaluation_says_of_which_data_it_is(rng, capsys):
     np.save("x.npy", rng.standard_normal((50, 4)))
     untrained("--dataset", "x.npy")
-    for data, said in ([], "the run's own test rows"), (["x.npy"], "x.npy"):
-        assert cli.main(["evaluate", "r", *data, "--samples", "2", "--quiet"]) == 0
-        assert json.loads(open("r/evaluation.json").read())["data"] == said
+    own = ([], "evaluation.json", "the run's own test rows")
+    for data, file, said in (own, (["x.npy"], "evaluation-x.json", "x.npy")):
+        capsys.readouterr()
+        assert cli.main(["evaluate", "r", *data, "--samples", "2"]) == 0
+        assert capsys.readouterr().out.startswith(f"{said}:\n")
+        assert json.loads(open(f"r/{file}").read())["data"] == said
+    assert json.loads(open("r/evaluation.json").read())["data"] == own[2]  # still
+
+
+def test_an_evaluation_that_cannot_be_saved_is_printed_all_the_same(rng, capsys, monkeypatch):
+    np.save("x.npy", rng.standard_normal((50, 4)))
+    untrained("--dataset", "x.npy")
+
+    def full(*_):
+        raise OSError("cannot write r/evaluation.json: Read-only file system")
+
+    monkeypatch.setattr(commands, "write_text", full)
+    assert cli.main(["evaluate", "r", "--samples", "2"]) == 2
+    found = capsys.readouterr()
+    assert "ELBO" in found.out and "cannot write" in found.err
+
+
+def test_nothing_that_a_command_reads_is_overwritten(rng, capsys):
+    np.save("x.npy", rng.standard_normal((50, 4)))
+    np.savez("z.npz", x=rng.standard_normal((50, 4)))
+    untrained("--dataset", "x.npy")
+    refused = {
+        ("encode", "r", "z.npz", "--out", "./z.npz"): "--out z.npz is DATA itself",
+        ("reconstruct", "r", "x.npy", "--out", "x.npy"): "--out x.npy is DATA itself",
+        ("encode", "r", "x.npy", "--out", "r/checkpoint.npz"): "is a file of the run",
+    }
+    for command, message in refused.items():
+        assert cli.main(list(command)) == 2
+        assert message in one_line(capsys)
+    assert np.load("z.npz")["x"].shape == (50, 4)
 
 
 @pytest.mark.parametrize("options", [[], ["--conditional"]])
@@ -424,7 +456,7 @@ def test_a_run_made_from_python_takes_floats_in_its_own_units(rng, capsys):
     np.save("x.npy", x)
     np.save("bytes.npy", np.zeros((5, 4), np.uint8))
     assert cli.main(["evaluate", "p", "x.npy", "--samples", "2", "--quiet"]) == 0
-    assert json.loads(open("p/evaluation.json").read())["examples"] == 50
+    assert json.loads(open("p/evaluation-x.json").read())["examples"] == 50
     assert cli.main(["evaluate", "p", "bytes.npy"]) == 2
     assert "save them as floats in the units it was trained in" in one_line(capsys)
     assert cli.main(["evaluate", "p"]) == 2

@@ -20,12 +20,15 @@ from tinyvae.run_files import (
     add_seed,
     by_blocks,
     given_label,
+    keep_what_is_read,
     read,
     read_codes,
     variational,
     write,
 )
 from tinyvae.runs import Run, open_run
+
+OWN_ROWS = "the run's own test rows"
 
 
 def command(description: str) -> Callable:
@@ -39,6 +42,7 @@ def command(description: str) -> Callable:
             parser.add_argument("run", metavar="RUN", help="a run folder")
             work = function(parser)
             arguments = vars(parser.parse_args(argv))
+            keep_what_is_read(arguments)
             # What overflows is not finite, and refused in a line of its own.
             with np.errstate(all="ignore"):
                 work(open_run(arguments.pop("run")), **arguments)
@@ -172,7 +176,7 @@ def evaluate(parser: terminal.Parser) -> Callable:
         help="draws for each example's log p(x) (default: 500)",
     )
     add_seed(parser)
-    parser.add_argument("--quiet", action="store_true", help="write evaluation.json only")
+    parser.add_argument("--quiet", action="store_true", help="write the JSON file only")
 
     def work(
         run: Run, data: str | None, data_dir: str | None, samples: int, seed: int, quiet: bool
@@ -191,11 +195,13 @@ def evaluate(parser: terminal.Parser) -> Callable:
             result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
         if not np.isfinite(result["reconstruction"]):
             raise ValueError("the ELBO is not finite: the data lie too far from those of the run")
-        result = {"data": "the run's own test rows" if data is None else data} | result
-        path = run.path / "evaluation.json"
+        result = {"data": OWN_ROWS if data is None else data} | result
+        if not quiet:  # first, as the file may turn out not to be writable
+            print(f"{result['data']}:\n{judge.table(result)}")
+        other = "" if data is None else f"-{Path(data).stem}"
+        path = run.path / f"evaluation{other}.json"
         write_text(path, json.dumps(result, indent=2) + "\n")
         if not quiet:
-            print(judge.table(result))
             print(f"\nsaved as {path}")
 
     return work

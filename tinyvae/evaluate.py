@@ -251,7 +251,7 @@ def table(result: dict) -> str:
         L = len(result["kl_per_dimension"])
         order = sorted(enumerate(result["kl_per_dimension"]), key=lambda pair: -pair[1])
         # The no-break space keeps a number with its dimension where the line is wrapped.
-        kls = ", ".join(f"{i}:\N{NO-BREAK SPACE}{value:.2f}" for i, value in order)
+        kls = ", ".join(f"z{i + 1}:\N{NO-BREAK SPACE}{value:.2f}" for i, value in order)
         lines += [
             line(f"log p(x), {result['samples']:,} samples", "log_likelihood", remark),
             line("  effective samples, median", "effective_samples_median"),

@@ -16,6 +16,7 @@ from tinyvae import checks, figures
 from tinyvae.disentangle import gap_of_dataset
 from tinyvae.figures.picture import Picture, plain
 from tinyvae.files import write_atomically
+from tinyvae.train import KL_ROWS
 from tinyvae.view import View
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
@@ -186,7 +187,10 @@ def _kl(view: View):
     epochs = [row["epoch"] for row in view.history] if view.history else None
     if epochs and len(epochs) != len(view.kl_history):
         epochs = None
-    return figures.kl_over_training(view.kl_history, epochs)
+    subtitle = "KL(q(z|x) ‖ N(0, 1)) in nats on the validation data: how much of x each dimension"
+    if len(view.dataset.x_test) > KL_ROWS:
+        subtitle = subtitle.replace("the", f"the first {KL_ROWS:,} rows of the", 1)
+    return figures.kl_over_training(view.kl_history, epochs, subtitle=f"{subtitle} tells.")
 
 
 def _aggregate(view: View):

@@ -58,6 +58,19 @@ def variational(run: Run, purpose: str) -> VAE:
     return run.model
 
 
+def keep_what_is_read(arguments: dict[str, Any]) -> None:
+    """Raise ValueError where --out is what a command reads: its data, or a file of the run."""
+    out, run = arguments.get("out"), arguments["run"]
+    if out is None or not Path(out).is_file():
+        return
+    read = {"DATA": arguments.get("data"), "Z": arguments.get("z")}
+    for name, path in read.items():
+        if path and Path(path).exists() and Path(out).samefile(path):
+            raise ValueError(f"--out {out} is {name} itself: name another file")
+    if Path(out).resolve().parent == Path(run).resolve():
+        raise ValueError(f"--out {out} is a file of the run: name another one, outside of {run}")
+
+
 def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.ndarray | None:
     """Return n times the label that --label names, or None for a model without labels."""
     if not model.n_classes:
