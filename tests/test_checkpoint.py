@@ -180,3 +180,8 @@ def test_a_full_disk_leaves_the_previous_file(vae, tmp_path, monkeypatch, failin
         save(vae, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["m.npz"]
+
+
+def test_a_run_without_its_checkpoint_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="checkpoint.npz is missing: put it back"):
+        read(tmp_path / "checkpoint.npz")

@@ -581,3 +581,13 @@ def test_three_panels_do_not_write_over_a_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(panels, "train_three", None)
     assert panels.main(["--out", str(tmp_path / "folder.png")]) == 2
     assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    dataset = load_dataset("digits")
+    model = VAE(784, 2, (3,), backend="numpy")
+    with pytest.raises(
+        OSError, match="cannot make the folder .*file/figures: .*: name another one"
+    ):
+        gallery.draw(model, dataset, tmp_path / "file" / "figures", only=[])

@@ -119,6 +119,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """Return all arrays of a checkpoint file, after testing each against its checksum."""
     try:
         content = io.BytesIO(path.read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: put it back, or train again") from None
     except OSError as error:
         raise OSError(f"cannot read {path}: {error.strerror or error}") from None
     try:

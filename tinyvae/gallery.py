@@ -297,7 +297,11 @@ def draw(
             checks.choice("figure", name, NAMES)
             _check(name, view)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"cannot make the folder {folder}: {reason}: name another one") from None
     paths = []
     for name in names:
         paths.append(folder / f"{name}.{format}")
