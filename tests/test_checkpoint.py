@@ -183,5 +183,5 @@ def test_a_full_disk_leaves_the_previous_file(vae, tmp_path, monkeypatch, failin
 
 
 def test_a_run_without_its_checkpoint_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="checkpoint.npz is missing: put it back"):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint\.npz is missing: put it back"):
         read(tmp_path / "checkpoint.npz")

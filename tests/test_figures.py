@@ -588,6 +588,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     dataset = load_dataset("digits")
     model = VAE(784, 2, (3,), backend="numpy")
     with pytest.raises(
-        OSError, match="cannot make the folder .*file/figures: .*: name another one"
+        OSError, match=r"cannot make the folder .*file/figures: .*: name another one"
     ):
         gallery.draw(model, dataset, tmp_path / "file" / "figures", only=[])
