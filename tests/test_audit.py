@@ -49,6 +49,21 @@ def test_a_stated_beta_is_held(error, form):
     assert audit(objective=wrong, beta=3.0).names == [name]
 
 
+def test_a_beta_without_effect_is_told_with_the_weights_that_the_values_have():
+    objective = zoo.objective(reconstruction=zoo.RECONSTRUCTIONS["squared error"])
+    report = audit(objective=objective, beta=4)
+    messages = {finding.name: finding.message for finding in report.findings}
+    assert messages["beta-unused"].startswith("the KL has the weight 1, effective β = 0.5: ")
+    assert messages["kl"].startswith("weight 1,")
+    assert messages["balance"].startswith("effective β = 0.5 ")
+
+
+@pytest.mark.parametrize("beta", ["x", -1.0, float("nan")])
+def test_a_beta_that_is_no_weight_is_refused(beta):
+    with pytest.raises(ValueError, match=r"^beta must be a finite number of at least 0, not"):
+        audit(objective=zoo.objective(), beta=beta)
+
+
 @pytest.mark.parametrize("heads", ["apart", "together"])
 @pytest.mark.parametrize("error", zoo.GRADIENTS)
 def test_each_error_of_a_gradient_is_named(error, heads):

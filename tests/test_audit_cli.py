@@ -68,6 +68,12 @@ def test_what_cannot_be_audited_exits_2_with_one_line(file, capsys, target, text
     assert text in err and err.count("\n") == 1
 
 
+def test_a_beta_that_is_no_weight_exits_2_with_one_line(file, capsys):
+    assert main([file, "--beta", "-1"]) == 2
+    err = capsys.readouterr().err
+    assert "beta must be a finite number of at least 0, not -1.0" in err and err.count("\n") == 1
+
+
 def test_tinyvae_passes_its_own_audit(capsys):
     assert main(["--self"]) == 0
     out = capsys.readouterr().out
@@ -76,7 +82,11 @@ def test_tinyvae_passes_its_own_audit(capsys):
 
 @pytest.mark.parametrize(
     "arguments, text",
-    [([], "name a module:object, or --self"), (["json", "--pixels", "a"], "invalid shape value")],
+    [
+        ([], "name a module:object, or --self"),
+        (["json", "--pixels", "a"], "invalid shape value"),
+        (["json:JSONDecoder", "--self", "--beta", "3"], "leave out json:JSONDecoder, --beta"),
+    ],
 )
 def test_bad_usage_exits_2_with_one_line(capsys, arguments, text):
     with pytest.raises(SystemExit) as stopped:

@@ -239,13 +239,18 @@ def _constant(case: Case) -> list[Finding]:
         return []
     if any(ratio.powers.get(n) is None for n in ratio.fixed):
         return [note("balance-unclear", "pass sizes that the function takes besides its own")]
+    weights = f"the KL has the weight {case.kl.constant:.4g}, effective β = {c:.4g}"
     if beta != 1 and case.near(c, case.halves):
-        return [error("beta-unused", f"the KL's weight is {c:.4g}, beta is {beta:g}", c, beta)]
+        return [
+            error("beta-unused", f"{weights}: the stated beta {beta:g} has no part in it", c, beta)
+        ]
     if beta != 1 and case.near(c, [beta**2 * half for half in case.halves]):
-        return [error("beta-twice", f"the KL's weight is {c:.4g} = beta², not {beta:g}", c, beta)]
+        return [
+            error("beta-twice", f"{weights}: with beta², not the stated beta {beta:g}", c, beta)
+        ]
     slightly = any(abs(c / e - 1) < 0.1 for e in case.expected)
     kind = error if not case.squared or slightly else note
-    return [kind("beta-off", f"the KL's weight is {c:.4g}, beta is {beta:g}", c, beta)]
+    return [kind("beta-off", f"{weights}: not the stated beta {beta:g}", c, beta)]
 
 
 def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:

@@ -12,6 +12,7 @@ from tinyvae.audit.core import audit
 from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 
+SELF = ("self", "json")  # what goes together
 ROLES = ("sample", "objective", "kl", "reconstruction")
 
 
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 right, 1 wrong, 2 nothing audited."""
     options = parser().parse_args(argv)
     if options.self:
+        _refuse_ignored(options)
         return _audit_self(options.json)
     if not options.target:
         parser().error("name a module:object, or --self")
@@ -69,6 +71,14 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, TypeError) as failure:
         print(f"tinyvae audit: error: {failure}", file=sys.stderr)
         return 2
+
+
+def _refuse_ignored(options: argparse.Namespace) -> None:
+    """End with a line that names what --self would leave unread."""
+    given = {n: v for n, v in vars(options).items() if v != parser().get_default(n)}
+    ignored = [v if n == "target" else f"--{n}" for n, v in given.items() if n not in SELF]
+    if ignored:
+        parser().error(f"--self audits tinyvae itself: leave out {', '.join(ignored)}")
 
 
 def _audit_self(as_json: bool) -> int:

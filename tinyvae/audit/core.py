@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyvae import checks
 from tinyvae.audit import balance, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.frameworks import TooCoarse
@@ -96,6 +97,8 @@ def audit(
     for name, number in (("batch", batch), ("latent", latent)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, not {number!r}")
+    if beta is not None:
+        checks.number("beta", beta)
     pixels = (pixels,) if isinstance(pixels, int) else pixels and tuple(pixels)
     if not any((sample, objective, kl, reconstruction, encode, loss, gradient)):
         raise ValueError("nothing to audit: pass sample=, objective=, kl=, … as functions")
