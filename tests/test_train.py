@@ -371,3 +371,12 @@ def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path):
     for run in (first, second, third):  # each was given the same name
         run.create()
     assert [run.path.name for run in (first, second, third)] == ["digits", "digits-2", "digits-3"]
+
+
+@pytest.mark.parametrize(("run", "what"), [(None, "without run"), ("nowhere", "run='nowhere'")])
+def test_a_training_that_never_began_cannot_go_on(run, what, x):
+    vae = small_vae()
+    before = vae.parameters.theta.copy()
+    with pytest.raises(ValueError, match=f"resume=True .*{what}: there is nothing to go on from"):
+        fit(vae, x, epochs=1, run=run, resume=True, progress=False)
+    assert np.array_equal(vae.parameters.theta, before)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,9 @@ def fit(
     checks.number("kl_warmup", kl_warmup)
     checks.integer("kl_cycles", kl_cycles, 1)
     checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    if resume and (run is None or not Path(getattr(run, "path", run)).is_dir()):
+        what = "without run" if run is None else f"with run={str(getattr(run, 'path', run))!r}"
+        raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
     if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
