@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -529,3 +530,29 @@ def test_an_autoencoder_claims_no_bound(capsys):
     assert cli.main(["evaluate", "runs/digits", "--samples", "1"]) == 0
     out = capsys.readouterr().out
     assert "reconstruction" in out and "ELBO  " not in out and ", ELBO" not in out
+
+
+def test_a_run_that_goes_on_says_where(rng, capsys):
+    np.save("x.npy", rng.standard_normal((50, 4)))
+    untrained("--dataset", "x.npy")
+    assert cli.main(["train", "--resume", "r", "--epochs", "3", "--no-figures"]) == 0
+    assert "continuing after epoch 1 of 3" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_figures_are_drawn_says_what_is_saved(rng, capsys, monkeypatch):
+    np.save("x.npy", rng.standard_normal((50, 4)))
+
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyvae.gallery.draw", pressed)
+    assert cli.main(["train", "--dataset", "x.npy", "--epochs", "1", "--out", "q"]) == 130
+    err = capsys.readouterr().err
+    assert "the trained model is saved; draw its figures with: python -m tinyvae figures q" in err
+
+
+def test_a_long_walk_is_drawn_in_rows(trained, capsys):
+    command = ["interpolate", str(trained / "vae"), "digits", "0", "1"]
+    assert cli.main([*command, "--steps", "50", "--out", "walk.png"]) == 0
+    height, width = plt.imread("walk.png").shape[:2]
+    assert height > width / 10  # 50 in one row would be 1 : 50

@@ -169,6 +169,12 @@ def test_a_layer_made_of_layers_keeps_its_own_forward_and_backward(rng):
     assert_gradients(lambda: (network.forward(x) * dy).sum(), pairs)
 
 
+@pytest.mark.parametrize("given", [[Dense(3, 2), ReLU()], 3, None, Dense])
+def test_what_is_no_layer_is_refused_when_a_network_is_made(given):
+    with pytest.raises(ValueError, match=r"is no layer.*: give layers one by one"):
+        Sequential(given)
+
+
 def test_no_layer_at_all_is_the_identity(rng):
     x = rng.standard_normal((2, 3))
     network = Sequential()

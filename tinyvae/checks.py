@@ -130,6 +130,14 @@ def parameters(value: Any) -> Any:
     return value
 
 
+def layer(value: Any) -> Any:
+    """Return a layer, or raise ValueError where it can't be one."""
+    if isinstance(value, type) or not (hasattr(value, "forward") and hasattr(value, "backward")):
+        remedy = "give layers one by one, Sequential(Dense(8, 4), ReLU())"
+        raise ValueError(f"{value!r:.60} is no layer, with forward(x) and backward(dy): {remedy}")
+    return value
+
+
 def foreign(parts: Iterable[Any]) -> str | None:
     """Return the class of the first part with code that is not tinyvae's, if there is one: a class
     of somebody's own, or a method that was replaced on the object.

@@ -158,7 +158,7 @@ def interpolate(parser: terminal.Parser) -> Callable:
         path = (1 - part) * z[0] + part * z[1]  # (steps, L)
         path_labels = None if labels is None else np.repeat(ends_labels[:1], steps)
         (x_hat,) = by_blocks(run.model, path, path_labels, run.model.decode)
-        write(out, run, x_hat, f"{steps} steps from row {i} to row {j}", columns=steps)
+        write(out, run, x_hat, f"{steps} steps from row {i} to row {j}", columns=min(steps, 20))
 
     return work
 

@@ -123,7 +123,7 @@ class Sequential:
 
     def __init__(self, *layers: Any) -> None:
         nested = [layer.layers if type(layer) is Sequential else [layer] for layer in layers]
-        self.layers = [layer for some in nested for layer in some]
+        self.layers = [checks.layer(layer) for some in nested for layer in some]
 
     def forward(self, x: Array) -> Array:
         for layer in self.layers:

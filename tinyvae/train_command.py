@@ -41,6 +41,8 @@ def _train(argv: list[str] | None) -> int:
     finished = run.done >= run.config["training"]["epochs"]
     if finished:
         say(f"already trained for all of its {counted(run.done, 'epoch')}; extend it with --epochs")
+    elif run.done:
+        say(f"continuing after epoch {run.done} of {run.config['training']['epochs']}")
     history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
@@ -177,6 +179,9 @@ def _draw(
                 say(f"  no {page}: {too_large}")
     except BrokenPipeError:
         raise
+    except KeyboardInterrupt:
+        draw = f"draw its figures with: python -m tinyvae figures {run.quoted}"
+        raise terminal.Failure(f"stopped; the trained model is saved; {draw}", 130) from None
     except OSError as error:
         raise terminal.Failure(f"{error}; the trained model is saved in {run.path}", 1) from None
 
