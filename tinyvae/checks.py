@@ -132,7 +132,7 @@ def parameters(value: Any) -> Any:
 
 def layer(value: Any) -> Any:
     """Return a layer, or raise ValueError where it can't be one."""
-    if isinstance(value, type) or not (hasattr(value, "forward") and hasattr(value, "backward")):
+    if isinstance(value, type) or not hasattr(value, "forward"):
         remedy = "give layers one by one, Sequential(Dense(8, 4), ReLU())"
         raise ValueError(f"{value!r:.60} is no layer, with forward(x) and backward(dy): {remedy}")
     return value
