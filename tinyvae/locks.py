@@ -1,6 +1,7 @@
 """A lock on a run folder, so that two processes never train in the same one."""
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ except ImportError:  # Windows has none: there, nobody is kept out
     fcntl = None
 
 NAME = ".lock"
+PATIENCE = 3.0  # seconds: who has it may be about to end, as the ranks of a training that failed
 
 
 def take(folder: Path) -> IO | None:
@@ -21,12 +23,16 @@ def take(folder: Path) -> IO | None:
     """
     if fcntl is None:
         return None
-    path = folder / NAME
+    path, end = folder / NAME, time.monotonic() + PATIENCE
     while True:
         file = open(path, "a+")  # until `release`
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            if time.monotonic() < end:
+                file.close()
+                time.sleep(0.05)
+                continue
             file.seek(0)
             who = file.read().strip() or "unknown"
             file.close()
