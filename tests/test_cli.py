@@ -374,14 +374,17 @@ def test_nothing_that_a_command_reads_is_overwritten(rng, capsys):
     np.savez("z.npz", x=rng.standard_normal((50, 4)))
     untrained("--dataset", "x.npy")
     refused = {
-        ("encode", "r", "z.npz", "--out", "./z.npz"): "--out z.npz is DATA itself",
-        ("reconstruct", "r", "x.npy", "--out", "x.npy"): "--out x.npy is DATA itself",
-        ("encode", "r", "x.npy", "--out", "r/checkpoint.npz"): "is a file of the run",
+        ("encode", "r", "z.npz", "--out", "./z.npz"): "--out z.npz would overwrite DATA",
+        ("reconstruct", "r", "x.npy", "--out", "x.npy"): "--out x.npy would overwrite DATA",
+        ("encode", "r", "z.npz:x", "--out", "z.npz"): "--out z.npz would overwrite DATA",
+        ("encode", "r", "x.npy", "--out", "r/checkpoint.npz"): "would overwrite RUN's checkpoint",
     }
     for command, message in refused.items():
         assert cli.main(list(command)) == 2
         assert message in one_line(capsys)
     assert np.load("z.npz")["x"].shape == (50, 4)
+    for _ in range(2):  # what a command wrote itself may be written again, also beside the run
+        assert cli.main(["reconstruct", "r", "x.npy", "--out", "r/x_hat.npy"]) == 0
 
 
 @pytest.mark.parametrize("options", [[], ["--conditional"]])

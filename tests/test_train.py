@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
-from tinyvae.runs import COLUMNS, Run, next_free, open_run
+from tinyvae.files import next_free
+from tinyvae.runs import COLUMNS, Run, open_run
 
 
 @pytest.fixture
@@ -349,25 +350,25 @@ def test_a_run_opens_whatever_a_callback_weighed(x, tmp_path):
     assert open_run(tmp_path / "run").model.beta == 3.0
 
 
-def test_a_run_that_another_process_trains_is_left_alone(x, tmp_path):
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
     run = Run(tmp_path / "run", {"model": {}, "training": {}})
     run.create()
     code = (
         "import sys; from tinyvae.runs import Run\n"
         "run = Run(sys.argv[1])\n"
-        "try: run.hold(), run.let_go()\n"
+        "try: run.hold(patience=0)\n"
         "except BlockingIOError as error: print(error)"
     )
     ask = [sys.executable, "-c", code, str(run.path)]
     message = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
-    assert message.startswith(f"{run.path} is being trained by another process ({os.getpid()})")
+    assert message.startswith(f"{run.path} is being trained by another process: wait for it")
     run.let_go()
     assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == ""
     assert sorted(os.listdir(run.path)) == ["config.json"]
 
 
 def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path):
-    first, second, third = (Run(tmp_path / "digits", numbered=True) for _ in range(3))
+    first, second, third = (Run(tmp_path / "digits", numbered="digits") for _ in range(3))
     for run in (first, second, third):  # each was given the same name
         run.create()
     assert [run.path.name for run in (first, second, third)] == ["digits", "digits-2", "digits-3"]

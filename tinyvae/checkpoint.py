@@ -22,11 +22,7 @@ from tinyvae.model import VAE, Autoencoder
 
 FILE = "checkpoint.npz"  # its name in a run folder
 CLASSES = {"VAE": VAE, "IWAE": IWAE, "Autoencoder": Autoencoder}
-LOSS_WEIGHTS = (
-    "beta",
-    "free_bits",
-    "reconstruction_weight",
-)  # which one may change at any time
+LOSS_WEIGHTS = ("beta", "free_bits", "reconstruction_weight")  # they may change at any time
 REMEDY = "take another copy of the file, or train again"
 
 

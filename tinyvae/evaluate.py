@@ -21,6 +21,7 @@ from tinyvae.passes import checked, posterior, posterior_draws, same_noise
 
 ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
 GREY = "x has grey values, of which a Bernoulli is no normalised likelihood: binarize to compare"
+KL_ROWS = 2000  # validation rows whose KL of each latent dimension `fit` notes after every epoch
 FEW = 10  # effective samples, below which log p(x) is not to be trusted
 
 
@@ -108,20 +109,20 @@ def own_bound(model: IWAE, x: Array, labels: Array | None = None, seed: int = 0)
     """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
     number of draws, its beta and its reconstruction_weight."""
     k, weights = model.importance_samples, (model.beta, model.reconstruction_weight)
-    return _mean_weight(model, *checked(model, x, labels), k, seed, False, *weights)[0]
+    return _mean_weight(model, *checked(model, x, labels), k, seed, False, weights)[0]
 
 
 def _mean_weight(
     model: VAE, x: Array, labels: Array | None, S: int, seed: int, progress: bool,
-    beta: float = 1.0, reconstruction_weight: float = 1.0,
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
     peak, total, squares = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(len(x))
     bar = tqdm(total=len(x), unit="example", leave=False, disable=None if progress else True)
     with bar:
         for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
-            log_w = beta * _log_weights(mu, logvar, eps, nll=0.0) - reconstruction_weight * nll
-            log_w = model.backend.to_numpy(log_w).astype(float)  # (R, s)
+            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll, *weights))
+            log_w = log_w.astype(float)  # (R, s)
             highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
             rescale = np.exp(peak[rows] - highest)
             w = np.exp(log_w - highest[:, None])  # (R, s)
@@ -132,14 +133,17 @@ def _mean_weight(
     return peak + np.log(total / S), total**2 / squares
 
 
-def _log_weights(mu: Array, logvar: Array, eps: Array, nll: Array) -> Array:
+def _log_weights(
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float, reconstruction_weight: float
+) -> Array:
     """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
 
     With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
-    same constant.
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
     """
     z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
-    return 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2) - nll
+    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
+    return beta * log_ratio - reconstruction_weight * nll
 
 
 def kl_per_dimension(model: Autoencoder, x: Array, labels: Array | None = None) -> np.ndarray:

@@ -14,9 +14,9 @@ import numpy as np
 
 from tinyvae import checks, figures
 from tinyvae.disentangle import gap_of_dataset
+from tinyvae.evaluate import KL_ROWS
 from tinyvae.figures.picture import Picture, plain
-from tinyvae.files import write_atomically
-from tinyvae.train import KL_ROWS
+from tinyvae.files import make_folder, write_atomically
 from tinyvae.view import View
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
@@ -187,10 +187,11 @@ def _kl(view: View):
     epochs = [row["epoch"] for row in view.history] if view.history else None
     if epochs and len(epochs) != len(view.kl_history):
         epochs = None
-    subtitle = "KL(q(z|x) ‖ N(0, 1)) in nats on the validation data: how much of x each dimension"
-    if len(view.dataset.x_test) > KL_ROWS:
-        subtitle = subtitle.replace("the", f"the first {KL_ROWS:,} rows of the", 1)
-    return figures.kl_over_training(view.kl_history, epochs, subtitle=f"{subtitle} tells.")
+    if len(view.dataset.x_test) <= KL_ROWS:
+        return figures.kl_over_training(view.kl_history, epochs)
+    rows = f"the first {KL_ROWS:,} rows of the validation data"
+    subtitle = f"KL(q(z|x) ‖ N(0, 1)) in nats on {rows}."
+    return figures.kl_over_training(view.kl_history, epochs, subtitle=subtitle)
 
 
 def _aggregate(view: View):
@@ -297,11 +298,7 @@ def draw(
             checks.choice("figure", name, NAMES)
             _check(name, view)
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"cannot make the folder {folder}: {reason}: name another one") from None
+    make_folder(folder)
     paths = []
     for name in names:
         paths.append(folder / f"{name}.{format}")

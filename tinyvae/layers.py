@@ -131,7 +131,7 @@ class Sequential:
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        """Return dx; with `need_dx=False` a `Dense` layer in the first place saves it, for None."""
+        """Return dx, or None with `need_dx=False` where a `Dense` comes first: a product less."""
         for layer in reversed(self.layers):
             first = layer is self.layers[0] and isinstance(layer, Dense)
             dy = layer.backward(dy, need_dx) if first else layer.backward(dy)

@@ -2,55 +2,43 @@
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 try:
     import fcntl
 except ImportError:  # Windows has none: there, nobody is kept out
     fcntl = None
 
-NAME = ".lock"
 PATIENCE = 3.0  # seconds: who has it may be about to end, as the ranks of a training that failed
 
 
-def take(folder: Path) -> IO | None:
-    """Lock a folder for this process, and return what `release` takes.
+def take(folder: Path, patience: float) -> int | None:
+    """Lock a folder, and return what `release` takes, or None where locks can't be had.
 
-    The system frees the lock when the process ends, however it does. Raises BlockingIOError if
-    another process has it.
+    The system frees the lock when the process has ended, however it did. Raises BlockingIOError if
+    somebody else has it, and keeps it for so many seconds.
     """
     if fcntl is None:
         return None
-    path, end = folder / NAME, time.monotonic() + PATIENCE
+    descriptor, end = os.open(folder, os.O_RDONLY), time.monotonic() + patience
     while True:
-        file = open(path, "a+")  # until `release`
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
             if time.monotonic() < end:
-                file.close()
                 time.sleep(0.05)
                 continue
-            file.seek(0)
-            who = file.read().strip() or "unknown"
-            file.close()
-            remedy = "wait for it, or stop it first"
-            problem = f"{folder} is being trained by another process ({who})"
-            raise BlockingIOError(f"{problem}: {remedy}") from None
-        with suppress(FileNotFoundError):
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                file.truncate(0)
-                file.write(f"{os.getpid()}")
-                file.flush()
-                return file
-        file.close()  # whoever had it before has just removed it
+            os.close(descriptor)
+            problem = f"{folder} is being trained by another process"
+            raise BlockingIOError(f"{problem}: wait for it, or stop it first") from None
+        except OSError:  # a file system without locks
+            os.close(descriptor)
+            return None
 
 
-def release(file: IO | None) -> None:
-    """Give the lock back, and leave nothing behind."""
-    if file is not None:
-        with suppress(OSError):
-            os.unlink(file.name)
-        file.close()
+def release(descriptor: int | None) -> None:
+    """Give the lock back."""
+    if descriptor is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a worker still has it open
+        os.close(descriptor)

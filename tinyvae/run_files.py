@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import terminal
+from tinyvae.checkpoint import FILE
 from tinyvae.data import NAMES, ownfiles, read_labelled
 from tinyvae.data.scaling import Scaling
 from tinyvae.files import write_atomically
@@ -59,16 +60,17 @@ def variational(run: Run, purpose: str) -> VAE:
 
 
 def keep_what_is_read(arguments: dict[str, Any]) -> None:
-    """Raise ValueError where --out is what a command reads: its data, or a file of the run."""
-    out, run = arguments.get("out"), arguments["run"]
-    if out is None or not Path(out).is_file():
+    """Raise ValueError where --out would be written over what a command reads."""
+    if arguments.get("out") is None:
         return
-    read = {"DATA": arguments.get("data"), "Z": arguments.get("z")}
-    for name, path in read.items():
-        if path and Path(path).exists() and Path(out).samefile(path):
-            raise ValueError(f"--out {out} is {name} itself: name another file")
-    if Path(out).resolve().parent == Path(run).resolve():
-        raise ValueError(f"--out {out} is a file of the run: name another one, outside of {run}")
+    out, data = Path(arguments["out"]), arguments.get("data")
+    if data and ".npz:" in data:  # an array of a file
+        data = data.rpartition(":")[0]
+    checkpoint = Path(arguments["run"]) / FILE
+    taken = {out.resolve(), *out.resolve().parents} if out.is_file() else set()
+    for name, path in (("DATA", data), ("Z", arguments.get("z")), ("RUN's checkpoint", checkpoint)):
+        if path and Path(path).resolve() in taken:  # itself, or a folder of images that it is in
+            raise ValueError(f"--out {out} would overwrite {name}: name another file")
 
 
 def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.ndarray | None:

@@ -4,13 +4,12 @@ Every file is replaced as a whole, and the checkpoint holds the history too: wha
 a kill, the folder says how to go on.
 """
 
-import csv
-import io
 import json
 import os
 import platform
-import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ import numpy as np
 
 from tinyvae import __version__, checkpoint, checks, locks
 from tinyvae.backend import Backend
-from tinyvae.files import write_text
+from tinyvae.files import make_folder, next_free, write_csv, write_text
 from tinyvae.model import Autoencoder
 from tinyvae.options import TRAINING
 
@@ -43,12 +42,12 @@ class Run:
         What config.json holds: "model", "training", "data", "versions".
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
-    numbered : bool
-        Whether a new run takes the next free number where another one has just taken its folder.
+    numbered : str, optional
+        The name that a new run numbers anew where another one has just taken its folder.
     """
 
     def __init__(
-        self, path: str | os.PathLike, config: dict | None = None, numbered: bool = False
+        self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self.lock = numbered, None
@@ -60,7 +59,7 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and {path.name for path in self.path.iterdir()} - {locks.NAME}:
+        if self.path.is_dir() and any(self.path.iterdir()):
             remedy = f"choose another name, or continue it with --resume {self.quoted}"
             raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
         if self.path.exists() and not self.path.is_dir():
@@ -71,37 +70,47 @@ class Run:
         while True:
             try:
                 self.check_free()
-                self._make()
-                self.hold()
+                make_folder(self.path)
+                self.hold(patience=0)
                 self.check_free()  # nor was it filled before it was locked
                 break
             except (FileExistsError, BlockingIOError):
                 self.let_go()
                 if not self.numbered:
                     raise
-                name = re.sub(r"-\d+$", "", self.path.name)
-                self.path = next_free(self.path.parent, name)
+                self.path = next_free(self.path.parent, self.numbered)
         self.write_config()
 
-    def _make(self) -> None:
+    @contextmanager
+    def begin(
+        self, model: Autoencoder, optimizer: Any, resume: bool, first: bool
+    ) -> Iterator[tuple[History, list[np.ndarray]]]:
+        """Make the folder ready for a training, or bring it back, and give the histories so far;
+        only the first rank writes. The folder is this process's until the `with` block ends."""
+        history, kl_history = [], []
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OSError(f"cannot make the folder {self.path}: {reason}") from None
+            if resume:
+                if first:
+                    self.hold()
+                history, kl_history = self.restore(model, optimizer)
+            elif first:
+                self.create()
+            if first and history:
+                self.write_metrics(history, kl_history)
+            elif first:
+                self.save(model, optimizer, history, kl_history)
+            self.started = True
+            yield history, kl_history
+        finally:
+            self.let_go()
 
-    def hold(self) -> None:
+    def hold(self, patience: float = locks.PATIENCE) -> None:
         """Keep other processes from training in this folder, until `let_go`.
 
         Raises BlockingIOError where one does.
         """
         if self.lock is None:
-            try:
-                self.lock = locks.take(self.path)
-            except BlockingIOError:
-                raise
-            except OSError:  # it can't be written: that will be said of a file that matters
-                return
+            self.lock = locks.take(self.path, patience)
 
     def let_go(self) -> None:
         """Let others train in this folder again."""
@@ -148,11 +157,11 @@ class Run:
 
     def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
         """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it."""
-        _write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+        write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
         if kl_history:
             names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
             rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
-            _write_csv(self.path / "kl_per_dimension.csv", names, rows)
+            write_csv(self.path / "kl_per_dimension.csv", names, rows)
 
     def restore(self, model: Autoencoder, optimizer: Any) -> tuple[History, list[np.ndarray]]:
         """Bring model and optimizer to the state of the last checkpoint; return the histories.
@@ -285,17 +294,3 @@ def _check_config(config: dict) -> None:
     checks.integer("epochs", config["training"]["epochs"], 1)
     for name in config["training"]:
         checks.choice("a setting of training", name, TRAINING)
-
-
-def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, or folder/name-2, name-3, … where that is taken."""
-    path, number = Path(folder) / name, 2
-    while path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        path, number = Path(folder) / f"{name}-{number}", number + 1
-    return path
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())

@@ -9,8 +9,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.distributed import DataParallel
+from tinyvae.evaluate import KL_ROWS
 from tinyvae.graph import make_steps
 from tinyvae.likelihood import Bernoulli
 from tinyvae.model import VAE, Autoencoder
@@ -30,8 +31,6 @@ from tinyvae.runs import History, Run
 from tinyvae.schedules import LR_SCHEDULES
 from tinyvae.steps import on_device
 from tinyvae.threads import team
-
-KL_ROWS = 2000  # validation rows that the KL of each latent dimension is averaged over, every epoch
 
 
 def fit(
@@ -123,9 +122,6 @@ def fit(
     checks.number("kl_warmup", kl_warmup)
     checks.integer("kl_cycles", kl_cycles, 1)
     checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
-    if resume and (run is None or not Path(getattr(run, "path", run)).is_dir()):
-        what = "without run" if run is None else f"with run={str(getattr(run, 'path', run))!r}"
-        raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
     if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
@@ -139,32 +135,22 @@ def fit(
         training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles, "threads": threads}
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training})
+    if resume and (run is None or not run.path.is_dir()):
+        what = "without run" if run is None else f"with run={str(run.path)!r}"
+        raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
 
     ranks = DataParallel(model, find(distributed))
     ranks.agree(
         rows=len(x_train), batch_size=batch_size, epochs=epochs, lr=optimizer.lr,
         lr_schedule=lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=kl_warmup,
     )  # fmt: skip
-    history, kl_history = [], []
-    if run and resume:
-        if ranks.first:
-            run.hold()
-        history, kl_history = run.restore(model, optimizer)
-    elif run and ranks.first:
-        run.create()
     written = run if ranks.first else None
-    if written and history:
-        written.write_metrics(history, kl_history)
-    elif written:
-        written.save(model, optimizer, history, kl_history)
-
-    if run:
-        run.started = True
-    if ranks.first and isinstance(model, VAE):
-        schedules.note_short(kl_warmup, epochs / kl_cycles)
-    base_lr, beta = optimizer.lr, getattr(model, "beta", None)
     cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
-    with team.using(*cores):
+    folder = run.begin(model, optimizer, resume, ranks.first) if run else nullcontext(([], []))
+    with folder as (history, kl_history), team.using(*cores):
+        base_lr, beta = optimizer.lr, getattr(model, "beta", None)
+        if ranks.first and beta is not None:
+            schedules.note_short(kl_warmup, epochs / kl_cycles)
         total = math.ceil(len(x_train) / batch_size)
         bar = tqdm(
             total=epochs * total, initial=len(history) * total, unit="step", leave=False,
@@ -204,8 +190,6 @@ def fit(
             steps.close()
             ranks.close()
             optimizer.lr = base_lr
-            if written:
-                written.let_go()
             if beta is not None:
                 model.beta = beta
     return history
@@ -268,17 +252,15 @@ def _validated(
     names = ("val_loss", "val_reconstruction", "val_kl")
     if x is None:
         return dict.fromkeys(names, math.nan)
-    mean = partial(ranks.mean, x=x, labels=labels)
+    kls, L = partial(evaluate.kl_per_dimension, model), model.latent_dim
     if isinstance(model, VAE):
         some = None if labels is None else labels[:KL_ROWS]
-        per_dimension = partial(evaluate.kl_per_dimension, model)
-        kl_history.append(ranks.mean(per_dimension, x[:KL_ROWS], some, model.latent_dim))
-    loss, reconstruction, kl = mean(partial(_validation_terms, model), width=3).tolist()
-    if getattr(model, "free_bits", 0):  # of a mean over all rows, so it can't be one over parts
-        per_dimension = mean(partial(evaluate.kl_per_dimension, model), width=model.latent_dim)
-        free = np.maximum(per_dimension, model.free_bits).sum() - per_dimension.sum()
-        loss += model.beta * float(free)
-    return dict(zip(names, (loss, reconstruction, kl), strict=True))
+        kl_history.append(ranks.mean(kls, x[:KL_ROWS], some, L))
+    loss, *terms = ranks.mean(partial(_validation_terms, model), x, labels, 3).tolist()
+    if getattr(model, "free_bits", 0):  # they count means over all rows, which no part can know
+        kl = ranks.mean(kls, x, labels, L)
+        loss += model.beta * float((np.maximum(kl, model.free_bits) - kl).sum())
+    return dict(zip(names, (loss, *terms), strict=True))
 
 
 def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:

@@ -12,8 +12,9 @@ from tinyvae.checkpoint import build
 from tinyvae.communicator import Communicator, find, speak_once
 from tinyvae.data import Dataset, load_dataset
 from tinyvae.data.dataset import counted
+from tinyvae.files import next_free
 from tinyvae.model import VAE, Autoencoder
-from tinyvae.runs import History, Run, next_free, open_run
+from tinyvae.runs import History, Run, open_run
 from tinyvae.train import fit
 
 PROG = "tinyvae train"
@@ -38,11 +39,12 @@ def _train(argv: list[str] | None) -> int:
     if ranks.size > 1:
         say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
-    finished = run.done >= run.config["training"]["epochs"]
+    done, epochs = run.done, run.config["training"]["epochs"]
+    finished = done >= epochs
     if finished:
-        say(f"already trained for all of its {counted(run.done, 'epoch')}; extend it with --epochs")
-    elif run.done:
-        say(f"continuing after epoch {run.done} of {run.config['training']['epochs']}")
+        say(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
+    elif done:
+        say(f"continuing after epoch {done} of {epochs}")
     history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
@@ -75,7 +77,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
-    return Run(path, config, numbered="out" not in given), dataset
+    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
