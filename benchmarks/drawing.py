@@ -1,6 +1,7 @@
 """The look of the benchmarks' figures: that of tinyvae's own, and one colour for each peer."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from harness import NAMES, machine_line
 from matplotlib import style
@@ -66,5 +67,5 @@ def dots(ax: Axes, rows: Sequence[dict[str, tuple[float, float, float]]], line: 
 def footer(fig: Figure, result: dict, note: str = "") -> None:
     """Write small what the numbers belong to."""
     W, H = fig.get_size_inches()
-    text = f"{note} {machine_line(result)}".strip()
-    fig.text(MARGIN / W, 0.13 / H, text, size=6.5, color=GREY, va="bottom", wrap=True)
+    text = fill(f"{note} {machine_line(result)}".strip(), int(22 * (W - 2 * MARGIN)))
+    fig.text(MARGIN / W, 0.13 / H, text, size=6.5, color=GREY, va="bottom")

@@ -55,7 +55,7 @@ def measure(size: tuple[int, ...], given: argparse.Namespace) -> dict:
             for name in order:
                 found["ms"][name].append(peers[name].ms(steps[name]))
         if size == SIZES[given.device][0]:
-            for order in harness.rounds(min(given.rounds, 5), peers):
+            for order in harness.rounds(min(given.rounds, 3), peers):
                 for name in order:
                     seconds = peers[name].ask(f"epochs {EPOCHS[given.device]}")
                     found["epochs"].setdefault(name, []).append(seconds)

@@ -26,6 +26,7 @@ from tinyvae.backend import Backend
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 free_bytes = 2**40  # of the pretended device
+memory_limit = 0  # of its pool: none
 
 
 def __getattr__(name: str) -> Any:
@@ -140,7 +141,7 @@ class ElementwiseKernel:
 
         def run() -> None:
             functions = {name: getattr(np, name) for name in "abs exp log sqrt tanh".split()}
-            names = functions | {"max": np.maximum, "T": dtype.type}
+            names = functions | {"max": np.fmax, "T": dtype.type}
             for (*raw, _, name), array in zip(parameters, inside, strict=True):
                 names[name] = array.reshape(-1) if raw else array
             exec(self.operation, names)
@@ -255,4 +256,6 @@ cuda = SimpleNamespace(
 
 
 def get_default_memory_pool() -> Any:
-    return SimpleNamespace(free_bytes=lambda: 0)
+    return SimpleNamespace(
+        free_bytes=lambda: 0, get_limit=lambda: memory_limit, used_bytes=lambda: 2**19
+    )

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load, train
+from tinyvae.backend import get_backend
 from tinyvae.communicator import MPI, _take_device, find
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
@@ -294,6 +295,23 @@ def test_nccl_is_asked_for_the_sum_of_a_gradient_in_place(cupy):
     assert started == (2, "of rank 0", 1)
     assert first == (1234, 1234, 5, "f32", "sum", 77)
     assert second == (1234, 1234, 6, "f64", "sum", 77)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_a_gpu_nccl_takes_what_it_is_asked_for(dtype):
+    """One rank suffices to start NCCL and to have an array added up, which stays what it is."""
+    nccl = pytest.importorskip("cupy.cuda.nccl", exc_type=ImportError)
+    if not nccl.available:
+        pytest.skip("CuPy finds no NCCL")
+    xp = get_backend("cupy").xp
+    ranks = MPI.__new__(MPI)
+    ranks.rank, ranks.size, ranks.own_device, ranks.smallest = 0, 1, True, None
+    ranks.world = SimpleNamespace(allreduce=lambda value, _: value, bcast=lambda name: name)
+    array = xp.arange(1000, dtype=dtype)
+    ranks.all_reduce(array)
+    assert "_nccl" in vars(ranks) and ranks._nccl
+    assert (array == xp.arange(1000, dtype=dtype)).all()
 
 
 def test_ranks_that_share_a_gpu_add_up_by_way_of_the_host(cupy):

@@ -142,6 +142,18 @@ def test_what_a_callback_changes_between_epochs_counts(way):
     assert relative_error(*(train("gaussian", change=c)[1][-1][0] for c in (change, None))) > 0.1
 
 
+def assert_a_nan_shows_at_once(where):
+    def change(model):
+        model.parameters["encoder.0.b"][...] = np.nan
+
+    with pytest.raises(FloatingPointError, match="since epoch 2, step 1 of 5"):
+        train("gaussian", where=where, change=change, validation=None)
+
+
+def test_a_relu_hides_no_weight_that_is_not_a_number(way):
+    assert_a_nan_shows_at_once(DEVICE)
+
+
 def steps_of(name="gaussian", **options):
     """Return the captured steps of a training, and its model, at the start of an epoch."""
     made = []
@@ -357,6 +369,11 @@ def test_on_a_gpu_every_replay_draws_anew(on_gpu, way):
         draws.append(on_gpu.to_numpy(noise).ravel().tolist())
     assert len({tuple(draw) for draw in draws}) == 20
     assert abs(np.mean(draws)) < 0.1 and 0.9 < np.std(draws) < 1.1  # 1,640 draws from N(0, 1)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_relu_hides_no_weight_that_is_not_a_number(on_gpu, way):
+    assert_a_nan_shows_at_once(on_gpu)
 
 
 @pytest.mark.gpu

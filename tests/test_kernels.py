@@ -64,6 +64,9 @@ FUNCTIONS = {
     "reparameterize_backward": (latent.reparameterize_backward, 3),
     "kl": (latent.kl, 2),
     "kl_backward": (latent.kl_backward, 3),
+    "rectify": (lambda x, b: backend.relu(x + b), 2),
+    "add_bias": (lambda x, b: x + b, 2),
+    "relu_backward": (lambda dy, y: dy * (y > 0), 2),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 import strict
 from test_graph import ALL, DEVICE, X, assert_same, librarys_own, train
 
-from tinyvae import VAE, fit, fused, graph, kernels
+from tinyvae import VAE, fit, fused, graph, kernels, steps
 from tinyvae.layers import Dense, ReLU, Sequential
 from tinyvae.runs import open_run
 from tinyvae.steps import step_bytes
@@ -148,6 +148,19 @@ def test_out_of_memory_says_what_would_fit_and_keeps_the_last_epoch(monkeypatch,
     with pytest.raises(MemoryError, match=f"^out of memory on the GPU: {needs} fit$"):
         train("gaussian", captured=False, batch_size=10_000, run=tmp_path / "r")
     assert len(open_run(tmp_path / "r").histories[0]) == 1
+
+
+def test_what_is_free_heeds_a_limit_of_cupys_memory(monkeypatch):
+    assert steps.free_bytes(capture) == 2**40
+    monkeypatch.setattr(capture, "memory_limit", 2**20)
+    assert steps.free_bytes(capture) == 2**20 - 2**19
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(1.5 * 2**20, "1.5 MiB"), (254 * 2**20, "254 MiB"), (140 * 2**30, "140 GiB")]
+)
+def test_sizes_are_written_out(size, text):
+    assert steps._size(size) == text
 
 
 @pytest.mark.parametrize(

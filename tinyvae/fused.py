@@ -23,8 +23,8 @@ LARGEST = 2**26  # multiplications of a layer; from there on cuBLAS's products a
 # twice the shared memory.
 TILES = {
     "float32": {
-        "FORWARD": (32, 16, 32, 8, 4),
-        "BACKWARD": (32, 16, 32, 8, 4),
+        "FORWARD": (16, 16, 64, 16, 4),
+        "BACKWARD": (32, 8, 64, 16, 3),
         "WEIGHTS": (32, 32, 32, 4, 4),
     },
     "float64": {
@@ -38,14 +38,14 @@ THREADS = 256  # of a block that multiplies no matrices
 # An activation, and its slope as a function of its own value y.
 ACTIVATIONS = {
     None: ("x", "T(1)"),
-    ReLU: ("max(x, T(0))", "T(y > T(0))"),
+    ReLU: ("x < T(0) ? T(0) : x", "T(y > T(0))"),  # max(x, 0) of CUDA would hide a NaN
     Tanh: ("tanh(x)", "T(1) - y * y"),
-    Sigmoid: ("T(0.5) * tanh(T(0.5) * x) + T(0.5)", "y * (T(1) - y)"),
+    Sigmoid: ("T(1) / (T(1) + exp(-x))", "y * (T(1) - y)"),
     Softplus: ("max(x, T(0)) + log(T(1) + exp(-abs(x)))", "T(1) - exp(-y)"),
 }
 # From the decoder's output y and the data t: what adds up to the nll, and d, its derivative by y,
 # up to a factor that is the same for all.
-SIGMOID = "T p = T(0.5) * tanh(T(0.5) * y) + T(0.5); "
+SIGMOID = "T p = T(1) / (T(1) + exp(-y)); "
 LIKELIHOODS = {
     "bernoulli": SIGMOID + "term = max(y, T(0)) - t * y - log(max(p, T(1) - p)); d = p - t",
     "identity": "d = y - t; term = d * d",

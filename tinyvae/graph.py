@@ -12,6 +12,8 @@ points at, and moves it on.
 import copy
 import math
 import sys
+from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from tinyvae import checks, fused, workers
 from tinyvae.backend import Array, seed_sequence
 from tinyvae.fused import Fused
 from tinyvae.kernels import Cublas, allow_tf32, kernels, with_functions
-from tinyvae.layers import Dense, Sequential
+from tinyvae.layers import Dense, ReLU, Sequential
 from tinyvae.model import Autoencoder
 from tinyvae.optim import Adam
 from tinyvae.steps import Steps
@@ -118,9 +120,13 @@ class GraphSteps(Steps):
         ones = twin.backend.xp.ones((1, rows), dtype=twin.dtype)
         for name in ("encoder", "decoder"):
             layers = [copy.copy(layer) for layer in getattr(twin, name).layers]
-            for layer in layers:
+            for layer, following in zip_longest(layers, layers[1:]):
                 if isinstance(layer, Dense):
+                    finish = "rectify" if isinstance(following, ReLU) else "add_bias"
                     layer.__class__, layer.ones = CapturedDense, ones
+                    layer.finish = self.kernels[finish]
+                elif isinstance(layer, ReLU):
+                    layer.__class__, layer.slope = CapturedReLU, self.kernels["relu_backward"]
             setattr(twin, name, Sequential(*(with_functions(layer, functions) for layer in layers)))
         return twin
 
@@ -207,14 +213,34 @@ class GraphSteps(Steps):
 
 
 class CapturedDense(Dense):
-    """A Dense whose db is a product too: CuPy sums the columns of a large matrix more slowly."""
+    """A Dense that adds b, and takes the ReLU that may follow, in one kernel; and whose db is a
+    product too: CuPy sums the columns of a large matrix more slowly."""
 
     ones: Array  # (1, at least B)
+    finish: Callable
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        y = matmul(x, self.W)
+        return self.finish(y, self.b, y)
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
         matmul_into(self.db[None], self.ones[:, : len(dy)], dy)
         matmul_into(self.dW, self.x.T, dy)
         return matmul(dy, self.W.T) if need_dx else None
+
+
+class CapturedReLU(ReLU):
+    """A ReLU after a `CapturedDense`, which has done its forward pass."""
+
+    slope: Callable
+
+    def forward(self, x: Array) -> Array:
+        self.y = x
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        return self.slope(dy, self.y, dy)
 
 
 def _factors(optimizer: Any, t: int) -> tuple[float, float]:

@@ -36,6 +36,11 @@ KERNELS = {
         "T dkl, T mu, T logvar", "T dmu, T dlogvar",
         "dmu = dkl * mu; dlogvar = dkl * T(0.5) * (exp(logvar) - T(1))",
     ),
+    # What follows a layer's product: its bias, or that and a ReLU. By a factor 0 or 1, as `max` of
+    # CUDA would hide a NaN.
+    "add_bias": ("T x, T b", "T y", "y = x + b"),
+    "rectify": ("T x, T b", "T y", "y = (x + b) * T(x + b > T(0))"),
+    "relu_backward": ("T dy, T y", "T dx", "dx = dy * T(y > T(0))"),
     # A step of `tinyvae.optim.Adam`, whose a and ε / s are here step and epsilon.
     "adam_step": (
         "T g, T step, T epsilon, T beta1, T beta2", "T M, T V, T theta",

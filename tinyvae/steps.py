@@ -122,10 +122,14 @@ def step_bytes(model: Autoencoder) -> tuple[int, int]:
 
 
 def free_bytes(xp: Any) -> float:
-    """Return how many bytes are free on the device; ∞ for the host, which is not asked."""
+    """Return how many bytes are free on the device, within CuPy's own limit if it has one
+    (CUPY_GPU_MEMORY_LIMIT); ∞ for the host, which is not asked."""
     if xp is np:
         return math.inf
-    return xp.cuda.runtime.memGetInfo()[0] + xp.get_default_memory_pool().free_bytes()
+    pool = xp.get_default_memory_pool()
+    free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+    limit = pool.get_limit()  # 0: none
+    return min(free, limit - pool.used_bytes()) if limit else free
 
 
 def on_device(model: Autoencoder, x: Array) -> Array:
@@ -137,4 +141,5 @@ def on_device(model: Autoencoder, x: Array) -> Array:
 
 
 def _size(n: float) -> str:
-    return f"{n / 2**30:.2g} GiB" if n >= 2**30 else f"{n / 2**20:.2g} MiB"
+    number, unit = (n / 2**30, "GiB") if n >= 2**30 else (n / 2**20, "MiB")
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"

@@ -57,7 +57,7 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
     except PROBLEMS as problem:
         message, status = " ".join(str(problem).split()) or type(problem).__name__, 2
         if isinstance(problem, MemoryError) or any(text in message for text in TOO_LARGE):
-            message += (
+            message = message.rstrip(".") + (
                 "; take less at once: smaller -n, --samples, --batch-size, --hidden, --latent-dim"
             )
     except KeyboardInterrupt:
