@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tinyvae import VAE, cli, commands, fit, load
+from tinyvae import VAE, cli, commands, figures, fit, load
+from tinyvae.data import load_dataset
 from tinyvae.options import default_epochs
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
@@ -235,6 +236,28 @@ def test_interpolate_starts_and_ends_at_the_reconstructions(trained):
     cli.main(["reconstruct", run, "digits", "--out", "r.npy"])
     walk, reconstructions = np.load("w.npy"), np.load("r.npy")
     assert np.allclose(walk[[0, -1]], reconstructions[[3, 8]], atol=1e-5)
+
+
+def drawn(monkeypatch, name):
+    """The list of what the figure `name` is called with from now on."""
+    calls, figure = [], getattr(figures, name)
+    monkeypatch.setattr(figures, name, lambda *given: calls.append(given) or figure(*given))
+    return calls
+
+
+def test_a_picture_of_reconstructions_shows_the_originals(trained, monkeypatch):
+    calls = drawn(monkeypatch, "reconstructions")
+    assert cli.main(["reconstruct", str(trained / "vae"), "digits", "--out", "r.png"]) == 0
+    assert np.array_equal(calls[0][0], load_dataset("digits").x_test)
+
+
+@pytest.mark.parametrize(("steps", "figure"), [("4", "interpolations"), ("40", "image_grid")])
+def test_a_picture_of_a_walk_has_the_originals_at_its_ends(trained, steps, figure, monkeypatch):
+    calls = drawn(monkeypatch, figure)
+    command = ["interpolate", str(trained / "vae"), "digits", "3", "8", "--steps", steps]
+    assert cli.main([*command, "--out", "w.png"]) == 0
+    first, last = calls[0][0][0], (calls[0][2] if steps == "4" else calls[0][0])[-1]
+    assert np.array_equal([first, last], load_dataset("digits").x_test[[3, 8]])
 
 
 def test_an_autoencoder_encodes_to_z(trained):

@@ -1,5 +1,6 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
+import io
 import warnings
 
 import matplotlib
@@ -9,6 +10,7 @@ import strict
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from tinyvae import VAE, Autoencoder, figures, gallery, panels
 from tinyvae.data import load_dataset
@@ -152,6 +154,23 @@ def test_reconstructions_stand_under_their_originals(rng):
     np.testing.assert_allclose(sheet[6 + gap :, second].ravel(), 1 - x_hat[1], atol=1e-6)
     assert "original" in words(fig) and "decoded" in words(fig)
     assert_nothing_clipped(fig)
+
+
+def saved_size(fig: Figure) -> tuple[int, int]:
+    file = io.BytesIO()
+    fig.savefig(file, format="png")
+    return Image.open(file).size
+
+
+def test_every_image_of_a_large_grid_is_saved_with_its_own_pixels(rng):
+    width, height = saved_size(figures.image_grid(ink(rng, 600), SHAPE, columns=300))
+    assert width >= 300 * SHAPE[1] and height >= 2 * SHAPE[0]
+
+
+def test_more_images_than_a_picture_holds_are_refused(monkeypatch, rng):
+    monkeypatch.setattr(picture, "MAX_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"4 images of 6 × 5 pixels are too many .* at most 3"):
+        figures.image_grid(ink(rng, 4), SHAPE)
 
 
 def test_posterior_states_the_largest_standard_deviation_over_the_draws(rng):

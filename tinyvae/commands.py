@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvae import terminal
+from tinyvae import pictures, terminal
 from tinyvae.data.dataset import counted
 from tinyvae.disentangle import gap_of_dataset
 from tinyvae.files import write_atomically, write_text
@@ -129,7 +129,11 @@ def reconstruct(parser: terminal.Parser) -> Callable:
     def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
         x, labels = read(run, data, data_dir)
         (x_hat,) = by_blocks(run.model, x, labels, run.model.reconstruct)
-        write(out, run, x_hat, counted(len(x), "reconstruction"))
+        what = counted(len(x), "reconstruction")
+        if pictures.wanted(out, run):
+            pictures.reconstructions(out, run, x[:], x_hat, what)
+        else:
+            write(out, run, x_hat, what)
 
     return work
 
@@ -158,7 +162,11 @@ def interpolate(parser: terminal.Parser) -> Callable:
         path = (1 - part) * z[0] + part * z[1]  # (steps, L)
         path_labels = None if labels is None else np.repeat(ends_labels[:1], steps)
         (x_hat,) = by_blocks(run.model, path, path_labels, run.model.decode)
-        write(out, run, x_hat, f"{steps} steps from row {i} to row {j}", columns=min(steps, 20))
+        what = f"{steps} steps from row {i} to row {j}"
+        if pictures.wanted(out, run):
+            pictures.walk(out, run, x[ends], x_hat, what)
+        else:
+            write(out, run, x_hat, what)
 
     return work
 

@@ -20,9 +20,11 @@ from tinyvae.figures.picture import (
     MARGIN,
     as_pixels,
     bare,
+    check_sheet,
     columns_for,
     gap_for,
     is_ink,
+    own_pixels,
     page,
     panel,
     plain,
@@ -107,7 +109,8 @@ def image_grid(
     subtitle: str = "",
     row_labels: Sequence[str] | None = None,
 ) -> Figure:
-    """Images (N, D) side by side, row by row, N of any size; without a title, nothing else."""
+    """Images (N, D) side by side, row by row; without a title, nothing else."""
+    check_sheet(len(images), image_shape)
     ink = is_ink(images, image_shape)
     columns = min(columns or columns_for(len(images), image_shape), len(images))
     sheet = tile(as_pixels(images, image_shape, ink), columns, gap_for(image_shape, ink))
@@ -121,6 +124,7 @@ def image_grid(
     fig = page(9.4 if title else width, height + top + (MARGIN if title else 0), title, subtitle)
     ax = bare(panel(fig, left, top, width, height))
     show_pixels(ax, sheet, ink, (0, columns, -(-len(images) // columns), 0))
+    own_pixels(fig, ax, sheet)
     if row_labels:
         side_labels(ax, [i + 0.5 for i in range(len(row_labels))], [plain(t) for t in row_labels])
     return fig
@@ -136,6 +140,7 @@ def reconstructions(
     subtitle: str = "Each image over what the decoder makes of its code.",
 ) -> Figure:
     """Originals x (N, D) over their reconstructions x_hat (N, D), in as many bands as needed."""
+    check_sheet(2 * len(x), image_shape)
     ink = is_ink(x, image_shape)
     columns, gap = min(columns, len(x)), gap_for(image_shape, ink)
     bands, between = [], max(2, image_shape[0] // 4)
@@ -152,6 +157,7 @@ def reconstructions(
     fig = page(9.4, height + 0.9 + MARGIN, title, subtitle)
     ax = bare(panel(fig, MARGIN + 0.75, 0.9, width, height))
     show_pixels(ax, sheet, ink, (0, columns, len(sheet), 0))
+    own_pixels(fig, ax, sheet)
     tops = np.cumsum([0] + [len(band) for band in bands])[:-1][::2]
     side_labels(
         ax,
@@ -232,6 +238,7 @@ def interpolations(
         ax = bare(panel(fig, left, 1.15, columns * cell, height))
         sheet = tile(as_pixels(images, image_shape, ink), columns, gap)
         show_pixels(ax, sheet, ink, (0, columns, P, 0))
+        own_pixels(fig, ax, sheet)
         if columns > 1 or S == 1:
             marks = np.linspace(0, 1, S)
             top_labels(ax, [i + 0.5 for i in range(S)], ["t = 0"] + [f"{t:.2g}" for t in marks[1:]])

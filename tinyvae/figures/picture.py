@@ -39,6 +39,7 @@ STYLE = {
     "axes.spines.right": False, "legend.frameon": False, "lines.solid_capstyle": "round",
 }  # fmt: skip
 MARGIN = 0.35  # inches
+MAX_PIXELS = 2**25  # of images in one picture
 HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
@@ -57,6 +58,10 @@ def styled(figure: Callable[..., Picture]) -> Callable[..., Picture]:
 
 class Picture(Figure):
     """A Matplotlib figure that Jupyter shows by itself, whether or not pyplot is in use."""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save as Matplotlib does, but with the dots an inch that were set after it was made."""
+        super().savefig(fname, **({"dpi": self.dpi} | options))
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
         file = io.BytesIO()
@@ -146,6 +151,22 @@ def show_pixels(
     sheet = sheet[:, :, 0] if grey else sheet
     interpolation = "bicubic" if ink else "antialiased"
     ax.imshow(sheet, extent=extent, interpolation=interpolation, aspect="auto", **grey)
+
+
+def own_pixels(fig: Figure, ax: Axes, sheet: np.ndarray) -> None:
+    """Let a figure be saved with so many dots an inch that a sheet's pixels all have their own."""
+    dots = sheet.shape[1] / (ax.get_position().width * fig.get_figwidth())
+    fig.set_dpi(max(fig.dpi, float(np.ceil(dots))))
+
+
+def check_sheet(n: int, image_shape: tuple[int, ...]) -> None:
+    """Raise ValueError where n images have more pixels than a picture that viewers open."""
+    H, W = image_shape[:2]
+    if n * H * W > MAX_PIXELS:
+        raise ValueError(
+            f"{n:,} images of {H} × {W} pixels are too many for one picture: take at most"
+            f" {MAX_PIXELS // (H * W):,}, or write them to an .npy file"
+        )
 
 
 def columns_for(n: int, image_shape: tuple[int, ...], ratio: float = 1.7) -> int:
