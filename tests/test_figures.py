@@ -156,6 +156,22 @@ def test_reconstructions_stand_under_their_originals(rng):
     assert_nothing_clipped(fig)
 
 
+def test_originals_and_reconstructions_do_not_touch():
+    x = np.zeros((2, 24 * 20))  # ink, so wide that no gap is left beside it
+    [sheet] = sheets(figures.reconstructions(x, x + 1, (24, 20)))
+    assert np.all(sheet[24:28] == 1) and not sheet[28:].any()
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [lambda: figures.curves(HISTORY[:1]), lambda: figures.kl_over_training(np.ones((1, 3)), [1])],
+)
+def test_one_epoch_has_one_tick(figure):
+    ax = figure().axes[0]
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
 def saved_size(fig: Figure) -> tuple[int, int]:
     file = io.BytesIO()
     fig.savefig(file, format="png")

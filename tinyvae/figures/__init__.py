@@ -95,7 +95,7 @@ def _curve(ax, history: Sequence[dict], term: str) -> None:
     later = later[np.isfinite(later)]
     low, high = later.min(), later.max()
     ax.set_ylim(low - 0.06 * (high - low) - 1e-9, high + 0.08 * (high - low) + 1e-9)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.grid(axis="y", color="#eceef1", lw=0.8)
     ax.legend(loc="best", labelcolor="linecolor", handlelength=1.4)
 
@@ -149,7 +149,7 @@ def reconstructions(
             band = as_pixels(images[start : start + columns], image_shape, ink)
             rest = np.ones((columns - len(band), *band.shape[1:]), dtype=band.dtype)
             bands += [tile(np.concatenate([band, rest]), columns, gap)]
-            space = gap if images is x else between
+            space = max(gap, image_shape[0] // 6) if images is x else between
             bands += [np.ones((space, *bands[-1].shape[1:]), dtype=band.dtype)]
     sheet = np.concatenate(bands[:-1])
     width = min(8.0, 1.3 * columns)

@@ -99,7 +99,7 @@ def kl_over_training(
         extent=(first, last, rows, 0),
     )  # fmt: skip
     side_labels(ax, [i + 0.5 for i in range(rows)], [f"$z_{{{j + 1}}}$" for j in order])
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.set(xlabel="epoch")
     ax.set_title("Over training", pad=8)
     ax.spines[:].set_visible(False)
