@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyvae.data.scaling import Scaling
 from tinyvae.files import write_atomically
+from tinyvae.run_files import check_finite
 from tinyvae.runs import Run
 
 IN_A_ROW = 12  # steps that stand side by side and have room for their t
@@ -24,6 +25,7 @@ def written(figure: Callable) -> Callable:
 
     @wraps(figure)
     def write(out: Path, run: Run, x: np.ndarray, x_hat: np.ndarray, what: str) -> None:
+        check_finite(out, x_hat)
         data = run.config["data"]
         scaling = Scaling.from_config(data["scaling"])
         images = map(scaling.to_picture, (x, x_hat))
