@@ -306,8 +306,34 @@ def test_an_npy_file_may_have_its_labels_in_another():
     np.save("y.npy", np.arange(10) % 2)
     data = load_dataset("x.npy", labels="y.npy")
     assert np.array_equal(data.y_train, (data.x_train[:, 0] / 2) % 2)
-    with pytest.raises(FileNotFoundError, match=r"z\.npy does not exist"):
-        load_dataset("x.npy", labels="z.npy")
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "labels='y.npy': there is no such .npy file; name an .npy file with a label for"),
+        (np.zeros(7), "y.npy holds 7 labels, but x.npy 10 rows: save one label for each row"),
+        (np.zeros((10, 2)), r"y.npy holds labels of shape \(10, 2\), but x.npy 10 rows"),
+        (np.linspace(0, 1, 10), "y.npy holds fractions: save whole numbers or text"),
+        (np.zeros(10, complex), "y.npy holds labels of type complex128: save whole numbers"),
+    ],
+)
+def test_labels_in_another_file_that_are_none_are_refused_by_its_name(y, message):
+    np.save("x.npy", np.zeros((10, 2)))
+    if y is not None:
+        np.save("y.npy", y)
+    with pytest.raises(ValueError, match=message) as error:
+        load_dataset("x.npy", labels="y.npy")
+    assert "data sets by name" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_a_file_that_is_cut_off_is_said_to_be(name, rng):
+    np.save("x.npy", rng.random((50, 4)))
+    np.savez("x.npz", rng.random((50, 4)))
+    os.truncate(name, 900)
+    with pytest.raises(ValueError, match=f"{name} cannot be read: it is cut off or damaged: take"):
+        load_dataset(name)
 
 
 # Files read batch by batch

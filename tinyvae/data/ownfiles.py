@@ -112,7 +112,23 @@ def _read_npy(path: Path, labels: str | None, image_size) -> Table:
     shape = _image_shape(path, mapped, image_size)
     large = mapped.size * 4 > IN_MEMORY_BYTES
     raw = NpyFile(path, mapped) if large else np.array(mapped).reshape(len(mapped), -1)
-    return Table(raw, shape, load_arrays(Path(labels)) if labels else None)
+    return Table(raw, shape, _labels_beside(path, len(mapped), labels) if labels else None)
+
+
+def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
+    """The labels (N,) in the .npy file `labels`, of the rows of another."""
+    if not (labels.lower().endswith(".npy") and Path(labels).is_file()):
+        remedy = f"name an .npy file with a label for each row of {path}"
+        raise ValueError(f"labels={labels!r}: there is no such .npy file; {remedy}")
+    y = load_arrays(Path(labels))
+    if y.shape != (n_rows,):
+        found = f"{len(y)} labels" if y.ndim == 1 else f"labels of shape {y.shape}"
+        remedy = "save one label for each row, in the same order"
+        raise ValueError(f"{labels} holds {found}, but {path} {n_rows} rows: {remedy}")
+    if y.dtype.kind not in "biufU" or not _whole(y):
+        kind = "fractions" if y.dtype.kind == "f" else f"labels of type {y.dtype}"
+        raise ValueError(f"{labels} holds {kind}: save whole numbers or text")
+    return y
 
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Table:
@@ -157,6 +173,8 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "pickle" in reason or "Python objects" in reason:
             reason = "it holds Python objects, or is no array file; pickles are never loaded"
+        elif not isinstance(error, OSError) and "of the other kind" not in reason:
+            reason = "it is cut off or damaged: take another copy"
         raise ValueError(f"{path} cannot be read: {reason}") from None
     return loaded
 
