@@ -6,6 +6,7 @@ Exit status 0: done. 1: a failure after the work began. 2: bad usage or bad inpu
 
 import argparse
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -55,7 +56,8 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
     except Failure as failure:
         message, status = str(failure), failure.status
     except PROBLEMS as problem:
-        message, status = " ".join(str(problem).split()) or type(problem).__name__, 2
+        message = as_typed(" ".join(str(problem).split())) or type(problem).__name__
+        status = 2
         if isinstance(problem, MemoryError) or any(text in message for text in TOO_LARGE):
             message = message.rstrip(".") + (
                 "; take less at once: smaller -n, --samples, --batch-size, --hidden, --latent-dim"
@@ -64,6 +66,21 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
         message, status = "stopped", 130
     print(f"{prog}: error: {message}", file=sys.stderr)
     return status
+
+
+def as_typed(message: str) -> str:
+    """A message about Python's arguments, in the words of the command line.
+
+    `name=value` at its start becomes `--name value`, and `name ("--flag")` or `name, "--flag"`
+    anywhere `--flag`.
+    """
+    message = re.sub(r'\w+(?:="\w+")? \("(--[\w-]+)"\)', r"\1", message)
+    message = re.sub(r'\w+, "(--[\w-]+)"', r"\1", message)
+    start = re.match(r"([a-z]\w*)=('[^']*'|\([^()]*\)|[^\s:]+)(?=[ :])", message)
+    if not start:
+        return message
+    value = start[2].strip("'()").replace(", ", "x")
+    return f"--{start[1].replace('_', '-')} {value}{message[start.end() :]}"
 
 
 def _discard_output() -> None:
