@@ -59,6 +59,20 @@ def test_a_second_run_gets_a_number(capsys):
     assert sorted(os.listdir("runs")) == ["digits", "digits-2"]
 
 
+def test_a_folder_that_is_never_made_is_not_announced(capsys):
+    np.save("x.npy", np.full((20, 2), 3.0) * np.arange(20)[:, None])
+    assert cli.main(["train", "--dataset", "x.npy", "--likelihood", "bernoulli"]) == 2
+    assert "run folder" not in capsys.readouterr().out and not os.path.exists("runs")
+
+
+def test_the_folder_announced_is_the_run_s_where_another_took_its_number(capsys, monkeypatch):
+    assert cli.main(["train", *FAST, "--epochs", "1", "--quiet"]) == 0
+    monkeypatch.setattr("tinyvae.train_command.next_free", lambda folder, name: f"{folder}/{name}")
+    assert cli.main(["train", *FAST, "--epochs", "1"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "run folder" in line]
+    assert lines == [f"run folder: {os.path.join('runs', 'digits-2')}"]
+
+
 def test_quiet_prints_nothing(capsys):
     cli.main(["train", *FAST, "--epochs", "1", "--quiet"])
     captured = capsys.readouterr()

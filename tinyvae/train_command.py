@@ -20,6 +20,17 @@ from tinyvae.train import fit
 PROG = "tinyvae train"
 
 
+class NewRun(Run):
+    """A run that is not yet on disk, and says where it is once it is."""
+
+    say: Callable = print
+
+    def create(self) -> None:
+        """Make the folder, and say so."""
+        super().create()
+        self.say(f"run folder: {self.path}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     return speak_once(lambda: terminal.run(_train, argv, PROG))
@@ -35,7 +46,10 @@ def _train(argv: list[str] | None) -> int:
     run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
-    say(f"run folder: {run.path}")
+    if isinstance(run, NewRun):
+        run.say = say
+    else:
+        say(f"run folder: {run.path}")
     if ranks.size > 1:
         say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
@@ -77,7 +91,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
-    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
+    return NewRun(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
@@ -104,7 +118,6 @@ def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
     """Train to the configured number of epochs; a failure says what is kept and how to go on."""
     labels = {"labels": dataset.y_train, "validation_labels": dataset.y_test}
-    go_on = _go_on(run)
     try:
         return fit(
             model,
@@ -119,15 +132,17 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
             tf32="tf32" in given,
         )
     except KeyboardInterrupt:
-        raise terminal.Failure(f"stopped; all finished epochs are saved; {go_on}", 130) from None
+        saved = f"stopped; all finished epochs are saved; {_go_on(run)}"
+        raise terminal.Failure(saved, 130) from None
     except FloatingPointError as error:
         raise terminal.Failure(f"{error}; {run.path} keeps the last good epoch", 1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
             raise
+        more = _go_on(run)
         if isinstance(error, MemoryError):  # a resumed run would ask for as much again
-            go_on = f"{run.path} keeps the last finished epoch"
-        raise terminal.Failure(f"{error or 'out of memory'}; {go_on}", 1) from None
+            more = f"{run.path} keeps the last finished epoch"
+        raise terminal.Failure(f"{error or 'out of memory'}; {more}", 1) from None
 
 
 def _go_on(run: Run) -> str:
