@@ -226,6 +226,10 @@ def test_plane_shows_every_point_the_circles_and_the_names(rng):
     assert_nothing_clipped(fig)
 
 
+def test_a_plane_of_one_example_says_example():
+    assert "puts 1 example\n" in words(figures.plane(np.zeros((1, 2)))) + "\n"
+
+
 def test_names_of_classes_at_one_place_do_not_overlap():
     z = np.zeros((4, 2))
     names = ["sandal", "sneaker", "boot", "bag"]
@@ -579,6 +583,11 @@ def test_three_panels_show_gaps_a_blob_and_a_smooth_space(tmp_path, monkeypatch,
 
     assert separation(kl) < 0.25 < 0.4 < separation(both)
     assert_nothing_clipped(fig)
+
+
+def test_three_panels_of_one_epoch_say_epoch(rng, capsys):
+    panels.train_three(rng.random((8, 4), dtype=np.float32), epochs=1, progress=True)
+    assert ": 1 epoch\n" in capsys.readouterr().out
 
 
 def _shortened(train_three, kept):

@@ -425,7 +425,7 @@ def test_a_csv_column_holds_labels_by_its_name_or_its_number():
         ("", None, "is empty"),
         ("a,b\n", None, "is empty"),
         ("kind\nx\ny\n", "kind", "is empty"),
-        ("1,2\n3\n", None, "line 2 has 1 columns instead of 2"),
+        ("1,2\n3\n", None, "line 2 has 1 column instead of 2"),
         ("a,b\n1,2\n\n3,4,5\n", None, "line 4 has 3 columns instead of 2"),
         ("a,b\n1,2\n3,cat\n", None, "line 3, column b: 'cat' is not a finite number"),
         ("a,b\n1,2\n3,\n", None, "line 3, column b: '' is not"),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
+from tinyvae.data.rows import LazyRows
+from tinyvae.data.scaling import Scaling
 from tinyvae.files import next_free
 from tinyvae.runs import COLUMNS, Run, open_run
 
@@ -37,6 +39,12 @@ def test_the_loss_on_real_digits_falls_to_a_stated_value():
     constant = 784 / 2 * math.log(math.pi)  # of the Gaussian with σ² = ½
     assert history[0]["loss"] - constant > 80
     assert history[-1]["val_loss"] - constant < 51.5
+
+
+def test_rows_read_batch_by_batch_of_one_column_are_refused_in_the_singular():
+    rows = LazyRows(np.zeros((9, 1)), np.arange(9), Scaling())
+    with pytest.raises(ValueError, match="x_train has 1 column, the model takes 5"):
+        fit(small_vae(), rows, epochs=1, progress=False)
 
 
 def test_history_has_one_row_an_epoch_with_the_columns_of_metrics_csv(x):

@@ -294,7 +294,7 @@ def note_what_has_no_effect(options: dict) -> None:
 
 
 def note_unused(options: dict, names: tuple[str, ...], why: str) -> None:
-    """Say on stderr that options have no effect here."""
-    for name in names:
+    """Say on stderr that options have no effect here, if not told to be quiet."""
+    for name in () if "quiet" in options else names:
         if name in options and options[name] != DEFAULTS.get(name):
             print(f"note: --{name.replace('_', '-')} has no effect with {why}", file=sys.stderr)

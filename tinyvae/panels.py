@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyvae import checks, figures, terminal
 from tinyvae.data import load_dataset
+from tinyvae.data.dataset import counted
 from tinyvae.figures.picture import Picture
 from tinyvae.files import write_atomically
 from tinyvae.model import VAE
@@ -42,7 +43,7 @@ def train_three(
     models = []
     for name, _, weights in PANELS:
         if progress:
-            print(f"{name}: {epochs} epochs", flush=True)
+            print(f"{name}: {counted(epochs, 'epoch')}", flush=True)
         model = VAE(
             x_train.shape[1], 2, (256, 128), sigma=0.5**0.5, output="sigmoid", backend=backend,
             seed=seed, **weights,

@@ -20,6 +20,7 @@ from tinyvae import checks, evaluate, schedules, workers
 from tinyvae.backend import Array
 from tinyvae.checkpoint import model_config
 from tinyvae.communicator import find
+from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.distributed import DataParallel
 from tinyvae.evaluate import KL_ROWS
@@ -214,7 +215,8 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     lazy = isinstance(x, LazyRows | BinarizedRows)
     x = x if lazy or isinstance(x, model.backend.xp.ndarray) else np.asarray(x)
     if lazy and x.shape[1] != model.n_features:
-        raise ValueError(f"{name} has {x.shape[1]} columns, the model takes {model.n_features}")
+        columns = counted(x.shape[1], "column")
+        raise ValueError(f"{name} has {columns}, the model takes {model.n_features}")
     if not lazy:
         checks.batch(name, x, model.n_features)
     if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .dataset import counted
+
 
 def read(
     path: Path, labels: str | None = None
@@ -59,7 +61,8 @@ def _table(path: Path, lines, names: list[str] | None, labels: str | None):
             if label_column is not None:
                 columns.pop(label_column)
         if len(cells) != width:
-            raise ValueError(f"{path}, line {line} has {len(cells)} columns instead of {width}")
+            found = counted(len(cells), "column")
+            raise ValueError(f"{path}, line {line} has {found} instead of {width}")
         if label_column is not None:
             classes.append(cells.pop(label_column).strip())
         rows.append(np.array([_number(cell) for cell in cells], dtype=float))  # None becomes nan

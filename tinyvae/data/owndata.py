@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import imagefiles, ownfiles, scaling
-from .dataset import Dataset
+from .dataset import Dataset, counted
 from .rows import LazyRows, Rows
 from .scaling import Scaling
 
@@ -92,7 +92,8 @@ def check_width(source: str, n_columns: int, config: dict) -> None:
     """ValueError where data have another width than the model."""
     if n_columns != config["n_features"]:
         raise ValueError(
-            f"{source} has {n_columns} columns, the model was trained on {config['n_features']}"
+            f"{source} has {counted(n_columns, 'column')}, the model was trained on"
+            f" {config['n_features']}"
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import csvfiles, imagefiles
+from .dataset import counted
 
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
 
@@ -122,9 +123,9 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
         raise ValueError(f"labels={labels!r}: there is no such .npy file; {remedy}")
     y = load_arrays(Path(labels))
     if y.shape != (n_rows,):
-        found = f"{len(y)} labels" if y.ndim == 1 else f"labels of shape {y.shape}"
+        found = counted(len(y), "label") if y.ndim == 1 else f"labels of shape {y.shape}"
         remedy = "save one label for each row, in the same order"
-        raise ValueError(f"{labels} holds {found}, but {path} {n_rows} rows: {remedy}")
+        raise ValueError(f"{labels} holds {found}, but {path} {counted(n_rows, 'row')}: {remedy}")
     if y.dtype.kind not in "biufU" or not _whole(y):
         kind = "fractions" if y.dtype.kind == "f" else f"labels of type {y.dtype}"
         raise ValueError(f"{labels} holds {kind}: save whole numbers or text")
@@ -213,7 +214,7 @@ def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
         if math.prod(shape) == n_columns:
             return shape
     raise ValueError(
-        f"{path} has {n_columns} columns: not an image of {size[0]} × {size[1]} pixels"
+        f"{path} has {counted(n_columns, 'column')}: not an image of {size[0]} × {size[1]} pixels"
     )
 
 
@@ -232,7 +233,7 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
         if part.labels is None or part.labels.shape != (n_rows,):
             shape = "missing" if part.labels is None else f"of shape {part.labels.shape}"
             raise ValueError(
-                f"{source} has {n_rows} rows whose labels are {shape}: expected one each"
+                f"{source} has {counted(n_rows, 'row')} whose labels are {shape}: expected one each"
             )
     values = np.concatenate([part.labels for part in tables])
     if values.dtype.kind == "f" and _whole(values):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
+from tinyvae.data.dataset import counted
 from tinyvae.figures.picture import (
     COLORS,
     GREY,
@@ -174,7 +175,7 @@ def plane(
         _ellipses(ax, *ellipses)
     if labels is not None:
         _names(ax, z, labels, label_names, 13)
-    ax.set_title(f"Where the encoder puts {len(z):,} examples", pad=8)
+    ax.set_title(f"Where the encoder puts {counted(len(z), 'example')}", pad=8)
     if both:
         ax = panel(fig, 0.6 + SIDE + 0.75, 1.2, SIDE, SIDE)
         plane_axes(ax, extent, names)
