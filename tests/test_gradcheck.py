@@ -531,6 +531,10 @@ class Raises(Linear):
     def forward(self, x):
         return x[:, 100]
 
+class Stops(Linear):
+    def forward(self, x):
+        raise RuntimeError("no such table")
+
 class Nan(Linear):
     def forward(self, x):
         return super().forward(x) * float("nan")
@@ -594,6 +598,14 @@ def test_what_is_wrong_ends_with_one_clear_line(folder, capsys, arguments, statu
     assert found == status
     assert words in printed.out + printed.err
     assert printed.err.count("\n") <= 1 and "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"), [("Raises", True), ("Raises --shape 4,3", False), ("Stops", False)]
+)
+def test_a_shape_is_asked_for_only_where_it_may_be_the_cause(folder, capsys, layer, hint):
+    assert main(f"my_layers:{layer}".split()) == 1
+    assert ("--shape" in capsys.readouterr().err) == hint
 
 
 def test_cupy_without_a_gpu_is_told_in_one_line(capsys, monkeypatch):

@@ -594,10 +594,13 @@ def test_a_run_on_grey_values_takes_bytes_and_floats_alike(rng):
     np.save("old.npy", raw)
     np.save("floats.npy", raw / 255)
     np.save("large.npy", raw * 1.0)
+    np.save("few.npy", raw % 4 * 1.0)
     config = config_of(load_dataset("old.npy"))
     assert np.allclose(read_matrix("old.npy", config), read_matrix("floats.npy", config))
     with pytest.raises(ValueError, match=r"large.npy has floats from .*divide them by 255"):
         read_matrix("large.npy", config)
+    with pytest.raises(ValueError, match=r"few.npy has floats from 0 to 3.*bring them to that"):
+        read_matrix("few.npy", config)
 
 
 def test_one_image_or_a_folder_of_other_sizes_fits_a_run_on_images():

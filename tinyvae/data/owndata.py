@@ -81,9 +81,11 @@ def read_like(source: str, config: dict) -> tuple[Rows, ownfiles.Table]:
         statistics = scaling.scan(table.raw, index, source)
         low, high = float(statistics.low.min()), float(statistics.high.max())
         if chosen.kind == "uint8" and not 0 <= low <= high <= 1:
+            bytes_as_floats = low >= 0 and 16 < high <= 255
+            remedy = "divide them by 255, or save them as uint8"
             raise ValueError(
                 f"{source} has floats from {low:g} to {high:g}, the model was trained on grey"
-                " values in [0, 1]: divide them by 255, or save them as uint8"
+                f" values in [0, 1]: {remedy if bytes_as_floats else 'bring them to that range'}"
             )
     return scaled_rows(table.raw, index, chosen), table
 

@@ -173,7 +173,9 @@ def _checked(layer: Any, label: str, given: Any, backend: Any) -> Report:
     except NotCheckable:
         raise
     except Exception as error:
-        shape = "" if given.shape else "; give the shape of its input with --shape, such as 4,3"
+        # NumPy's errors about shapes are of these classes.
+        may_be_shape = given.shape is None and isinstance(error, ValueError | IndexError)
+        shape = "; give the shape of its input with --shape, such as 4,3" if may_be_shape else ""
         raise terminal.Failure(f"{label} raises {_told(error)}{shape}", 1) from None
     report.name = label
     return report
