@@ -512,6 +512,27 @@ def test_a_run_made_from_python_takes_floats_in_its_own_units(rng, capsys):
     assert "evaluate RUN DATA takes a file of them" in one_line(capsys)
 
 
+@pytest.mark.parametrize("labels", [("x", "new"), (0.5, 1.5)])
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "evaluate"])
+def test_labels_that_a_model_does_not_take_are_not_looked_at(command, labels):
+    np.savez("old.npz", x=np.eye(4), kind=np.array(["x", "y"] * 2))
+    np.savez("new.npz", x=np.eye(4), kind=np.array(labels * 2))
+    options = ["--dataset", "old.npz:x", "--labels", "kind", "--epochs", "1", "--out", "run"]
+    assert cli.main(["train", *FAST, *options, "--quiet"]) == 0
+    out = {"encode": "z.npz", "reconstruct": "x.npy"}.get(command)
+    options = ["--out", out] if out else ["--samples", "2", "--quiet"]
+    assert cli.main([command, "run", "new.npz:x", *options]) == 0
+
+
+def test_a_wrong_width_is_told_before_the_labels_of_a_conditional_run(capsys):
+    np.savez("old.npz", x=np.eye(4), kind=np.array(["x", "y"] * 2))
+    np.savez("new.npz", x=np.ones((4, 3)), kind=np.array(["x", "new"] * 2))
+    options = ["--dataset", "old.npz:x", "--labels", "kind", "--conditional", "--out", "run"]
+    assert cli.main(["train", *FAST, *options, "--epochs", "1", "--quiet"]) == 0
+    assert cli.main(["encode", "run", "new.npz:x", "--out", "z.npz"]) == 2
+    assert "new.npz:x has 3 columns, the model was trained on 4" in one_line(capsys)
+
+
 def test_codes_of_a_conditional_model_are_decoded_with_their_labels(trained):
     run = str(trained / "conditional")
     assert cli.main(["encode", run, "digits", "--out", "z.npz"]) == 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyvae import terminal
 from tinyvae.checkpoint import FILE
-from tinyvae.data import NAMES, ownfiles, read_labelled
+from tinyvae.data import NAMES, ownfiles, read_labelled, read_matrix
 from tinyvae.data.scaling import Scaling
 from tinyvae.files import write_atomically
 from tinyvae.model import VAE, Autoencoder
@@ -91,9 +91,9 @@ def given_label(run: Run, model: Autoencoder, label: str | None, n: int) -> np.n
 def read(run: Run, data: str, data_dir: str | None = None) -> tuple[Any, np.ndarray | None]:
     """Return the rows of DATA in the model's units, and their labels if the model needs them."""
     config = run.config.get("data") or _units_of_model(run, data)
+    if not run.model.n_classes:  # whatever labels the data have
+        return read_matrix(data, config, data_dir), None
     x, labels = read_labelled(data, config, data_dir)
-    if not run.model.n_classes:
-        return x, None
     if labels is None:
         raise ValueError(f"{run.path} is conditional, and {data} has no labels")
     return x, labels

@@ -168,7 +168,7 @@ def read_matrix(
     ValueError
         `source` has another width than the model, or values that cannot be its.
     """
-    return _read(os.fspath(source), config, data_dir)[0]
+    return _read(os.fspath(source), config, data_dir, labelled=False)[0]
 
 
 def read_labelled(
@@ -181,7 +181,7 @@ def read_labelled(
     ValueError
         As `read_matrix`; or a label is none that the run was trained with.
     """
-    x, y, names = _read(os.fspath(source), config, data_dir)
+    x, y, names = _read(os.fspath(source), config, data_dir, labelled=True)
     if y is None or config["label_names"] is None:
         return x, y
     places = {name: place for place, name in enumerate(config["label_names"])}
@@ -193,10 +193,11 @@ def read_labelled(
     return x, np.array([places[name] for name in names])[y]
 
 
-def _read(source: str, config: dict, data_dir):
+def _read(source: str, config: dict, data_dir, labelled: bool):
+    """Rows, and labels and their names, which are not looked at (None) unless `labelled`."""
     if source not in NAMES:
         x, table = owndata.read_like(source, config)
-        return x, *ownfiles.encode_labels(table, source)
+        return x, *(ownfiles.encode_labels(table, source) if labelled else (None, None))
     dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
     owndata.check_width(source, dataset.n_features, config)
     scaling = Scaling.from_config(config["scaling"])
