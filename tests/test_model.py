@@ -1,11 +1,14 @@
 """The models: a loss in nats per example, its gradient, and the ways through a model."""
 
+import inspect
 import math
+import re
 
 import numpy as np
 import pytest
 from witness import assert_model_gradient, relative_error
 
+from tinyvae.iwae import IWAE
 from tinyvae.layers import Dense, Sequential, Tanh
 from tinyvae.likelihood import Gaussian
 from tinyvae.model import VAE, Autoencoder
@@ -453,3 +456,47 @@ def test_a_network_within_a_network_is_the_same_as_its_layers(rng):
     x, eps = rng.random((5, 4)), rng.standard_normal((5, 2))
     assert list(nested.parameters) == list(flat.parameters)
     assert nested.forward(x, eps=eps) == flat.forward(x, eps=eps)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: VAE(8, latent=3), "VAE has no argument 'latent': did you mean latent_dim?"),
+        (lambda: VAE(8, free_bit=1), "VAE has no argument 'free_bit': did you mean free_bits?"),
+        (
+            lambda: IWAE(8, samples=5),
+            "IWAE has no argument 'samples': did you mean importance_samples?",
+        ),
+        (
+            lambda: Autoencoder(8, beta=2),
+            "Autoencoder has no argument 'beta': it takes n_features, ",
+        ),
+    ],
+)
+def test_an_unknown_argument_is_told_with_the_class_and_the_closest_name(make, message):
+    with pytest.raises(TypeError, match="^" + re.escape(message)):
+        make()
+
+
+def test_a_models_signature_has_the_arguments_of_its_bases():
+    names = {kind: list(inspect.signature(kind).parameters) for kind in (Autoencoder, VAE, IWAE)}
+    assert names[Autoencoder][:2] == ["n_features", "latent_dim"]
+    assert "unknown" not in names[Autoencoder]
+    assert names[VAE] == [*names[Autoencoder], "beta", "free_bits"]
+    assert names[IWAE] == [*names[VAE], "importance_samples"]
+
+
+def test_a_subclass_with_arguments_of_its_own_has_its_own_signature():
+    class Small(VAE):
+        def __init__(self, n_features, **options):
+            super().__init__(n_features, hidden=(4,), **options)
+
+    assert list(inspect.signature(Small).parameters) == ["n_features", "options"]
+
+
+def test_a_model_is_printed_in_a_line():
+    vae = VAE(784, 2, sigma=0.7071, backend="numpy")
+    assert repr(vae) == "VAE(784-256-2, gaussian, sigma 0.71, 404,244 weights, float32, numpy)"
+    networks = {"encoder": Sequential(Dense(5, 2)), "decoder": Sequential(Dense(4, 3))}
+    own = Autoencoder(likelihood="bernoulli", n_classes=2, backend="numpy", **networks)
+    assert repr(own) == "Autoencoder(3-…-2, bernoulli, 2 classes, 27 weights, float32, numpy)"

@@ -4,6 +4,7 @@ No mathematics: settings are checked, widths that are left out are read off some
 and what a model is given, data and labels, is made what its networks take.
 """
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class Assembly:
 
     outputs_per_latent: int  # how many numbers the encoder gives for each latent dimension
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _signature(cls)
+
     def __init__(
         self, n_features: int | None = None, latent_dim: int | None = None,
         hidden: tuple[int, ...] = (256,), activation: str = "relu",
@@ -27,6 +32,7 @@ class Assembly:
         reconstruction_weight: float = 1.0, n_classes: int = 0, *,
         encoder: Sequential | None = None, decoder: Sequential | None = None,
         backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
+        **unknown: Any,
     ) -> None:  # fmt: skip
         """Put the parts together.
 
@@ -49,7 +55,10 @@ class Assembly:
             Your own layers, instead of `hidden` and `activation`.
         backend, dtype, seed
             "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+        **unknown
+            Refused, by the name of the model's class.
         """
+        checks.no_unknown(type(self), unknown)
         C = self.n_classes = checks.integer("n_classes", n_classes, 0)
         D, L = _widths(encoder, decoder, n_features, latent_dim, C)
         self.n_features, self.latent_dim = D, L
@@ -77,6 +86,17 @@ class Assembly:
         if encoder is not None:
             _check_outputs(self)
 
+    def __repr__(self) -> str:
+        hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers
+        parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
+        parts.append(type(self.likelihood).__name__.lower())
+        if isinstance(self.likelihood, Gaussian):
+            parts.append(f"sigma {self.sigma:.2g}")
+        if self.n_classes:
+            parts.append(f"{self.n_classes} classes")
+        parts += [f"{self.parameters.theta.size:,} weights", self.dtype, self.backend.name]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     @property
     def sigma(self) -> float | None:
         """The standard deviation of p(x|z), in the units of x; None for Bernoulli."""
@@ -97,6 +117,21 @@ class Assembly:
         xp = self.backend.xp
         one_hot = self.backend.asarray(labels)[:, None] == xp.arange(self.n_classes)  # (B, C)
         return xp.concatenate([array, one_hot.astype(array.dtype)], axis=1)
+
+
+def _signature(cls: type) -> inspect.Signature:
+    """Return the arguments of a model's class: *args and **kwargs stand for those of its base."""
+    _, *own = inspect.signature(cls.__init__).parameters.values()
+    if cls.__init__ is Assembly.__init__:
+        own = own[:-1]  # all but **unknown
+    elif len(own) > 1 and (own[0].kind, own[-1].kind) == (
+        own[0].VAR_POSITIONAL,
+        own[0].VAR_KEYWORD,
+    ):
+        base = next(base for base in cls.__mro__[1:] if issubclass(base, Assembly))
+        passed_on = dict(inspect.signature(base).parameters)
+        own = (passed_on | {argument.name: argument for argument in own[1:-1]}).values()
+    return inspect.Signature(own)
 
 
 def _widths(

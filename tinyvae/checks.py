@@ -4,8 +4,10 @@ Used by the models, the optimizers, training and the command line, so that the s
 same sentence everywhere.
 """
 
+import inspect
 import math
 from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -121,6 +123,15 @@ def instance(name: str, value: Any, kind: type, wanted: str) -> None:
     """Raise TypeError unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {value!r:.60}")
+
+
+def no_unknown(kind: type, unknown: Iterable[str]) -> None:
+    """Raise TypeError where a class was given arguments of names that it does not know."""
+    names = list(inspect.signature(kind).parameters)
+    for name in unknown:
+        close = [known for known in names if name in known] or get_close_matches(name, names)
+        remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
+        raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
 
 
 def parameters(value: Any) -> Any:
