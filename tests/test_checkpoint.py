@@ -185,3 +185,22 @@ def test_a_full_disk_leaves_the_previous_file(vae, tmp_path, monkeypatch, failin
 def test_a_run_without_its_checkpoint_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"checkpoint\.npz is missing: put it back"):
         read(tmp_path / "checkpoint.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((None, "m"), TypeError, "model must be a VAE or an Autoencoder, not NoneType None"),
+        ((VAE(5, 2), ""), ValueError, "path is empty: name a file or folder"),
+        ((VAE(5, 2), 3), TypeError, "path must be the path of a file or folder, not 3"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(arguments, error, message):
+    with pytest.raises(error, match=f"^{message}$"):
+        save(*arguments)
+
+
+@pytest.mark.parametrize(("path", "error"), [("", ValueError), (3, TypeError)])
+def test_what_is_no_path_cannot_be_loaded(path, error):
+    with pytest.raises(error, match=r"^path "):
+        load(path)

@@ -373,3 +373,9 @@ def test_data_of_another_width_are_refused():
     config = load_dataset("digits").to_config() | {"n_features": 64}
     with pytest.raises(ValueError, match="digits has 784 columns, the model was trained on 64"):
         read_matrix("digits", config)
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_what_is_no_name_of_data_is_refused(name):
+    with pytest.raises(TypeError, match=f"^name must be a path or one of digits, .*, not {name}$"):
+        load_dataset(name)

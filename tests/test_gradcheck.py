@@ -624,3 +624,8 @@ def test_the_module_runs_without_a_warning():
 @pytest.mark.gpu
 def test_every_part_passes_on_a_gpu():
     assert main(["--backend", "cupy"]) == 0
+
+
+def test_an_empty_input_is_named():
+    with pytest.raises(ValueError, match=r"^x is empty, of the shape \(0, 2\): give it"):
+        check(Dense(2, 3), np.ones((0, 2)))

@@ -500,3 +500,10 @@ def test_a_model_is_printed_in_a_line():
     networks = {"encoder": Sequential(Dense(5, 2)), "decoder": Sequential(Dense(4, 3))}
     own = Autoencoder(likelihood="bernoulli", n_classes=2, backend="numpy", **networks)
     assert repr(own) == "Autoencoder(3-…-2, bernoulli, 2 classes, 27 weights, float32, numpy)"
+
+
+@pytest.mark.parametrize("value", [None, "text"])
+def test_what_is_no_array_is_named(value):
+    message = rf"^x must be an array of the shape \(examples, 5\), not {value!r}$"
+    with pytest.raises(ValueError, match=message):
+        make().encode(value)

@@ -389,3 +389,11 @@ def test_a_training_that_never_began_cannot_go_on(run, what, x):
     with pytest.raises(ValueError, match=f"resume=True .*{what}: there is nothing to go on from"):
         fit(vae, x, epochs=1, run=run, resume=True, progress=False)
     assert np.array_equal(vae.parameters.theta, before)
+
+
+def test_a_callback_that_is_no_function_is_refused_before_training(x):
+    vae = small_vae()
+    before = vae.parameters.theta.copy()
+    with pytest.raises(TypeError, match=r"^callback must be a function of .*, not 3$"):
+        fit(vae, x, epochs=1, callback=3, progress=False)
+    assert np.array_equal(vae.parameters.theta, before)

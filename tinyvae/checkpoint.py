@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import __version__
+from tinyvae import __version__, checks
 from tinyvae.backend import Backend
 from tinyvae.files import write_atomically
 from tinyvae.iwae import IWAE
@@ -42,10 +42,13 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
 
     Raises
     ------
+    TypeError, ValueError
+        If `model` is none, or `path` names no file.
     OSError
         If the file can't be written; an earlier file at `path` is then untouched.
     """
-    path = Path(path)
+    checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
+    path = Path(checks.path("path", path))
     if path.suffix != ".npz":
         path = path.with_name(path.name + ".npz")
     config = model_config(model) | {"tinyvae": __version__}
@@ -104,7 +107,7 @@ def build(config: dict, backend: str | Backend = "auto") -> Autoencoder:
 
 def find(path: str | os.PathLike) -> Path:
     """Return the checkpoint file that `path` stands for."""
-    path = Path(path)
+    path = Path(checks.path("path", path))
     for candidate in (path / FILE, path, path.with_name(path.name + ".npz")):
         if candidate.is_file():
             return candidate

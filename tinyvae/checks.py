@@ -6,6 +6,7 @@ same sentence everywhere.
 
 import inspect
 import math
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -60,6 +61,9 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
 
     Values on a device are not looked at: that would wait for the device.
     """
+    if x.ndim == 0:
+        shape = f"(examples, {width})"
+        raise ValueError(f"{name} must be an array of the shape {shape}, not {x.item()!r:.60}")
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
         raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
     if x.dtype.kind != "f":
@@ -132,6 +136,21 @@ def no_unknown(kind: type, unknown: Iterable[str]) -> None:
         close = [known for known in names if name in known] or get_close_matches(name, names)
         remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
         raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
+
+
+def path(name: str, value: Any, wanted: str = "the path of a file or folder") -> Any:
+    """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be {wanted}, not {value!r:.60}")
+    if value == "":
+        raise ValueError(f"{name} is empty: name a file or folder")
+    return value
+
+
+def function(name: str, value: Any, wanted: str) -> None:
+    """Raise TypeError unless `value` is None or can be called."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be {wanted}, not {value!r:.60}")
 
 
 def parameters(value: Any) -> Any:

@@ -123,6 +123,7 @@ def fit(
     checks.number("kl_warmup", kl_warmup)
     checks.integer("kl_cycles", kl_cycles, 1)
     checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    checks.function("callback", callback, "a function of an epoch's row of the history")
     if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")

@@ -10,6 +10,8 @@ from importlib import resources
 
 import numpy as np
 
+from tinyvae import checks
+
 from . import mnist, owndata, ownfiles, shapes
 from .dataset import Dataset
 from .rows import BinarizedRows, Rows, value_range
@@ -62,7 +64,7 @@ def load_dataset(
     ValueError, FileNotFoundError
         In one line that names the value or the place in the file, and the remedy.
     """
-    name = os.fspath(name)
+    name = os.fspath(checks.path("name", name, f"a path or one of {', '.join(NAMES)}"))
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale} | given
     if binarize not in ("none", "static", "dynamic"):

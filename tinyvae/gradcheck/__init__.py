@@ -81,6 +81,8 @@ def check(
     ------
     TypeError
         Where `subject` has no forward and backward, or returns neither an array nor a number.
+    ValueError
+        Where an array is empty, or an option is none.
     """
     checks.choice("dtype", dtype, TOLERANCE)
     checks.integer("entries", entries, 1)
@@ -90,6 +92,11 @@ def check(
     place = Place(get_backend(backend), dtype, rng)
     with np.errstate(all="ignore"):
         examined = _subject(subject, inputs, constants, shape, place)
+        for name, array in examined.arrays.items():
+            if not array.size:
+                raise ValueError(
+                    f"{name} is empty, of the shape {array.shape}: give it at least one number"
+                )
         start = {name: array.copy() for name, array in examined.arrays.items()}
         try:
             report = _examine(examined, rng, tolerance, entries)
