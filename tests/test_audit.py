@@ -58,6 +58,13 @@ def test_a_beta_without_effect_is_told_with_the_weights_that_the_values_have():
     assert messages["balance"].startswith("effective β = 0.5 ")
 
 
+def test_a_stated_beta_is_held_against_the_same_effective_beta_where_that_has_sizes():
+    loss = zoo.objective(reconstruction=zoo.RECONSTRUCTIONS["squared error"], pixels="mean")
+    report = audit(objective=loss, beta=4, pixels=784)
+    told = [f.message for f in report.findings if "effective β" in f.message]
+    assert len(told) == 2 and all("effective β = D/2" in message for message in told)
+
+
 @pytest.mark.parametrize("beta", ["x", -1.0, float("nan")])
 def test_a_beta_that_is_no_weight_is_refused(beta):
     with pytest.raises(ValueError, match=r"^beta must be a finite number of at least 0, not"):

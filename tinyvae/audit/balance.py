@@ -239,7 +239,7 @@ def _constant(case: Case) -> list[Finding]:
         return []
     if any(ratio.powers.get(n) is None for n in ratio.fixed):
         return [note("balance-unclear", "pass sizes that the function takes besides its own")]
-    weights = f"the KL has the weight {case.kl.constant:.4g}, effective β = {c:.4g}"
+    weights = f"the KL has the weight {case.kl.constant:.4g}, effective β = {ratio}"
     if beta != 1 and case.near(c, case.halves):
         return [
             error("beta-unused", f"{weights}: the stated beta {beta:g} has no part in it", c, beta)
