@@ -122,12 +122,10 @@ class Assembly:
 def _signature(cls: type) -> inspect.Signature:
     """Return the arguments of a model's class: *args and **kwargs stand for those of its base."""
     _, *own = inspect.signature(cls.__init__).parameters.values()
+    kinds = [argument.kind.name for argument in own]
     if cls.__init__ is Assembly.__init__:
         own = own[:-1]  # all but **unknown
-    elif len(own) > 1 and (own[0].kind, own[-1].kind) == (
-        own[0].VAR_POSITIONAL,
-        own[0].VAR_KEYWORD,
-    ):
+    elif kinds[:1] + kinds[-1:] == ["VAR_POSITIONAL", "VAR_KEYWORD"]:
         base = next(base for base in cls.__mro__[1:] if issubclass(base, Assembly))
         passed_on = dict(inspect.signature(base).parameters)
         own = (passed_on | {argument.name: argument for argument in own[1:-1]}).values()

@@ -138,10 +138,10 @@ def no_unknown(kind: type, unknown: Iterable[str]) -> None:
         raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
 
 
-def path(name: str, value: Any, wanted: str = "the path of a file or folder") -> Any:
+def path(name: str, value: Any) -> Any:
     """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be {wanted}, not {value!r:.60}")
+        raise TypeError(f"{name} must be the path of a file or folder, not {value!r:.60}")
     if value == "":
         raise ValueError(f"{name} is empty: name a file or folder")
     return value

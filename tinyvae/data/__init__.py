@@ -64,7 +64,8 @@ def load_dataset(
     ValueError, FileNotFoundError
         In one line that names the value or the place in the file, and the remedy.
     """
-    name = os.fspath(checks.path("name", name, f"a path or one of {', '.join(NAMES)}"))
+    checks.instance("name", name, str | os.PathLike, f"a path or one of {', '.join(NAMES)}")
+    name = os.fspath(name)
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale} | given
     if binarize not in ("none", "static", "dynamic"):
