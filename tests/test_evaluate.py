@@ -299,6 +299,12 @@ def test_the_monte_carlo_error_is_the_spread_over_seeds_also_where_rows_repeat(c
     assert reported == pytest.approx(actual, rel=0.25)  # 4 standard errors of `actual`
 
 
+def test_one_example_is_told_in_the_singular():
+    result = evaluate.evaluate(VAE(4, 2, hidden=(3,), backend="numpy"), np.zeros((1, 4)), samples=3)
+    text = evaluate.table(result)
+    assert text.startswith("1 example, nats per example") and "1 examples" not in text
+
+
 def test_evaluate_gives_what_json_holds_and_a_table():
     vae, W, b = ppca(encoder_error=0.3)
     x, _ = ppca_data(W, b, 50)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tinyvae import checks
 from tinyvae.backend import Array
+from tinyvae.data.dataset import counted
 from tinyvae.information import mutual_information, standard_error
 from tinyvae.iwae import IWAE
 from tinyvae.latent import kl, reparameterize
@@ -199,8 +200,8 @@ def evaluate(
     few = int((estimate.effective_samples < FEW).sum())
     if few:
         warnings.append(
-            f"{few} of {N} examples rest on fewer than {FEW} effective samples: their log p(x) is"
-            " likely too low; more samples help"
+            f"fewer than {FEW} effective samples for {few} of {counted(N, 'example')}, whose"
+            " log p(x) is likely too low; more samples help"
         )
     result |= {
         "log_likelihood": float(estimate.log_likelihood.mean()),
@@ -216,8 +217,8 @@ def evaluate(
     limit = result["information_limit"]
     if limit - result["mutual_information"] < 1:
         warnings.append(
-            f"the mutual information is near the most that {N} examples can show (log N ="
-            f" {limit:.2f}): the data may hold more, and the aggregate KL less"
+            f"the mutual information is near the most that {counted(N, 'example')} can"
+            f" show (log N = {limit:.2f}): the data may hold more, and the aggregate KL less"
         )
     return result
 
@@ -239,7 +240,8 @@ def table(result: dict) -> str:
         return f"{name:<34}{result[key]:>10.2f}{plus_minus:<9}{remark}".rstrip()
 
     lines = [
-        f"{result['examples']:,} examples, nats per example, ± standard error over the examples",
+        f"{counted(result['examples'], 'example')}, nats per example,"
+        " ± standard error over the examples",
         line("ELBO", "elbo") if "elbo" in result else "",
         line("  reconstruction −log p(x|z)", "reconstruction"),
         line("  KL(q(z|x) ‖ p(z))", "kl") if "kl" in result else "",
