@@ -142,6 +142,28 @@ def test_what_a_callback_changes_between_epochs_counts(way):
     assert relative_error(*(train("gaussian", change=c)[1][-1][0] for c in (change, None))) > 0.1
 
 
+NETWORKS = {  # an encoder's and a decoder's layers, with a ReLU that follows no Dense, or none
+    "ReLU after Tanh": (lambda: [Dense(6, 5), Tanh(), ReLU(), Dense(5, 2)], lambda: [Dense(2, 6)]),
+    "ReLU first": (lambda: [ReLU(), Dense(6, 2)], lambda: [ReLU(), Dense(2, 6)]),
+    "ReLU last": (lambda: [Dense(6, 2), ReLU()], lambda: [Dense(2, 6), ReLU(), ReLU()]),
+}
+
+
+@pytest.mark.parametrize("layers", NETWORKS)
+def test_a_captured_network_may_have_its_layers_in_any_order(layers):
+    found = []
+    for captured in (True, False):
+        encoder, decoder = (Sequential(*make()) for make in NETWORKS[layers])
+        networks = {"encoder": encoder, "decoder": decoder}
+        model = Autoencoder(6, 2, **networks, backend=DEVICE, dtype="float64")
+        with pytest.MonkeyPatch.context() as patch:
+            if not captured:
+                patch.setattr(graph, "GraphSteps", lambda *given, tf32: graph.Steps(*given))
+            history = fit(model, X - 0.5, 3, 10, lr=1e-2, progress=False)
+        found.append((model, [[row["loss"]] for row in history]))
+    assert_same(*found)
+
+
 def assert_a_nan_shows_at_once(where):
     def change(model):
         model.parameters["encoder.0.b"][...] = np.nan

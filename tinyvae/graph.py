@@ -122,11 +122,12 @@ class GraphSteps(Steps):
             layers = [copy.copy(layer) for layer in getattr(twin, name).layers]
             for layer, following in zip_longest(layers, layers[1:]):
                 if isinstance(layer, Dense):
-                    finish = "rectify" if isinstance(following, ReLU) else "add_bias"
                     layer.__class__, layer.ones = CapturedDense, ones
-                    layer.finish = self.kernels[finish]
-                elif isinstance(layer, ReLU):
-                    layer.__class__, layer.slope = CapturedReLU, self.kernels["relu_backward"]
+                    layer.finish = self.kernels["add_bias"]
+                    if isinstance(following, ReLU):
+                        layer.finish = self.kernels["rectify"]
+                        following.__class__ = CapturedReLU
+                        following.slope = self.kernels["relu_backward"]
             setattr(twin, name, Sequential(*(with_functions(layer, functions) for layer in layers)))
         return twin
 

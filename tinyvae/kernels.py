@@ -37,7 +37,7 @@ KERNELS = {
         "dmu = dkl * mu; dlogvar = dkl * T(0.5) * (exp(logvar) - T(1))",
     ),
     # What follows a layer's product: its bias, or that and a ReLU. By a factor 0 or 1, as `max` of
-    # CUDA would hide a NaN.
+    # CUDA would hide a NaN (which −∞ becomes too: both come of an overflow).
     "add_bias": ("T x, T b", "T y", "y = x + b"),
     "rectify": ("T x, T b", "T y", "y = (x + b) * T(x + b > T(0))"),
     "relu_backward": ("T dy, T y", "T dx", "dx = dy * T(y > T(0))"),
