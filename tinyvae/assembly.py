@@ -4,7 +4,6 @@ No mathematics: settings are checked, widths that are left out are read off some
 and what a model is given, data and labels, is made what its networks take.
 """
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,6 @@ class Assembly:
     """The parts of an `Autoencoder` or a `VAE`; `tinyvae.model` adds the loss and its gradient."""
 
     outputs_per_latent: int  # how many numbers the encoder gives for each latent dimension
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.__signature__ = _signature(cls)
 
     def __init__(
         self, n_features: int | None = None, latent_dim: int | None = None,
@@ -75,7 +70,7 @@ class Assembly:
             "reconstruction_weight": self.reconstruction_weight, "dtype": dtype, "seed": self.seed,
         }  # fmt: skip
         if encoder is not None or not isinstance(likelihood, str):
-            self.config = None  # one's own layers and likelihoods can't be rebuilt
+            self.config = None  # one's own layers or likelihood and likelihoods can't be rebuilt
         named = {"gaussian": gaussian, "bernoulli": Bernoulli()}
         self.likelihood = _likelihood(likelihood, named)
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
@@ -87,7 +82,7 @@ class Assembly:
             _check_outputs(self)
 
     def __repr__(self) -> str:
-        hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers
+        hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers or likelihood
         parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
         parts.append(type(self.likelihood).__name__.lower())
         if isinstance(self.likelihood, Gaussian):
@@ -117,19 +112,6 @@ class Assembly:
         xp = self.backend.xp
         one_hot = self.backend.asarray(labels)[:, None] == xp.arange(self.n_classes)  # (B, C)
         return xp.concatenate([array, one_hot.astype(array.dtype)], axis=1)
-
-
-def _signature(cls: type) -> inspect.Signature:
-    """Return the arguments of a model's class: *args and **kwargs stand for those of its base."""
-    _, *own = inspect.signature(cls.__init__).parameters.values()
-    kinds = [argument.kind.name for argument in own]
-    if cls.__init__ is Assembly.__init__:
-        own = own[:-1]  # all but **unknown
-    elif kinds[:1] + kinds[-1:] == ["VAR_POSITIONAL", "VAR_KEYWORD"]:
-        base = next(base for base in cls.__mro__[1:] if issubclass(base, Assembly))
-        passed_on = dict(inspect.signature(base).parameters)
-        own = (passed_on | {argument.name: argument for argument in own[1:-1]}).values()
-    return inspect.Signature(own)
 
 
 def _widths(

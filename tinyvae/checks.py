@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
     """
     if x.ndim == 0:
         shape = f"(examples, {width})"
-        raise ValueError(f"{name} must be an array of the shape {shape}, not {x.item()!r:.60}")
+        raise ValueError(f"{name} must be an array of the shape {shape}, not {shown(x.item())}")
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
         raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
     if x.dtype.kind != "f":
@@ -123,17 +124,28 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def instance(name: str, value: Any, kind: type, wanted: str) -> None:
+def shown(value: Any) -> str:
+    """Return the beginning of a value's repr, in one line."""
+    return " ".join(repr(value).split())[:60]
+
+
+def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None:
     """Raise TypeError unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {value!r:.60}")
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {shown(value)}")
 
 
 def no_unknown(kind: type, unknown: Iterable[str]) -> None:
-    """Raise TypeError where a class was given arguments of names that it does not know."""
-    names = list(inspect.signature(kind).parameters)
+    """Raise TypeError where a class was given arguments of names that neither it nor its bases
+    know."""
+    names = []
+    for base in reversed(kind.__mro__[:-1]):
+        _, *arguments = inspect.signature(base.__init__).parameters.values()
+        names += [a.name for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
+    names = list(dict.fromkeys(names))
     for name in unknown:
-        close = [known for known in names if name in known] or get_close_matches(name, names)
+        parts = [known for known in names if len(name) > 2 and name in known]
+        close = parts or get_close_matches(name, names)
         remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
         raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
 
@@ -141,7 +153,7 @@ def no_unknown(kind: type, unknown: Iterable[str]) -> None:
 def path(name: str, value: Any) -> Any:
     """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be the path of a file or folder, not {value!r:.60}")
+        raise TypeError(f"{name} must be the path of a file or folder, not {shown(value)}")
     if value == "":
         raise ValueError(f"{name} is empty: name a file or folder")
     return value
@@ -150,7 +162,7 @@ def path(name: str, value: Any) -> Any:
 def function(name: str, value: Any, wanted: str) -> None:
     """Raise TypeError unless `value` is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be {wanted}, not {value!r:.60}")
+        raise TypeError(f"{name} must be {wanted}, not {shown(value)}")
 
 
 def parameters(value: Any) -> Any:
@@ -164,7 +176,7 @@ def layer(value: Any) -> Any:
     """Return a layer, or raise ValueError where it can't be one."""
     if isinstance(value, type) or not hasattr(value, "forward"):
         remedy = "give layers one by one, Sequential(Dense(8, 4), ReLU())"
-        raise ValueError(f"{value!r:.60} is no layer, with forward(x) and backward(dy): {remedy}")
+        raise ValueError(f"{shown(value)} is no layer, with forward(x) and backward(dy): {remedy}")
     return value
 
 
