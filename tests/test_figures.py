@@ -187,6 +187,22 @@ def test_more_images_than_a_picture_holds_are_refused(monkeypatch, rng):
     monkeypatch.setattr(picture, "MAX_PIXELS", 100)
     with pytest.raises(ValueError, match=r"4 images of 6 × 5 pixels are too many .* at most 3"):
         figures.image_grid(ink(rng, 4), SHAPE)
+    with pytest.raises(ValueError, match=r"2 images of 6 × 5 pixels are .* at most 1"):
+        figures.reconstructions(ink(rng, 2), ink(rng, 2), SHAPE)
+    with pytest.raises(ValueError, match=r"8 images of 6 × 5 pixels .* at most 3"):
+        figures.interpolations(ink(rng, 2), np.stack([ink(rng, 2)] * 2), ink(rng, 2), SHAPE)
+    monkeypatch.setattr(picture, "MAX_PIXELS", 20)
+    with pytest.raises(ValueError, match="images of 6 × 5 pixels are too large for one picture: w"):
+        figures.image_grid(ink(rng, 1), SHAPE)
+
+
+def test_a_page_of_wide_images_has_no_more_pixels_than_a_picture(monkeypatch, rng):
+    wide = rng.random((2, 2 * 1500))
+    width, height = saved_size(figures.reconstructions(wide, wide, (2, 1500)))
+    assert width * height > 2**21
+    monkeypatch.setattr(picture, "MAX_PIXELS", 2**21)
+    width, height = saved_size(figures.reconstructions(wide, wide, (2, 1500)))
+    assert 2**20 < width * height < 1.01 * 2**21
 
 
 def test_posterior_states_the_largest_standard_deviation_over_the_draws(rng):

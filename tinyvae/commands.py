@@ -129,11 +129,8 @@ def reconstruct(parser: terminal.Parser) -> Callable:
     def work(run: Run, data: str, data_dir: str | None, out: Path) -> None:
         x, labels = read(run, data, data_dir)
         (x_hat,) = by_blocks(run.model, x, labels, run.model.reconstruct)
-        what = counted(len(x), "reconstruction")
-        if pictures.wanted(out, run):
-            pictures.reconstructions(out, run, x[:], x_hat, what)
-        else:
-            write(out, run, x_hat, what)
+        draw = pictures.reconstructions(x)
+        write(out, run, x_hat, counted(len(x), "reconstruction"), draw)
 
     return work
 
@@ -163,10 +160,7 @@ def interpolate(parser: terminal.Parser) -> Callable:
         path_labels = None if labels is None else np.repeat(ends_labels[:1], steps)
         (x_hat,) = by_blocks(run.model, path, path_labels, run.model.decode)
         what = f"{steps} steps from row {i} to row {j}"
-        if pictures.wanted(out, run):
-            pictures.walk(out, run, x[ends], x_hat, what)
-        else:
-            write(out, run, x_hat, what)
+        write(out, run, x_hat, what, pictures.walk(x[ends]))
 
     return work
 

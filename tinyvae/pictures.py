@@ -1,57 +1,47 @@
-"""The pictures of `reconstruct` and `interpolate`: what is decoded, with what it was made from."""
+"""The pictures of `reconstruct` and `interpolate`: what is decoded, with what it was made from.
+
+Each function returns one that draws decoded rows: `run_files.write` calls it where the file is a
+picture, with the data's `to_picture`, which turns a model's values into images.
+"""
 
 from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyvae.data.scaling import Scaling
-from tinyvae.files import write_atomically
-from tinyvae.run_files import check_finite
-from tinyvae.runs import Run
+from tinyvae.data.rows import Rows
 
 IN_A_ROW = 12  # steps that stand side by side and have room for their t
+Draw = Callable[[np.ndarray, tuple[int, ...], Callable], Any]
 
 
-def wanted(out: Path, run: Run) -> bool:
-    """Whether a command draws: `out` is a picture's name, and the run's data are images."""
-    return out.suffix != ".npy" and bool(run.config.get("data", {}).get("image_shape"))
+def reconstructions(x: Rows) -> Draw:
+    """Return what draws the originals x (N, D) over their reconstructions (N, D)."""
+
+    def draw(x_hat: np.ndarray, image_shape: tuple[int, ...], to_picture: Callable) -> Any:
+        from tinyvae import figures
+
+        figures.picture.check_sheet(len(x), image_shape, each=2)
+        columns = figures.picture.columns_for(2 * len(x), image_shape)
+        images = to_picture(x[:]), to_picture(x_hat)
+        return figures.reconstructions(*images, image_shape, max(10, columns))
+
+    return draw
 
 
-def written(figure: Callable) -> Callable:
-    """Turn a figure of images into a function that takes the model's values and writes a file."""
+def walk(ends: np.ndarray) -> Draw:
+    """Return what draws two originals (2, D), and between them a walk's steps (S, D), in rows if
+    they are many."""
 
-    @wraps(figure)
-    def write(out: Path, run: Run, x: np.ndarray, x_hat: np.ndarray, what: str) -> None:
-        check_finite(out, x_hat)
-        data = run.config["data"]
-        scaling = Scaling.from_config(data["scaling"])
-        images = map(scaling.to_picture, (x, x_hat))
-        picture = figure(*images, tuple(data["image_shape"]))
-        write_atomically(out, lambda file: picture.savefig(file, format=out.suffix[1:]))
-        print(f"{out}: {what}")
+    def draw(steps: np.ndarray, image_shape: tuple[int, ...], to_picture: Callable) -> Any:
+        from tinyvae import figures
 
-    return write
+        first, last = to_picture(ends[:1]), to_picture(ends[1:])
+        steps = to_picture(steps)
+        if len(steps) <= IN_A_ROW:
+            return figures.interpolations(first, steps[None], last, image_shape)
+        images = np.concatenate([first, steps, last])
+        subtitle = "The first image and the last are originals, those between are decoded."
+        return figures.image_grid(images, image_shape, None, "Interpolation", subtitle)
 
-
-@written
-def reconstructions(x: np.ndarray, x_hat: np.ndarray, image_shape: tuple[int, ...]) -> Any:
-    """Originals x (N, D) over their reconstructions x_hat (N, D)."""
-    from tinyvae import figures
-
-    columns = figures.picture.columns_for(2 * len(x), image_shape)
-    return figures.reconstructions(x, x_hat, image_shape, max(10, columns))
-
-
-@written
-def walk(ends: np.ndarray, steps: np.ndarray, image_shape: tuple[int, ...]) -> Any:
-    """Two originals (2, D), and between them the steps (S, D) of the walk, in rows if many."""
-    from tinyvae import figures
-
-    if len(steps) <= IN_A_ROW:
-        return figures.interpolations(ends[:1], steps[None], ends[1:], image_shape)
-    images = np.concatenate([ends[:1], steps, ends[1:]])
-    subtitle = "The first image and the last are originals, those between are decoded on the way."
-    return figures.image_grid(images, image_shape, None, "Interpolation", subtitle)
+    return draw

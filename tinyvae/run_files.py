@@ -139,16 +139,14 @@ def by_blocks(
     return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
 
-def check_finite(out: Path, x: np.ndarray) -> None:
-    """Raise ValueError where some of what a model decoded is no number that can be written."""
+def write(out: Path, run: Run, x: np.ndarray, what: str, draw: Callable | None = None) -> None:
+    """Write rows x in the data's units, as an array or as a picture, and say so.
+
+    `draw`, one of `tinyvae.pictures`, draws the picture; without, it is a sheet of images.
+    """
     if not np.isfinite(x).all():
         remedy = "take latent points nearer to 0, or a lower --temperature"
         raise ValueError(f"{out} would hold values that are not finite: {remedy}")
-
-
-def write(out: Path, run: Run, x: np.ndarray, what: str) -> None:
-    """Write rows x in the data's units, as an array or as a picture, and say so."""
-    check_finite(out, x)
     data = run.config.get("data") or {}
     scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
     if out.suffix == ".npy":
@@ -158,8 +156,12 @@ def write(out: Path, run: Run, x: np.ndarray, what: str) -> None:
         return
     if not data.get("image_shape"):
         raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
-    from tinyvae import figures as draw
+    from tinyvae import figures
 
-    figure = draw.image_grid(scaling.to_picture(x), tuple(data["image_shape"]))
+    shape = tuple(data["image_shape"])
+    if draw:
+        figure = draw(x, shape, scaling.to_picture)
+    else:
+        figure = figures.image_grid(scaling.to_picture(x), shape)
     write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
     print(f"{out}: {what}")

@@ -71,16 +71,18 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
 def as_typed(message: str) -> str:
     """A message about Python's arguments, in the words of the command line.
 
-    `name=value` at its start becomes `--name value`, and `name ("--flag")` or `name, "--flag"`
-    anywhere `--flag`.
+    `name=value` of an option of data at its start becomes `--name value`, and `name ("--flag")` or
+    `name, "--flag"` anywhere `--flag`.
     """
     message = re.sub(r'\w+(?:="\w+")? \("(--[\w-]+)"\)', r"\1", message)
     message = re.sub(r'\w+, "(--[\w-]+)"', r"\1", message)
-    start = re.match(r"([a-z]\w*)=('[^']*'|\([^()]*\)|[^\s:]+)(?=[ :])", message)
+    names = "labels|image_size|channels|scale|validation"
+    start = re.match(rf"({names})=(?:'([^']*)'|\((\d+), (\d+)\)|([\d.]+))(?=[ :])", message)
     if not start:
         return message
-    value = start[2].strip("'()").replace(", ", "x")
-    return f"--{start[1].replace('_', '-')} {value}{message[start.end() :]}"
+    name, text, height, width, number = start.groups()
+    value = f"{height}x{width}" if height else number or text or "''"
+    return f"--{name.replace('_', '-')} {value}{message[start.end() :]}"
 
 
 def _discard_output() -> None:

@@ -193,7 +193,8 @@ def _draw(
                 explorer.write(page, explorer.build(model, dataset))
                 say(f"  {page}: open it in a browser, and move about in the latent plane")
             except ValueError as too_large:
-                say(f"  no {page}: {too_large}")
+                why = terminal.as_typed(str(too_large))
+                say(f"  no {page}: {why} (of: python -m tinyvae explore {run.quoted})")
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:

@@ -140,7 +140,7 @@ def reconstructions(
     subtitle: str = "Each image over what the decoder makes of its code.",
 ) -> Figure:
     """Originals x (N, D) over their reconstructions x_hat (N, D), in as many bands as needed."""
-    check_sheet(2 * len(x), image_shape)
+    check_sheet(len(x), image_shape, each=2)
     ink = is_ink(x, image_shape)
     columns, gap = min(columns, len(x)), gap_for(image_shape, ink)
     bands, between = [], max(2, image_shape[0] // 4)
@@ -227,6 +227,7 @@ def interpolations(
         Decoded from z = (1 − t) z_first + t z_last, with t from 0 to 1.
     """
     P, S, _ = steps.shape
+    check_sheet(P * (S + 2), image_shape)
     ink = is_ink(first, image_shape)
     gap, aspect = gap_for(image_shape, ink), image_shape[0] / image_shape[1]
     cell = min(0.72, 7.0 / S)

@@ -154,19 +154,24 @@ def show_pixels(
 
 
 def own_pixels(fig: Figure, ax: Axes, sheet: np.ndarray) -> None:
-    """Let a figure be saved with so many dots an inch that a sheet's pixels all have their own."""
-    dots = sheet.shape[1] / (ax.get_position().width * fig.get_figwidth())
-    fig.set_dpi(max(fig.dpi, float(np.ceil(dots))))
+    """Let a figure be saved with so many dots an inch that a sheet's pixels all have their own, as
+    far as the page then has no more than `MAX_PIXELS`."""
+    W, H = fig.get_size_inches()
+    dots = np.ceil(sheet.shape[1] / (ax.get_position().width * W))
+    most = (MAX_PIXELS / (W * H)) ** 0.5
+    fig.set_dpi(max(fig.dpi, float(min(dots, most))))
 
 
-def check_sheet(n: int, image_shape: tuple[int, ...]) -> None:
-    """Raise ValueError where n images have more pixels than a picture that viewers open."""
+def check_sheet(n: int, image_shape: tuple[int, ...], each: int = 1) -> None:
+    """Raise ValueError where n images, `each` of them so many times, have more pixels than a
+    picture that viewers open."""
     H, W = image_shape[:2]
-    if n * H * W > MAX_PIXELS:
-        raise ValueError(
-            f"{n:,} images of {H} × {W} pixels are too many for one picture: take at most"
-            f" {MAX_PIXELS // (H * W):,}, or write them to an .npy file"
-        )
+    most = MAX_PIXELS // (each * H * W)
+    if n > most:
+        what = f"images of {H} × {W} pixels are too"
+        found = f"{n:,} {what} many" if most else f"{what} large"
+        remedy = f"take at most {most:,}, or write" if most else "write"
+        raise ValueError(f"{found} for one picture: {remedy} them to an .npy file")
 
 
 def columns_for(n: int, image_shape: tuple[int, ...], ratio: float = 1.7) -> int:
