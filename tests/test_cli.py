@@ -74,7 +74,7 @@ def test_the_folder_announced_is_the_run_s_where_another_took_its_number(capsys,
 
 
 def test_quiet_prints_nothing(capsys):
-    cli.main(["train", *FAST, "--epochs", "1", "--quiet"])
+    cli.main(["train", *FAST, "--epochs", "1", "--kl-warmup", "9", "--free-bits", "0", "--quiet"])
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
 

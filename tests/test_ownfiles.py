@@ -3,6 +3,7 @@ is read batch by batch; and one clear line for whatever cannot be trained on."""
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,20 +312,37 @@ def test_an_npy_file_may_have_its_labels_in_another():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (None, "labels='y.npy': there is no such .npy file; name an .npy file with a label for"),
         (np.zeros(7), "y.npy holds 7 labels, but x.npy 10 rows: save one label for each row"),
         (np.zeros((10, 2)), r"y.npy holds labels of shape \(10, 2\), but x.npy 10 rows"),
-        (np.linspace(0, 1, 10), "y.npy holds fractions: save whole numbers or text"),
+        (np.linspace(0, 1, 10), "y.npy holds fractions or NaN: save whole numbers or text"),
         (np.zeros(10, complex), "y.npy holds labels of type complex128: save whole numbers"),
     ],
 )
 def test_labels_in_another_file_that_are_none_are_refused_by_its_name(y, message):
     np.save("x.npy", np.zeros((10, 2)))
-    if y is not None:
-        np.save("y.npy", y)
+    np.save("y.npy", y)
     with pytest.raises(ValueError, match=message) as error:
         load_dataset("x.npy", labels="y.npy")
     assert "data sets by name" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ("z.npy", FileNotFoundError, r"^z\.npy does not exist, or is no file$"),
+        ("kind", ValueError, "^labels='kind' is no .npy file: name an .npy file with a label for"),
+    ],
+)
+def test_labels_in_a_file_that_is_not_there_are_refused(labels, error, message):
+    np.save("x.npy", np.zeros((10, 2)))
+    with pytest.raises(error, match=message):
+        load_dataset("x.npy", labels=labels)
+
+
+def test_labels_in_another_file_may_be_named_by_a_path():
+    np.save("x.npy", np.arange(20.0).reshape(10, 2))
+    np.save("y.npy", np.arange(10) % 2)
+    assert load_dataset("x.npy", labels=Path("y.npy")).label_names == ("0", "1")
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])
@@ -332,7 +350,7 @@ def test_a_file_that_is_cut_off_is_said_to_be(name, rng):
     np.save("x.npy", rng.random((50, 4)))
     np.savez("x.npz", rng.random((50, 4)))
     os.truncate(name, 900)
-    with pytest.raises(ValueError, match=f"{name} cannot be read: it is cut off or damaged: take"):
+    with pytest.raises(ValueError, match=f"{name} cannot be read: is it cut off or damaged"):
         load_dataset(name)
 
 

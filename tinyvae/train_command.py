@@ -1,8 +1,10 @@
 """The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
 what happened, what the figures show and what to try next."""
 
+import io
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, redirect_stderr
 
 import numpy as np
 
@@ -23,12 +25,12 @@ PROG = "tinyvae train"
 class NewRun(Run):
     """A run that is not yet on disk, and says where it is once it is."""
 
-    say: Callable = print
+    announce: Callable[[], None]
 
     def create(self) -> None:
         """Make the folder, and say so."""
         super().create()
-        self.say(f"run folder: {self.path}")
+        self.announce()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,20 +48,24 @@ def _train(argv: list[str] | None) -> int:
     run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
-    if isinstance(run, NewRun):
-        run.say = say
-    else:
-        say(f"run folder: {run.path}")
-    if ranks.size > 1:
-        say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
+    def announce() -> None:
+        say(f"run folder: {run.path}")
+        if ranks.size > 1:
+            say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
+
+    if isinstance(run, NewRun):
+        run.announce = announce
+    else:
+        announce()
     done, epochs = run.done, run.config["training"]["epochs"]
     finished = done >= epochs
     if finished:
         say(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
     elif done:
         say(f"continuing after epoch {done} of {epochs}")
-    history = _fit(model, dataset, run, given)
+    with redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext():  # no notes
+        history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
     if "quiet" not in given:

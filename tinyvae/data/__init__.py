@@ -74,6 +74,8 @@ def load_dataset(
         try:
             dataset = owndata.load(name, seed=seed, **own)
         except FileNotFoundError as error:
+            if os.path.exists(ownfiles.split_key(name)[0]):  # another file is missing
+                raise
             raise FileNotFoundError(f"{error}; data sets by name: {', '.join(NAMES)}") from None
         name = os.path.abspath(name)
         if name.endswith(".npy") and labels:

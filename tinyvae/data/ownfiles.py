@@ -118,16 +118,16 @@ def _read_npy(path: Path, labels: str | None, image_size) -> Table:
 
 def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
     """The labels (N,) in the .npy file `labels`, of the rows of another."""
-    if not (labels.lower().endswith(".npy") and Path(labels).is_file()):
+    if Path(labels).suffix.lower() != ".npy":
         remedy = f"name an .npy file with a label for each row of {path}"
-        raise ValueError(f"labels={labels!r}: there is no such .npy file; {remedy}")
+        raise ValueError(f"labels={str(labels)!r} is no .npy file: {remedy}")
     y = load_arrays(Path(labels))
     if y.shape != (n_rows,):
         found = counted(len(y), "label") if y.ndim == 1 else f"labels of shape {y.shape}"
         remedy = "save one label for each row, in the same order"
         raise ValueError(f"{labels} holds {found}, but {path} {counted(n_rows, 'row')}: {remedy}")
     if y.dtype.kind not in "biufU" or not _whole(y):
-        kind = "fractions" if y.dtype.kind == "f" else f"labels of type {y.dtype}"
+        kind = "fractions or NaN" if y.dtype.kind == "f" else f"labels of type {y.dtype}"
         raise ValueError(f"{labels} holds {kind}: save whole numbers or text")
     return y
 
@@ -175,7 +175,7 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
         if "pickle" in reason or "Python objects" in reason:
             reason = "it holds Python objects, or is no array file; pickles are never loaded"
         elif not isinstance(error, OSError) and "of the other kind" not in reason:
-            reason = "it is cut off or damaged: take another copy"
+            reason = f"is it cut off or damaged? ({reason})"
         raise ValueError(f"{path} cannot be read: {reason}") from None
     return loaded
 
