@@ -144,11 +144,29 @@ def test_curves_without_validation_or_kl_draw_what_there_is(missing):
     assert fig.axes[0].lines[0].get_marker() == "o"  # one epoch is no line
 
 
+def test_curves_of_a_loss_that_is_the_reconstruction_have_one_panel():
+    history = [row | {"loss": row["reconstruction"], "kl": 0.0, "val_kl": 0.0} for row in HISTORY]
+    fig = figures.curves(history)
+    assert len(fig.axes) == 1 and "Reconstruction" in words(fig)
+
+
+def test_curves_begin_with_the_first_epoch_and_say_that_it_may_be_cut_off():
+    history = [row | {"epoch": i + 1} for i, row in enumerate(HISTORY[:1] * 30)]
+    fig = figures.curves(history)
+    assert fig.axes[0].get_xlim() == (0.5, 30.5) and "beyond the frame" in words(fig)
+    assert "beyond the frame" not in words(figures.curves(history[:19]))
+
+
+def test_a_long_name_lacks_its_middle():
+    assert picture.short("a class of many words 12", 12) == "a clas…ds 12"
+    assert picture.short("short", 5) == "short"
+
+
 def test_reconstructions_stand_under_their_originals(rng):
     x, x_hat = ink(rng, 3), ink(rng, 3)
     fig = figures.reconstructions(x, x_hat, SHAPE, columns=3)
     [sheet] = sheets(fig)
-    gap = picture.gap_for(SHAPE, True)
+    gap = picture.gap_for(SHAPE)
     second = slice(SHAPE[1] + gap, 2 * SHAPE[1] + gap)
     np.testing.assert_allclose(sheet[:6, second].ravel(), 1 - x[1], atol=1e-6)
     np.testing.assert_allclose(sheet[6 + gap :, second].ravel(), 1 - x_hat[1], atol=1e-6)
@@ -156,10 +174,11 @@ def test_reconstructions_stand_under_their_originals(rng):
     assert_nothing_clipped(fig)
 
 
-def test_originals_and_reconstructions_do_not_touch():
-    x = np.zeros((2, 24 * 20))  # ink, so wide that no gap is left beside it
+def test_images_do_not_touch():
+    x = np.zeros((2, 24 * 20))  # ink
     [sheet] = sheets(figures.reconstructions(x, x + 1, (24, 20)))
-    assert np.all(sheet[24:28] == 1) and not sheet[28:].any()
+    assert np.all(sheet[24:28] == 1) and np.all(sheet[:, 20] == 1)
+    assert not sheet[28:, :20].any() and not sheet[28:, 21:].any()
 
 
 @pytest.mark.parametrize(
@@ -347,7 +366,7 @@ def test_rows_of_features_are_drawn_with_names_or_as_lines(rng, width):
     data = [line.get_xdata() if width == 4 else line.get_ydata() for line in axes.lines[-2:]]
     np.testing.assert_allclose(data, [x[0], x[0] + 0.1])
     for fig in (reconstructions, traversals, samples):
-        assert ("feature_with_a_…" in words(fig)) == (width == 4)
+        assert ("feature_…_name_0" in words(fig)) == (width == 4)
         assert_nothing_clipped(fig)
 
 
@@ -473,7 +492,7 @@ def test_a_conditional_model_is_drawn_with_labels(rng):
     fig = gallery.figure("samples", model(n_classes=3), data)
     assert {"a", "b", "c"} <= set(words(fig).split("\n"))
     [sheet] = sheets(fig)
-    gap = picture.gap_for(SHAPE, True)
+    gap = picture.gap_for(SHAPE)
     assert sheet.shape == (3 * (6 + gap) - gap, 14 * (5 + gap) - gap)
     assert "with the label a" in words(gallery.figure("plane", model(n_classes=3), data))
     assert "changes halfway" in words(gallery.figure("interpolations", model(n_classes=3), data))

@@ -63,11 +63,14 @@ def _samples(view: View):
 def _plane(view: View):
     mu, sigma = view.codes
     pair = view.order[:2]
-    z, extent = mu[:, pair], figures.square(mu[:, pair], centred=view.is_vae)
+    z = seen = mu[:, pair]
     ellipses = None
     if view.is_vae:
         few, labels = _typical(view, z)
-        ellipses = (mu[few][:, pair], sigma[few][:, pair], labels)
+        centres, reach = mu[few][:, pair], sigma[few][:, pair]
+        ellipses = (centres, reach, labels)
+        seen = np.concatenate([z, centres - reach, centres + reach])
+    extent = figures.square(seen, centred=view.is_vae)
     decoded, right = None, "What each place decodes to"
     if view.shape:
         grid = figures.plane_grid(extent, _cells(view, 22))

@@ -67,11 +67,17 @@ def curves(history: Sequence[dict], title: str = "Training") -> Figure:
     ----------
     history : sequence of dicts
         With `epoch`, `loss`, `reconstruction`, `kl`, and the same with `val_` where it was measured
-        (None or NaN where not), in nats per example. A term that is 0 throughout has no panel.
+        (None or NaN where not), in nats per example. A term that is 0 throughout has no panel, nor
+        a loss that is the reconstruction alone.
     """
     terms = [t for t in ("loss", "reconstruction", "kl") if any(row[t] for row in history)]
+    if len(terms) == 2 and all(row["loss"] == row["reconstruction"] for row in history):
+        terms.remove("loss")
     names = {"loss": "Loss", "reconstruction": "Reconstruction", "kl": "KL divergence"}
-    fig = page(10.4, 3.9, title, "Nats per example, by epoch.")
+    subtitle = "Nats per example, by epoch."
+    if len(history) >= 20:
+        subtitle += " The first epochs may lie beyond the frame."
+    fig = page(10.4, 3.9, title, subtitle)
     width = (10.4 - 2 * MARGIN + 0.2) / len(terms)
     for i, term in enumerate(terms):
         ax = panel(fig, MARGIN + 0.4 + i * width, 1.15, width - 0.6, 2.15)
@@ -90,11 +96,12 @@ def _curve(ax, history: Sequence[dict], term: str) -> None:
             continue
         ax.plot(epochs, y, color=color, lw=1.6, marker="o" if len(epochs) < 4 else "", label=name)
         seen.append(y)
-    # The first epochs would flatten all others: they may leave the panel at its top.
+    # The first epochs would flatten all others: they may leave the panel.
     later = np.concatenate([y[min(len(y) // 20, 5) :] for y in seen])
     later = later[np.isfinite(later)]
     low, high = later.min(), later.max()
     ax.set_ylim(low - 0.06 * (high - low) - 1e-9, high + 0.08 * (high - low) + 1e-9)
+    ax.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.grid(axis="y", color="#eceef1", lw=0.8)
     ax.legend(loc="best", labelcolor="linecolor", handlelength=1.4)
@@ -113,7 +120,7 @@ def image_grid(
     check_sheet(len(images), image_shape)
     ink = is_ink(images, image_shape)
     columns = min(columns or columns_for(len(images), image_shape), len(images))
-    sheet = tile(as_pixels(images, image_shape, ink), columns, gap_for(image_shape, ink))
+    sheet = tile(as_pixels(images, image_shape, ink), columns, gap_for(image_shape))
     left = MARGIN + (0.1 + 0.075 * max(map(len, row_labels)) if row_labels else 0)
     width = min(9.4 - left - MARGIN, 1.2 * columns)
     if not title:
@@ -142,7 +149,7 @@ def reconstructions(
     """Originals x (N, D) over their reconstructions x_hat (N, D), in as many bands as needed."""
     check_sheet(len(x), image_shape, each=2)
     ink = is_ink(x, image_shape)
-    columns, gap = min(columns, len(x)), gap_for(image_shape, ink)
+    columns, gap = min(columns, len(x)), gap_for(image_shape)
     bands, between = [], max(2, image_shape[0] // 4)
     for start in range(0, len(x), columns):
         for images in (x, x_hat):
@@ -188,7 +195,7 @@ def posterior(
         What is decoded from z = mu + sigma eps.
     """
     ink = is_ink(original[None], image_shape)
-    sheet = tile(as_pixels(draws, image_shape, ink), columns, gap_for(image_shape, ink))
+    sheet = tile(as_pixels(draws, image_shape, ink), columns, gap_for(image_shape))
     side, left, top = 1.55, MARGIN, 1.2
     each = side * image_shape[0] / image_shape[1]
     height = 3 * each + 2 * 0.42
@@ -229,7 +236,7 @@ def interpolations(
     P, S, _ = steps.shape
     check_sheet(P * (S + 2), image_shape)
     ink = is_ink(first, image_shape)
-    gap, aspect = gap_for(image_shape, ink), image_shape[0] / image_shape[1]
+    gap, aspect = gap_for(image_shape), image_shape[0] / image_shape[1]
     cell = min(0.72, 7.0 / S)
     height = P * cell * aspect
     fig = page(2 * MARGIN + cell * (S + 2) + 0.5, height + 1.2 + MARGIN, title, subtitle)

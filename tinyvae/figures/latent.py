@@ -58,7 +58,7 @@ def traversals(
     """
     K, S, D = decoded.shape
     ink = is_ink(decoded.reshape(K * S, D), image_shape)
-    gap, cell = gap_for(image_shape, ink), 0.66
+    gap, cell = gap_for(image_shape), 0.66
     height = K * cell * image_shape[0] / image_shape[1]
     left = MARGIN + cell + 1.4
     fig = page(max(9.4, left + S * cell + MARGIN), height + 1.2 + MARGIN, title, subtitle)

@@ -98,6 +98,12 @@ def plain(name: str) -> str:
     return name.replace("$", r"\$")
 
 
+def short(name: str, most: int) -> str:
+    """Return a name of at most so many letters, without its middle if it is longer."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
+
+
 def side_labels(ax: Axes, positions: list[float], texts: list[str], **look: Any) -> None:
     """Write a text to the left of each row of an axes that shows an image."""
     ax.set_yticks(positions, texts)
@@ -138,9 +144,14 @@ def tile(pixels: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
     return sheet[: sheet.shape[0] - gap, : sheet.shape[1] - gap]
 
 
-def gap_for(image_shape: tuple[int, ...], ink: bool) -> int:
-    """Pixels between images: photographs need a frame, ink on paper brings its own margin."""
-    return 0 if ink and image_shape[1] > 16 else max(1, image_shape[1] // 16)
+def gap_for(image_shape: tuple[int, ...]) -> int:
+    """Pixels between images that stand beside each other."""
+    return max(1, image_shape[1] // 16)
+
+
+def seam_for(image_shape: tuple[int, ...], ink: bool) -> int:
+    """Pixels between the images of one seamless picture: small ones of ink need a margin."""
+    return int(ink and image_shape[1] <= 16)
 
 
 def show_pixels(

@@ -22,11 +22,12 @@ from tinyvae.figures.picture import (
     INK,
     MARGIN,
     as_pixels,
-    gap_for,
     is_ink,
     page,
     panel,
     plain,
+    seam_for,
+    short,
     show_pixels,
     styled,
     tile,
@@ -94,12 +95,13 @@ def _names(
 ) -> None:
     """Write each class's name at its median, moved up or down where two would overlap."""
     classes = np.unique(labels)[:20]
-    texts = [plain(names[c]) if names else str(c) for c in classes]
+    texts = [plain(short(names[c], 20)) if names else str(c) for c in classes]
     places = np.array([np.median(z[labels == c], axis=0) for c in classes])  # (C, 2)
     inches = ax.get_window_extent().width / ax.figure.dpi
     letter = size / 72 * (ax.get_xlim()[1] - ax.get_xlim()[0]) / inches  # its height, in z
     widths = np.array([0.7 * letter * len(text) for text in texts])  # (C,)
-    near = np.abs(places[:, None, 0] - places[:, 0]) < (widths[:, None] + widths) / 2  # (C, C)
+    room = (widths[:, None] + widths) / 2 + 0.5 * letter  # (C, C)
+    near = np.abs(places[:, None, 0] - places[:, 0]) < room
     places[:, 1] -= 1e-3 * letter * np.arange(len(places))  # so that no two are at one place
     for _ in range(50):
         dy = places[:, None, 1] - places[:, 1]
@@ -190,7 +192,7 @@ def _decoded_plane(ax, decoded, image_shape, extent, fade: bool) -> None:
     """Draw images decoded on a grid; with `fade`, paler where the prior has little mass."""
     cells = round(len(decoded) ** 0.5)
     ink = is_ink(decoded, image_shape)
-    sheet = tile(as_pixels(decoded, image_shape, ink), cells, gap_for(image_shape, ink) * ink)
+    sheet = tile(as_pixels(decoded, image_shape, ink), cells, seam_for(image_shape, ink))
     if fade:
         z1, z2 = (np.linspace(*extent[2 * i : 2 * i + 2], sheet.shape[1 - i]) for i in (0, 1))
         r = np.hypot(z1, z2[::-1, None])  # (H, W)
@@ -210,7 +212,7 @@ def manifold(
     """Images decoded at `quantile_grid(cells)`, (cells², D), as one seamless picture."""
     cells = round(len(decoded) ** 0.5)
     ink = is_ink(decoded, image_shape)
-    sheet = tile(as_pixels(decoded, image_shape, ink), cells, gap_for(image_shape, ink) * ink)
+    sheet = tile(as_pixels(decoded, image_shape, ink), cells, seam_for(image_shape, ink))
     side = 7.4
     fig = page(0.75 + side + MARGIN, 0.95 + side + 0.7, title, subtitle)
     ax = panel(fig, 0.75, 0.95, side, side)

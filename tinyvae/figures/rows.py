@@ -21,6 +21,7 @@ from tinyvae.figures.picture import (
     page,
     panel,
     plain,
+    short,
     styled,
 )
 
@@ -30,14 +31,19 @@ FEW = 16  # features that are written out by name
 def _feature_axes(ax: Axes, D: int, names: Sequence[str] | None, named: bool, unit: str) -> None:
     """Lay features along the y axis with their names, or along the x axis by number."""
     if D <= FEW:
-        short = [plain(n if len(n) <= 16 else n[:15] + "…") for n in names or _numbers(D)]
-        ax.set_yticks(range(D), short if named else [""] * D)
+        texts = [plain(short(name, 16)) for name in names or _numbers(D)]
+        ax.set_yticks(range(D), texts if named else [""] * D)
         ax.set(ylim=(D - 0.4, -0.6), xlabel=unit)
         ax.tick_params(axis="y", length=0, labelcolor=INK)
         ax.grid(axis="y", color="#eceef1", lw=0.8)
         ax.set_axisbelow(True)
     else:
-        ax.set(xlim=(0, D - 1), xlabel="feature", ylabel=unit if named else "")
+        ax.set(xlim=(1, D), xlabel="feature", ylabel=unit if named else "")
+
+
+def _places(D: int) -> np.ndarray:
+    """Return where each feature is on its axis: features that have no name are counted from 1."""
+    return np.arange(D) if D <= FEW else np.arange(1, D + 1)
 
 
 def _numbers(D: int) -> list[str]:
@@ -49,11 +55,11 @@ def _grid(n: int, D: int, columns: int, title: str, subtitle: str) -> tuple[Figu
     rows, columns = -(-n // columns), min(n, columns)
     left = 1.55 if D <= FEW else 0.85
     height = max(1.6, 0.2 * D + 0.3) if D <= FEW else 1.7
-    width = (10.4 - left - MARGIN) / columns
+    width, between = (10.4 - left - MARGIN) / columns, 0.35 if D <= FEW else 0.6
     fig = page(10.4, 1.2 + rows * (height + 0.85) - 0.1, title, subtitle)
     axes = [
         panel(fig, left + k % columns * width, 1.2 + k // columns * (height + 0.85),
-              width - 0.35, height)
+              width - between, height)
         for k in range(n)
     ]  # fmt: skip
     return fig, axes
@@ -73,7 +79,7 @@ def row_reconstructions(
     N, D = x.shape
     fig, axes = _grid(N, D, 3 if D <= FEW else 2, title, subtitle)
     columns = 3 if D <= FEW else 2
-    places = np.arange(D)
+    places = _places(D)
     for i, ax in enumerate(axes):
         if D <= FEW:
             ax.hlines(places, x[i], x_hat[i], color=PALE, lw=2)
@@ -107,7 +113,7 @@ def row_samples(
             places = np.arange(D) + jitter[: len(rows), None]
             ax.plot(rows.ravel(), places.ravel(), "o", color=color, ms=2.6, alpha=0.55, mew=0)
         else:
-            ax.plot(rows.T, color=color, lw=0.7, alpha=0.4)
+            ax.plot(_places(D), rows.T, color=color, lw=0.7, alpha=0.4)
         _feature_axes(ax, D, feature_names, k == 0, unit)
         ax.set_title(name, pad=5)
     limits = [axis for ax in axes for axis in (ax.get_xlim() if D <= FEW else ax.get_ylim())]
@@ -132,7 +138,7 @@ def row_traversals(
     columns = 3 if D <= FEW else 2
     fig, axes = _grid(K, D, columns, title, subtitle)
     colors = DIVERGING(np.linspace(0, 1, S))
-    places = np.arange(D)
+    places = _places(D)
     for k, ax in enumerate(axes):
         if D <= FEW:
             ax.hlines(places, decoded[k].min(axis=0), decoded[k].max(axis=0), color=PALE, lw=2)
