@@ -73,6 +73,23 @@ def test_the_folder_announced_is_the_run_s_where_another_took_its_number(capsys,
     assert lines == [f"run folder: {os.path.join('runs', 'digits-2')}"]
 
 
+def test_a_run_that_diverged_at_once_has_no_trained_epoch(capsys):
+    np.save("far.npy", np.random.default_rng(0).random((50, 3)) * 1e30)
+    command = ["train", "--dataset", "far.npy", "--scale", "none", *FAST, "--out", "r"]
+    assert cli.main([*command, "--epochs", "1", "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert "(own data: --scale standardize)" in error and "r has no trained epoch" in error
+    assert cli.main(["sample", "r", "--out", "s.npy"]) == 0
+    assert capsys.readouterr().err == "note: r has no trained epoch\n"
+
+
+def test_binarized_data_without_a_bernoulli_likelihood_are_noted(capsys):
+    for likelihood, noted in (("gaussian", True), ("bernoulli", False)):
+        options = ["--binarize", "static", "--likelihood", likelihood, "--epochs", "1"]
+        assert cli.main(["train", *FAST, *options]) == 0
+        assert ("note: --binarize static, but" in capsys.readouterr().err) == noted
+
+
 def test_quiet_prints_nothing(capsys):
     cli.main(["train", *FAST, "--epochs", "1", "--kl-warmup", "9", "--free-bits", "0", "--quiet"])
     captured = capsys.readouterr()
@@ -277,6 +294,19 @@ def test_a_picture_of_a_walk_has_the_originals_at_its_ends(trained, steps, figur
     assert np.array_equal([first, last], load_dataset("digits").x_test[[3, 8]])
 
 
+def test_a_walk_of_a_conditional_model_changes_its_label_halfway(trained, monkeypatch):
+    labels = load_dataset("digits").y_test
+    i, j = 0, int(np.flatnonzero(labels != labels[0])[0])
+    given = []
+    decode = VAE.decode
+    monkeypatch.setattr(
+        VAE, "decode", lambda self, z, labels: given.append(labels) or decode(self, z, labels)
+    )
+    command = ["interpolate", str(trained / "conditional"), "digits", str(i), str(j)]
+    assert cli.main([*command, "--steps", "4", "--out", "w.npy"]) == 0
+    assert given[0].tolist() == [labels[i]] * 2 + [labels[j]] * 2
+
+
 def test_an_autoencoder_encodes_to_z(trained):
     assert cli.main(["encode", str(trained / "autoencoder"), "digits", "--out", "z.npz"]) == 0
     with np.load("z.npz") as z:
@@ -305,6 +335,20 @@ def test_a_conditional_model_samples_the_label_asked_for(trained):
         ("sample {conditional} --out s.npy", "--label is needed"),
         ("sample {conditional} --label 11 --out s.npy", "--label 11 is unknown: it is one of 0, 1"),
         ("sample {vae} --out no/such/folder/s.npy", "cannot write no/such/folder/s.npy"),
+        ("sample {vae} --out no/such/s.npy", "s.npy: there is no folder no/such: make it, or name"),
+        ("trian", "(did you mean train?)"),
+        (
+            "train --dataset commas.csv",
+            "commas.csv has numbers with decimal commas: write them with",
+        ),
+        (
+            "train --dataset gap.csv",
+            "gap.csv, line 3, column b: '' is not a finite number; fill it in",
+        ),
+        (
+            "train --dataset far.npy --scale none --likelihood bernoulli",
+            "error: the rows to train on span [-4, 4], but likelihood 'bernoulli'",
+        ),
         ("encode {vae} nothing.npy --out z.npz", "nothing.npy"),
         ("encode {vae} narrow.npy --out z.npz", "narrow.npy has 3 columns"),
         ("encode {conditional} wide.npy --out z.npz", "wide.npy has no labels"),
@@ -333,7 +377,10 @@ def test_what_commands_cannot_do_gets_one_line(trained, command, message, capsys
     np.save("narrow.npy", np.zeros((4, 3), "float32"))
     np.save("thin.npy", np.zeros((4, 1), "float32"))
     np.save("wide.npy", np.zeros((4, 784), "float32"))
+    np.save("far.npy", np.tile([[-4.0, 4.0]], (9, 1)))
     open("text.npy", "w").write("text")
+    open("commas.csv", "w").write("a;b\n0,5;1,5\n1,5;2,5\n")
+    open("gap.csv", "w").write("a,b\n1,2\n3,\n")
     runs = {name: str(trained / name) for name in os.listdir(trained)}
     try:
         status = cli.main(command.format(**runs).split())

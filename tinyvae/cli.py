@@ -1,6 +1,7 @@
 """`python -m tinyvae COMMAND …` (also `tinyvae COMMAND …`): finds the command and hands over."""
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 from tinyvae import __version__
@@ -40,8 +41,9 @@ def _run(argv: list[str]) -> int:
         print(f"tinyvae {__version__}")
         return 0
     if argv[0] not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"tinyvae: error: no command {argv[0]!r}; there are {known}", file=sys.stderr)
+        known, close = ", ".join(COMMANDS), get_close_matches(argv[0], COMMANDS, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        print(f"tinyvae: error: no command {argv[0]!r}; there are {known}{hint}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[argv[0]]
     return getattr(import_module(f"tinyvae.{module}"), function)(argv[1:])

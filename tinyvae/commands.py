@@ -2,6 +2,7 @@
 and figures. Files hold data in the units of the training data; images are floats in [0, 1]."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def command(description: str) -> Callable:
             keep_what_is_read(arguments)
             # What overflows is not finite, and refused in a line of its own.
             with np.errstate(all="ignore"):
-                work(open_run(arguments.pop("run")), **arguments)
+                run = open_run(arguments.pop("run"))
+                if not run.done:
+                    print(f"note: {run.path} has no trained epoch", file=sys.stderr)
+                work(run, **arguments)
             return 0
 
         def main(argv: list[str] | None = None) -> int:
@@ -115,6 +119,9 @@ def decode(parser: terminal.Parser) -> Callable:
         points, labels = read_codes(z)
         if labels is None or label is not None or not run.model.n_classes:
             labels = given_label(run, run.model, label, len(points))
+        if points.ndim != 2 or points.shape[1] != run.model.latent_dim:
+            wanted = f"(examples, {run.model.latent_dim})"
+            raise ValueError(f"{z}: z must have the shape {wanted}, not {points.shape}")
         (x,) = by_blocks(run.model, points, labels, run.model.decode)
         write(out, run, x, counted(len(x), "decoded point"))
 
@@ -152,12 +159,11 @@ def interpolate(parser: terminal.Parser) -> Callable:
                 raise ValueError(f"{data} has the rows 0 … {len(x) - 1}, not {row}")
         ends = np.array([i, j])
         ends_labels = None if labels is None else labels[ends]
-        if ends_labels is not None and ends_labels[0] != ends_labels[1]:
-            raise ValueError("the model is conditional: choose two examples of the same label")
         z = by_blocks(run.model, x[ends], ends_labels, run.model.encode)[0]
         part = np.linspace(0, 1, steps, dtype=z.dtype)[:, None]  # (steps, 1)
         path = (1 - part) * z[0] + part * z[1]  # (steps, L)
-        path_labels = None if labels is None else np.repeat(ends_labels[:1], steps)
+        # As in the figure of interpolations, the label changes halfway.
+        path_labels = None if labels is None else ends_labels[(part[:, 0] > 0.5).astype(int)]
         (x_hat,) = by_blocks(run.model, path, path_labels, run.model.decode)
         what = f"{steps} steps from row {i} to row {j}"
         write(out, run, x_hat, what, pictures.walk(x[ends]))
@@ -196,8 +202,10 @@ def evaluate(parser: terminal.Parser) -> Callable:
         if data is None and run.dataset.factors_train is not None:
             result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
         if not np.isfinite(result["reconstruction"]):
-            raise ValueError("the ELBO is not finite: the data lie too far from those of the run")
-        result = {"data": OWN_ROWS if data is None else data} | result
+            reason = "the data lie too far from those of the run, or the run's are too large"
+            raise ValueError(f"the ELBO is not finite: {reason}")
+        what = {"data": OWN_ROWS if data is None else data, "epochs_trained": run.done}
+        result = what | result
         if not quiet:  # first, as the file may turn out not to be writable
             print(f"{result['data']}:\n{judge.table(result)}")
         other = "" if data is None else f"-{Path(data).stem}"

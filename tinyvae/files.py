@@ -28,10 +28,10 @@ def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], None])
             partial.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        reason = error.strerror or str(error)
-        raise OSError(
-            f"cannot write {path}: {reason}; what was there before is untouched"
-        ) from None
+        reason = f"{error.strerror or error}; what was there before is untouched"
+        if not path.parent.exists():
+            reason = f"there is no folder {path.parent}: make it, or name another"
+        raise OSError(f"cannot write {path}: {reason}") from None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

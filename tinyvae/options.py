@@ -286,9 +286,12 @@ def model_arguments(options: dict, dataset: object) -> dict:
 
 def note_what_has_no_effect(options: dict) -> None:
     """Say on stderr which options of data and training have none beside the others given."""
-    name = options["dataset"]
+    name, quiet = options["dataset"], "quiet" in options
     if name not in EPOCHS:
         note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
+    if options["binarize"] != "none" and options["likelihood"] != "bernoulli" and not quiet:
+        meant = "--likelihood bernoulli, the likelihood of zeros and ones, is not given"
+        print(f"note: --binarize {options['binarize']}, but {meant}", file=sys.stderr)
     if options["model"] == "vae" and not options["kl_warmup"]:
         note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")
 

@@ -81,7 +81,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    parser = terminal.Parser(prog="tinyvae three-panels", description=__doc__)
+    parser = terminal.Parser(
+        prog="tinyvae three-panels", description=__doc__.partition(" `python")[0]
+    )
     whole = terminal.whole
     parser.add_argument(
         "--out", metavar="FILE", type=Path, default=Path("three-panels.png"),

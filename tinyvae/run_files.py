@@ -23,7 +23,9 @@ BLOCK = 1000  # rows that pass through a model at once
 
 def add_out(parser: terminal.Parser, what: str, *suffixes: str) -> None:
     """Add --out, which must end in one of `suffixes` (or .npy, or a picture's)."""
-    suffixes = suffixes or (".npy", *PICTURES)
+    if not suffixes:
+        suffixes = (".npy", *PICTURES)
+        what += " (also .svg, .pdf); pictures show grey on black as ink on paper"
 
     def path(text: str) -> Path:
         if Path(text).suffix not in suffixes:
@@ -95,7 +97,8 @@ def read(run: Run, data: str, data_dir: str | None = None) -> tuple[Any, np.ndar
         return read_matrix(data, config, data_dir), None
     x, labels = read_labelled(data, config, data_dir)
     if labels is None:
-        raise ValueError(f"{run.path} is conditional, and {data} has no labels")
+        remedy = "give data that have them as the run's do"
+        raise ValueError(f"{run.path} is conditional, and {data} has no labels: {remedy}")
     return x, labels
 
 

@@ -247,7 +247,7 @@ class Run:
             raise damaged(self.path, error) from None
         except FileNotFoundError as error:
             reason = str(error).partition("; data sets by name")[0]
-            remedy = "put them back (other data may be given as DATA)"
+            remedy = "put it back (evaluate RUN DATA takes other data)"
             raise FileNotFoundError(f"the data of {self.path}: {reason}: {remedy}") from None
         dataset.check_same(self.config["data"])
         return dataset

@@ -56,7 +56,10 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
     except Failure as failure:
         message, status = str(failure), failure.status
     except PROBLEMS as problem:
-        message = as_typed(" ".join(str(problem).split())) or type(problem).__name__
+        message = str(problem)
+        if isinstance(problem, OSError) and problem.filename and problem.strerror:
+            message = f"{problem.filename}: {problem.strerror}"
+        message = as_typed(" ".join(message.split())) or type(problem).__name__
         status = 2
         if isinstance(problem, MemoryError) or any(text in message for text in TOO_LARGE):
             message = message.rstrip(".") + (
@@ -72,8 +75,9 @@ def as_typed(message: str) -> str:
     """A message about Python's arguments, in the words of the command line.
 
     `name=value` of an option of data at its start becomes `--name value`, and `name ("--flag")` or
-    `name, "--flag"` anywhere `--flag`.
+    `name, "--flag"` anywhere `--flag`; the rows to train on are called that.
     """
+    message = re.sub(r"^x_train spans", "the rows to train on span", message)
     message = re.sub(r'\w+(?:="\w+")? \("(--[\w-]+)"\)', r"\1", message)
     message = re.sub(r'\w+, "(--[\w-]+)"', r"\1", message)
     names = "labels|image_size|channels|scale|validation"

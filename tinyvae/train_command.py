@@ -141,7 +141,10 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         saved = f"stopped; all finished epochs are saved; {_go_on(run)}"
         raise terminal.Failure(saved, 130) from None
     except FloatingPointError as error:
-        raise terminal.Failure(f"{error}; {run.path} keeps the last good epoch", 1) from None
+        keeps = "keeps the last good epoch" if run.done else "has no trained epoch"
+        scaled = "data scaled to around 1"
+        message = str(error).replace(scaled, f"{scaled} (own data: --scale standardize)")
+        raise terminal.Failure(f"{message}; {run.path} {keeps}", 1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
             raise

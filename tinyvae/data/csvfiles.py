@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,9 @@ def read(
             lines = ((reader.line_num, cells) for cells in reader if any(c.strip() for c in cells))
             head = list(itertools.islice(lines, 2))
             names = head.pop(0)[1] if _has_header(head, labels) else None
+            if any(re.fullmatch(r"[+-]?\d+,\d+", c.strip()) for _, line in head for c in line):
+                remedy = "write them with decimal points"
+                raise ValueError(f"{path} has numbers with decimal commas: {remedy}")
             return _table(path, itertools.chain(head, lines), names, labels)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a text file of comma-separated values ({error})") from None
@@ -68,10 +72,10 @@ def _table(path: Path, lines, names: list[str] | None, labels: str | None):
         rows.append(np.array([_number(cell) for cell in cells], dtype=float))  # None becomes nan
         if not np.isfinite(rows[-1]).all():
             bad = int(np.flatnonzero(~np.isfinite(rows[-1]))[0])
-            raise ValueError(
-                f"{path}, line {line}, column {columns[bad]}: {cells[bad].strip()!r} is not a"
-                " finite number; remove the line, or name the column as labels (--labels)"
-            )
+            cell = cells[bad].strip()
+            remedy = "remove the line, or name the column as labels" if cell else "fill it in"
+            place = f"{path}, line {line}, column {columns[bad]}"
+            raise ValueError(f"{place}: {cell!r} is not a finite number; {remedy}")
     if not rows or not rows[0].size:
         raise ValueError(f"{path} is empty: it has no line of numbers")
     classes = np.array(classes) if label_column is not None else None

@@ -3,6 +3,7 @@ wished, and those that fit into a cache of bounded size are kept."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def find(path: Path) -> list[Path]:
     """The images in a folder and its subfolders, by name; a single image is a list of one."""
     if path.is_file():
         return [path]
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise PermissionError(f"{path} cannot be read: permission denied")
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     hidden = [any(part.startswith(".") for part in p.relative_to(path).parts) for p in files]
     files = [p for p, is_hidden in zip(files, hidden, strict=True) if not is_hidden]

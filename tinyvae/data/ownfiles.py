@@ -172,6 +172,7 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
             raise ValueError("its content is of the other kind of .npy and .npz")
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = getattr(error, "strerror", None) or reason  # without the file's name
         if "pickle" in reason or "Python objects" in reason:
             reason = "it holds Python objects, or is no array file; pickles are never loaded"
         elif not isinstance(error, OSError) and "of the other kind" not in reason:

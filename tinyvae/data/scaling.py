@@ -184,10 +184,10 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
     columns = np.flatnonzero(constant).tolist()
     if not columns:
         return scaling, ""
-    return (
-        scaling,
-        f"constant columns become 0: {len(columns)} (first {columns[0]}, counted from 0)",
-    )
+    n, first = len(columns), f"column {columns[0]}, counted from 0"
+    if n == 1:
+        return scaling, f"1 constant column becomes 0 ({first})"
+    return scaling, f"{n:,} constant columns become 0 (the first: {first})"
 
 
 def _divisor(scale: str | float) -> float | None:
