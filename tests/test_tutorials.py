@@ -125,6 +125,7 @@ def test_stored_notebook_has_the_cells_of_its_source(source):
 def test_stored_notebook_is_small_and_names_no_machine(source):
     text = build.stored(source).read_text(encoding="utf-8")
     assert len(text.encode()) <= build.MAX_BYTES
+    text = re.sub(r'"image/png": "[^"]*"', "", text)  # whose letters may be any, by chance
     assert not re.search(r"/(home|work|tmp|root)/|Warning|Traceback|metadata.*execution", text)
 
 
