@@ -157,6 +157,15 @@ def test_curves_begin_with_the_first_epoch_and_say_that_it_may_be_cut_off():
     assert "beyond the frame" not in words(figures.curves(history[:19]))
 
 
+def test_the_circles_are_named_where_there_is_room_between_the_points():
+    z = np.outer(np.linspace(0, 3, 30), [0.7, -0.7])  # to the lower right
+    ax = figures.plane(np.concatenate([z, -z])).axes[0]
+    places = {text.get_text(): np.array(text.get_position()) for text in ax.texts}
+    for i, name in enumerate(("1σ", "2σ", "3σ"), 1):
+        assert np.linalg.norm(places[name]) == pytest.approx(i)
+        assert np.linalg.norm(z - places[name], axis=1).min() > 0.9 * i
+
+
 def test_a_long_name_lacks_its_middle():
     assert picture.short("a class of many words 12", 12) == "a clas…ds 12"
     assert picture.short("short", 5) == "short"

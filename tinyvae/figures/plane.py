@@ -71,13 +71,21 @@ def plane_axes(ax: Axes, extent: tuple[float, ...], names: Sequence[str]) -> Non
     ax.spines[:].set_visible(False)
 
 
-def circles(ax: Axes, text: bool = True) -> None:
-    """Draw where the prior N(0, I) is: one, two and three standard deviations."""
+def circles(ax: Axes, text: bool = True, z: np.ndarray | None = None) -> None:
+    """Draw where the prior N(0, I) is: one, two and three standard deviations, and write that in
+    the direction that has most room between points z (N, 2)."""
     text = text and ax.get_xlim()[1] < NEAR
+    angles = np.pi * (np.arange(16) / 8 - 0.25)  # clockwise from the lower right on
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (16, 2)
+    best = 0
+    if z is not None:
+        labels = np.arange(1, 4)[:, None] * directions[:, None]  # (16, 3, 2)
+        away = np.linalg.norm(labels[:, :, None] - z, axis=-1)  # (16, 3, N)
+        best = int(away.min(axis=(1, 2)).argmax())
     for r in (1, 2, 3):
         ax.add_patch(Circle((0, 0), r, fill=False, ec=GREY, lw=0.7, ls=(0, (1, 2.5)), zorder=1))
         if text:
-            place = (r * 0.7071, -r * 0.7071)
+            place = r * directions[best]
             look = {"size": 7.5, "color": GREY, "ha": "center", "va": "center", "zorder": 4}
             ax.text(*place, f"{r}σ", path_effects=HALO, clip_on=True, **look)
 
@@ -171,7 +179,7 @@ def plane(
     ax = panel(fig, 0.6, 1.2, SIDE, SIDE)
     plane_axes(ax, extent, names)
     if prior:
-        circles(ax)
+        circles(ax, z=z if ellipses is None else np.concatenate([z, ellipses[0]]))
     _points(ax, z, labels)
     if ellipses is not None:
         _ellipses(ax, *ellipses)
