@@ -208,7 +208,7 @@ def planes(
     for name, model in models.items():
         z = reparameterize(*model.encode(x), eps)  # (N, 2)
         decoded = model.decode(figures.plane_grid(extent, 14))
-        remark = f"KL {evaluate.elbo(model, x).kl:.1f} nats"
+        remark = f"a KL of {evaluate.elbo(model, x).kl:.1f} nats"
         columns.append((name, remark, z, extent, decoded))
     return figures.three_panels(columns, labels, image_shape, "What beta does to the latent plane")
 
