@@ -286,18 +286,23 @@ def model_arguments(options: dict, dataset: object) -> dict:
 
 def note_what_has_no_effect(options: dict) -> None:
     """Say on stderr which options of data and training have none beside the others given."""
-    name, quiet = options["dataset"], "quiet" in options
+    name = options["dataset"]
     if name not in EPOCHS:
         note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
-    if options["binarize"] != "none" and options["likelihood"] != "bernoulli" and not quiet:
-        meant = "--likelihood bernoulli, the likelihood of zeros and ones, is not given"
-        print(f"note: --binarize {options['binarize']}, but {meant}", file=sys.stderr)
+    if options["likelihood"] == "gaussian" and options["binarize"] != "none":
+        note(options, "--binarize is for --likelihood bernoulli, which is not given")
     if options["model"] == "vae" and not options["kl_warmup"]:
         note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")
 
 
 def note_unused(options: dict, names: tuple[str, ...], why: str) -> None:
-    """Say on stderr that options have no effect here, if not told to be quiet."""
-    for name in () if "quiet" in options else names:
+    """Say that options have no effect here."""
+    for name in names:
         if name in options and options[name] != DEFAULTS.get(name):
-            print(f"note: --{name.replace('_', '-')} has no effect with {why}", file=sys.stderr)
+            note(options, f"--{name.replace('_', '-')} has no effect with {why}")
+
+
+def note(options: dict, text: str) -> None:
+    """Say something on stderr, if not told to be quiet."""
+    if "quiet" not in options:
+        print(f"note: {text}", file=sys.stderr)
