@@ -337,6 +337,7 @@ def test_a_conditional_model_samples_the_label_asked_for(trained):
         ("sample {vae} --out no/such/folder/s.npy", "cannot write no/such/folder/s.npy"),
         ("sample {vae} --out no/such/s.npy", "s.npy: there is no folder no/such: make it, or name"),
         ("trian", "(did you mean train?)"),
+        ("evaluate beta=5", "error: beta=5 is no run folder"),
         (
             "train --dataset commas.csv",
             "commas.csv has numbers with decimal commas: write them with",
