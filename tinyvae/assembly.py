@@ -70,7 +70,7 @@ class Assembly:
             "reconstruction_weight": self.reconstruction_weight, "dtype": dtype, "seed": self.seed,
         }  # fmt: skip
         if encoder is not None or not isinstance(likelihood, str):
-            self.config = None  # one's own layers or likelihood and likelihoods can't be rebuilt
+            self.config = None  # one's own layers and likelihoods can't be rebuilt
         named = {"gaussian": gaussian, "bernoulli": Bernoulli()}
         self.likelihood = _likelihood(likelihood, named)
         self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
