@@ -507,6 +507,14 @@ def test_a_conditional_model_is_drawn_with_labels(rng):
     assert "changes halfway" in words(gallery.figure("interpolations", model(n_classes=3), data))
 
 
+def test_the_plane_holds_its_ellipses(rng):
+    vae = model(2)
+    bias = vae.parameters["encoder.1.b"]
+    bias[:] = [0, 0, 3, 3]  # logvar: a standard deviation of 4.5
+    ax = gallery.figure("plane", vae, dataset(rng)).axes[0]
+    assert ax.get_xlim()[1] > np.exp(1.5) and ax.get_ylim()[0] < -np.exp(1.5)
+
+
 def test_the_plane_shows_the_two_dimensions_that_carry_most(rng):
     vae = model(4)
     bias = vae.parameters["encoder.1.b"]

@@ -339,6 +339,13 @@ def test_labels_in_a_file_that_is_not_there_are_refused(labels, error, message):
         load_dataset("x.npy", labels=labels)
 
 
+def test_a_folder_that_may_not_be_read_is_not_called_empty(monkeypatch):
+    os.mkdir("closed")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="closed cannot be read: permission denied"):
+        load_dataset("closed")
+
+
 def test_labels_in_another_file_may_be_named_by_a_path():
     np.save("x.npy", np.arange(20.0).reshape(10, 2))
     np.save("y.npy", np.arange(10) % 2)
