@@ -2,7 +2,6 @@
 and figures. Files hold data in the units of the training data; images are floats in [0, 1]."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def command(description: str) -> Callable:
             with np.errstate(all="ignore"):
                 run = open_run(arguments.pop("run"))
                 if not run.done:
-                    print(f"note: {run.path} has no trained epoch", file=sys.stderr)
+                    terminal.note(f"{run.path} has no trained epoch")
                 work(run, **arguments)
             return 0
 

@@ -2,9 +2,8 @@
 
 import argparse
 import math
-import sys
 
-from tinyvae.terminal import Parser, hidden, option, path, real, sigma, whole
+from tinyvae.terminal import Parser, hidden, note, option, path, real, sigma, whole
 from tinyvae.threads import checked
 
 DESCRIPTION = """\
@@ -290,19 +289,13 @@ def note_what_has_no_effect(options: dict) -> None:
     if name not in EPOCHS:
         note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
     if options["likelihood"] == "gaussian" and options["binarize"] != "none":
-        note(options, "--binarize is for --likelihood bernoulli, which is not given")
+        note("--binarize is for --likelihood bernoulli, which is not given")
     if options["model"] == "vae" and not options["kl_warmup"]:
         note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")
 
 
 def note_unused(options: dict, names: tuple[str, ...], why: str) -> None:
-    """Say that options have no effect here."""
+    """Say on stderr that options have no effect here."""
     for name in names:
         if name in options and options[name] != DEFAULTS.get(name):
-            note(options, f"--{name.replace('_', '-')} has no effect with {why}")
-
-
-def note(options: dict, text: str) -> None:
-    """Say something on stderr, if not told to be quiet."""
-    if "quiet" not in options:
-        print(f"note: {text}", file=sys.stderr)
+            note(f"--{name.replace('_', '-')} has no effect with {why}")

@@ -1,5 +1,5 @@
 """The picture that explains the VAE: three models, trained on the reconstruction alone, on the KL
-alone and on both, and what becomes of their latent planes. `python -m tinyvae three-panels`.
+alone and on both, and what becomes of their latent planes.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    parser = terminal.Parser(
-        prog="tinyvae three-panels", description=__doc__.partition(" `python")[0]
-    )
+    parser = terminal.Parser(prog="tinyvae three-panels", description=__doc__)
     whole = terminal.whole
     parser.add_argument(
         "--out", metavar="FILE", type=Path, default=Path("three-panels.png"),

@@ -71,6 +71,11 @@ def run(command: Any, argv: list[str] | None, prog: str) -> int:
     return status
 
 
+def note(text: str) -> None:
+    """Say on stderr what a user may not expect."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def as_typed(message: str) -> str:
     """A message about Python's arguments, in the words of the command line.
 

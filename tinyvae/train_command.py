@@ -4,7 +4,7 @@ what happened, what the figures show and what to try next."""
 import io
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 
 import numpy as np
 
@@ -42,7 +42,11 @@ def _train(argv: list[str] | None) -> int:
     parser = options.parser(PROG)
     given = vars(parser.parse_args(argv))
     ranks = find(given.get("distributed", "auto"))
-    run, dataset = _resumed(parser, given, ranks) if "resume" in given else _new(given, ranks)
+    if "resume" in given:
+        run, dataset = _resumed(parser, given, ranks)
+    else:
+        with _hushed(given):
+            run, dataset = _new(given, ranks)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
     run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
@@ -64,7 +68,7 @@ def _train(argv: list[str] | None) -> int:
         say(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
     elif done:
         say(f"continuing after epoch {done} of {epochs}")
-    with redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext():  # no notes
+    with _hushed(given):
         history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
@@ -76,6 +80,11 @@ def _train(argv: list[str] | None) -> int:
     for command, what in _next(model, dataset, run):
         say(f"  python -m {command:<38}  # {what}")
     return 0
+
+
+def _hushed(given: dict) -> AbstractContextManager:
+    """Keep notes from stderr, with --quiet; errors are told where this has ended."""
+    return redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext()
 
 
 def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:

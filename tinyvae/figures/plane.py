@@ -75,7 +75,7 @@ def circles(ax: Axes, text: bool = True, z: np.ndarray | None = None) -> None:
     """Draw where the prior N(0, I) is: one, two and three standard deviations, and write that in
     the direction that has most room between points z (N, 2)."""
     text = text and ax.get_xlim()[1] < NEAR
-    angles = np.pi * (np.arange(16) / 8 - 0.25)  # clockwise from the lower right on
+    angles = np.pi * (np.arange(16) / 8 - 0.25)  # from the lower right on
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (16, 2)
     best = 0
     if z is not None:
