@@ -29,9 +29,9 @@ def data(D: int, device: str) -> Any:
 def tinyvae_steps(model: Model, B: int, device: str, tf32: bool) -> tuple[Callable, Callable]:
     """tinyvae: the steps that `fit` takes, and its epochs by `fit` itself, with its capture."""
     from tinyvae import VAE, Adam, fit
-    from tinyvae.communicator import find
-    from tinyvae.distributed import DataParallel
-    from tinyvae.graph import make_steps
+    from tinyvae.engines.communicator import find
+    from tinyvae.engines.graph import make_steps
+    from tinyvae.engines.ranks import DataParallel
 
     backend = {"cuda": "cupy", "cpu": "numpy"}[device]
     vae = VAE(model.D, model.L, model.hidden, likelihood=model.likelihood, backend=backend)

@@ -23,7 +23,7 @@ import numpy as np
 from machine import about
 
 from tinyvae import IWAE, Adam, evaluate, fit, load_dataset
-from tinyvae.runs import Run, open_run
+from tinyvae.train.runs import Run, open_run
 
 STAGES = [3**i for i in range(8)]  # epochs at the learning rate 0.001 · 10^(−i/7)
 PUBLISHED = {1: 86.76, 5: 85.54, 50: 84.78}  # −log p(x) in nats, table 1, one stochastic layer

@@ -57,11 +57,11 @@ def rows_of_batches(B: int):
 def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
     """tinyvae itself: the steps that `fit` takes, full batches only."""
     from tinyvae import VAE, Adam
-    from tinyvae.communicator import find
-    from tinyvae.distributed import DataParallel
-    from tinyvae.graph import make_steps
+    from tinyvae.engines.communicator import find
+    from tinyvae.engines.graph import make_steps
+    from tinyvae.engines.processes import number
+    from tinyvae.engines.ranks import DataParallel
     from tinyvae.threads import team
-    from tinyvae.workers import number
 
     vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
     optimizer, alone = Adam(vae.parameters, lr=RATE), DataParallel(vae, find("none"))

@@ -33,8 +33,8 @@ import numpy as np
 from machine import about
 
 from tinyvae import VAE, Adam
-from tinyvae.communicator import find
-from tinyvae.distributed import DataParallel
+from tinyvae.engines.communicator import find
+from tinyvae.engines.ranks import DataParallel
 
 HERE = Path(__file__).parent
 D, HIDDEN, L = 784, 400, 20

@@ -61,7 +61,7 @@ def idx(folder: Path, name: str) -> Any:
 def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Callable) -> list:
     """Train with `fit`; return (W, b) of each layer."""
     from tinyvae import VAE, load_dataset, train
-    from tinyvae.workers import number
+    from tinyvae.engines.processes import number
 
     mark("import")
     task, x = TASKS[name], load_dataset(name, folder).x_train

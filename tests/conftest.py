@@ -15,7 +15,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import numpy as np
 import pytest
 
-from tinyvae.backend import get_backend
+from tinyvae.core.arrays import get_backend
 
 try:
     import cupy
@@ -60,7 +60,7 @@ def cublas(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A stand-in for the cuBLAS library, in its place."""
     import capture
 
-    from tinyvae import kernels
+    from tinyvae.engines import kernels
 
     library = capture.Cublas()
     monkeypatch.setattr(kernels, "load_cublas", lambda: library)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tinyvae.audit import main
+from tinyvae.cli.audit import main
 
 MODULE = """
 import numpy as np

@@ -13,9 +13,9 @@ import pytest
 import strict
 from witness import relative_error
 
-from tinyvae.backend import Backend, array_module, get_backend, seed_sequence
-from tinyvae.model import VAE, Autoencoder
-from tinyvae.optim import SGD, Adam
+from tinyvae.core.arrays import Backend, array_module, get_backend, seed_sequence
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.core.optim import SGD, Adam
 
 STRICT = Backend("strict", strict)
 MODELS = {

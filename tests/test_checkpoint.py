@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyvae import VAE, Adam, Autoencoder, Dense, Sequential, load, save
-from tinyvae.checkpoint import optimizer_arrays, read, take, take_optimizer
+from tinyvae.train.checkpoint import optimizer_arrays, read, take, take_optimizer
 
 
 @pytest.fixture

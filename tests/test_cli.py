@@ -11,9 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tinyvae import VAE, cli, commands, figures, fit, load
+from tinyvae import VAE, figures, fit, load
+from tinyvae.cli import commands
+from tinyvae.cli import main as cli
+from tinyvae.cli.options import default_epochs
 from tinyvae.data import load_dataset
-from tinyvae.options import default_epochs
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
 
@@ -67,7 +69,7 @@ def test_a_folder_that_is_never_made_is_not_announced(capsys):
 
 def test_the_folder_announced_is_the_run_s_where_another_took_its_number(capsys, monkeypatch):
     assert cli.main(["train", *FAST, "--epochs", "1", "--quiet"]) == 0
-    monkeypatch.setattr("tinyvae.train_command.next_free", lambda folder, name: f"{folder}/{name}")
+    monkeypatch.setattr("tinyvae.cli.train.next_free", lambda folder, name: f"{folder}/{name}")
     assert cli.main(["train", *FAST, "--epochs", "1"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "run folder" in line]
     assert lines == [f"run folder: {os.path.join('runs', 'digits-2')}"]
@@ -189,7 +191,7 @@ def test_a_loss_that_explodes_ends_with_status_1_and_keeps_the_last_checkpoint(c
 
 
 def test_an_interrupt_says_how_to_go_on_and_ends_with_130(capsys, monkeypatch):
-    from tinyvae.runs import Run
+    from tinyvae.train.runs import Run
 
     save = Run.save
 
@@ -206,7 +208,7 @@ def test_an_interrupt_says_how_to_go_on_and_ends_with_130(capsys, monkeypatch):
 
 
 def test_a_full_disk_during_training_ends_with_status_1(capsys, monkeypatch, tmp_path):
-    from tinyvae.runs import Run
+    from tinyvae.train.runs import Run
 
     save = Run.save
 
@@ -628,7 +630,7 @@ def python(*arguments, **options):
 def test_an_interrupt_while_it_starts_is_one_line():
     code = "import sys; sys.modules['numpy'] = type('Stop', (), {'__getattr__': stop})()"
     stop = "def stop(self, name):\n    raise KeyboardInterrupt\n"
-    end = "\nfrom tinyvae import cli\nsys.exit(cli.main(['train']))"
+    end = "\nfrom tinyvae.cli.main import main\nsys.exit(main(['train']))"
     done = python("-c", stop + code + end)
     assert (done.returncode, done.stderr) == (130, "tinyvae: error: stopped\n")
 
@@ -666,7 +668,7 @@ def test_ctrl_c_while_figures_are_drawn_says_what_is_saved(rng, capsys, monkeypa
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyvae.gallery.draw", pressed)
+    monkeypatch.setattr("tinyvae.figures.gallery.draw", pressed)
     assert cli.main(["train", "--dataset", "x.npy", "--epochs", "1", "--out", "q"]) == 130
     err = capsys.readouterr().err
     assert "the trained model is saved; draw its figures with: python -m tinyvae figures q" in err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import strict
 
-from tinyvae.disentangle import mutual_information_gap
+from tinyvae.evaluate.disentangle import mutual_information_gap
 
 RNG = np.random.default_rng(0)
 FACTORS = RNG.integers(0, 4, (5000, 2)).astype(float)

@@ -18,12 +18,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load, train
-from tinyvae.backend import get_backend
-from tinyvae.communicator import MPI, _take_device, find
+from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load
+from tinyvae.cli import train
+from tinyvae.core.arrays import get_backend
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
-from tinyvae.runs import open_run
+from tinyvae.engines.communicator import MPI, _take_device, find
+from tinyvae.train import loop
+from tinyvae.train.runs import open_run
 
 D = 6
 # Batches of 10, 10, 10, 10 and 1: a batch that 3 ranks can't share evenly, and one that leaves
@@ -336,7 +338,7 @@ def test_the_name_of_a_way_to_distribute_is_checked():
 
 def end_in_the_third_epoch(how):
     """Let rank 1 be killed, or raise, where it would end its third epoch."""
-    averaged = train._averaged
+    averaged = loop._averaged
 
     def end(model, log, sizes, epoch, lr):
         if epoch == 3 and find().rank == 1:
@@ -345,7 +347,7 @@ def end_in_the_third_epoch(how):
             raise OSError("the disk is gone")
         return averaged(model, log, sizes, epoch, lr)
 
-    train._averaged = end
+    loop._averaged = end
 
 
 if __name__ == "__main__":

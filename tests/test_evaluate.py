@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import strict
 
-from tinyvae import VAE, Autoencoder, evaluate, passes
-from tinyvae.backend import Backend
+from tinyvae import VAE, Autoencoder, evaluate
+from tinyvae.core.arrays import Backend
+from tinyvae.evaluate import passes
 
 D, L, SIGMA = 5, 2, 0.7
 SCALES = np.array([1.6, 0.8])  # of the two orthogonal columns of the loadings
@@ -132,7 +133,7 @@ def test_blocks_of_whole_examples_do_not_change_the_result(monkeypatch):
     vae, W, b = ppca(encoder_error=0.3)
     x, _ = ppca_data(W, b, 20)
     whole = evaluate.log_likelihood(vae, x, samples=70)
-    monkeypatch.setattr("tinyvae.passes.BLOCK", 140 * D)  # two examples with all their draws
+    monkeypatch.setattr(passes, "BLOCK", 140 * D)  # two examples with all their draws
     two = evaluate.log_likelihood(vae, x, samples=70)
     np.testing.assert_allclose(two.log_likelihood, whole.log_likelihood, rtol=1e-9)
 
@@ -141,7 +142,7 @@ def test_streaming_over_blocks_of_draws_gives_the_plain_formulas(monkeypatch):
     vae, W, b = ppca(encoder_error=1.0)
     x, _ = ppca_data(W, b, 4)
     S = 60
-    monkeypatch.setattr("tinyvae.passes.BLOCK", 7 * D)  # seven of an example's draws a block
+    monkeypatch.setattr(passes, "BLOCK", 7 * D)  # seven of an example's draws a block
     blocks = list(passes.posterior_draws(vae, x, None, S, seed=0))
     eps = np.concatenate([eps[0] for *_, eps, _ in blocks]).reshape(4, S, L)
     assert len(np.unique(eps)) == eps.size  # no two blocks see the same noise

@@ -8,10 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential, explorer
+from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential
+from tinyvae import explore as explorer
+from tinyvae.cli import explore as explore_command
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
-from tinyvae.explorer import page
+from tinyvae.explore import page
 
 EVIL = """</script><script>window.hacked = 1</script>"'><img src=x onerror="window.hacked = 1">"""
 
@@ -86,7 +88,7 @@ def test_modules_are_joined_without_imports_and_exports():
     assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
     assert set(page.MODULES) == {
         path.name.removesuffix(".js")
-        for path in page.resources.files("tinyvae.explorer").iterdir()
+        for path in page.resources.files("tinyvae.explore").iterdir()
         if path.name.endswith(".js")
     }
 
@@ -157,12 +159,12 @@ class FakeRun:
 def run(monkeypatch):
     """Let the command open `run.model` and `run.dataset` whatever folder it is given."""
     run = FakeRun(VAE(5, 2, (4,)), rows())
-    monkeypatch.setattr("tinyvae.runs.open_run", lambda path: run)
+    monkeypatch.setattr("tinyvae.train.runs.open_run", lambda path: run)
     return run
 
 
 def test_command_writes_into_the_run_folder(run, tmp_path, capsys):
-    assert explorer.main([str(tmp_path)]) == 0
+    assert explore_command.main([str(tmp_path)]) == 0
     text = (tmp_path / "explorer.html").read_text("utf-8")
     assert text.startswith("<!doctype html>")
     assert f"wrote {tmp_path / 'explorer.html'}" in capsys.readouterr().out
@@ -171,7 +173,7 @@ def test_command_writes_into_the_run_folder(run, tmp_path, capsys):
 def test_command_takes_title_points_precision_and_out(run, tmp_path):
     out = tmp_path / "page.html"
     options = ["--out", str(out), "--title", "Mine", "--points", "7", "--float16"]
-    assert explorer.main([str(tmp_path), *options]) == 0
+    assert explore_command.main([str(tmp_path), *options]) == 0
     html = out.read_text("utf-8")
     description = json.loads(embedded(html, "description"))
     assert "<h1>Mine</h1>" in html
@@ -182,18 +184,18 @@ def test_command_takes_title_points_precision_and_out(run, tmp_path):
 def test_command_opens_the_page_if_asked_to(run, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
-    assert explorer.main([str(tmp_path), "--open"]) == 0
+    assert explore_command.main([str(tmp_path), "--open"]) == 0
     assert opened == [(tmp_path / "explorer.html").as_uri()]
 
 
 def test_command_says_what_an_autoencoder_lacks(run, tmp_path, capsys):
     run.model = Autoencoder(5, 2, (4,))
-    assert explorer.main([str(tmp_path)]) == 0
+    assert explore_command.main([str(tmp_path)]) == 0
     assert "plain autoencoder: the page has no prior" in capsys.readouterr().err
 
 
 def one_line_error(capsys, *argv):
-    assert explorer.main([str(part) for part in argv]) == 2
+    assert explore_command.main([str(part) for part in argv]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     return error

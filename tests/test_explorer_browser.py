@@ -11,10 +11,11 @@ import shutil
 import numpy as np
 import pytest
 
-from tinyvae import VAE, Adam, Autoencoder, explorer, load_dataset
+from tinyvae import VAE, Adam, Autoencoder, load_dataset
+from tinyvae import explore as explorer
+from tinyvae.core.latent import kl
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
-from tinyvae.latent import kl
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 if CHROMIUM is None:

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from tinyvae import VAE, Autoencoder, figures, gallery, panels
+from tinyvae import VAE, Autoencoder, figures
+from tinyvae.cli import three_panels
 from tinyvae.data import load_dataset
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
-from tinyvae.figures import picture
+from tinyvae.figures import gallery, panels, picture
 
 SHAPE = (6, 5)
 D = 30
@@ -561,8 +562,8 @@ def test_standardised_images_are_shown_in_the_units_of_the_data(rng):
 
 
 def test_large_data_are_encoded_in_blocks_of_some_of_their_rows(rng, monkeypatch):
-    monkeypatch.setattr("tinyvae.view.MAX_POINTS", 50)
-    monkeypatch.setattr("tinyvae.view.BLOCK_VALUES", 1024 * 8)
+    monkeypatch.setattr("tinyvae.figures.view.MAX_POINTS", 50)
+    monkeypatch.setattr("tinyvae.figures.view.BLOCK_VALUES", 1024 * 8)
     seen = []
 
     class Watched(VAE):
@@ -619,9 +620,9 @@ def test_every_figure_says_what_to_look_at():
 def test_three_panels_show_gaps_a_blob_and_a_smooth_space(tmp_path, monkeypatch, capsys):
     digits = load_dataset("digits")
     kept = []
-    monkeypatch.setattr(panels, "train_three", _shortened(panels.train_three, kept))
+    monkeypatch.setattr(three_panels, "train_three", _shortened(panels.train_three, kept))
     out = tmp_path / "three.png"
-    assert panels.main(["--out", str(out), "--epochs", "4", "--dpi", "40", "--quiet"]) == 0
+    assert three_panels.main(["--out", str(out), "--epochs", "4", "--dpi", "40", "--quiet"]) == 0
     assert out.read_bytes().startswith(b"\x89PNG") and capsys.readouterr().out == ""
     fig = panels.figure(kept, digits.x_test, digits.y_test, digits.image_shape)
     reconstruction, kl, both = (ax.collections[0].get_offsets() for ax in fig.axes[::2])
@@ -663,9 +664,9 @@ def test_three_panels_refuse_bad_usage_before_training(
     tmp_path, monkeypatch, capsys, argv, message
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(panels, "train_three", None)
+    monkeypatch.setattr(three_panels, "train_three", None)
     try:
-        status = panels.main(argv)
+        status = three_panels.main(argv)
     except SystemExit as stop:
         status = stop.code
     error = capsys.readouterr().err
@@ -674,8 +675,8 @@ def test_three_panels_refuse_bad_usage_before_training(
 
 def test_three_panels_do_not_write_over_a_folder(tmp_path, monkeypatch, capsys):
     (tmp_path / "folder.png").mkdir()
-    monkeypatch.setattr(panels, "train_three", None)
-    assert panels.main(["--out", str(tmp_path / "folder.png")]) == 2
+    monkeypatch.setattr(three_panels, "train_three", None)
+    assert three_panels.main(["--out", str(tmp_path / "folder.png")]) == 2
     assert "is a folder; name a file" in capsys.readouterr().err
 
 

@@ -9,13 +9,14 @@ import pytest
 import strict
 
 from tinyvae import VAE
-from tinyvae.backend import Backend
-from tinyvae.gradcheck import check, main
+from tinyvae.cli.gradcheck import main
+from tinyvae.core.arrays import Backend
+from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
+from tinyvae.core.layers import Dense, ReLU, Sequential, Tanh
+from tinyvae.core.likelihood import Gaussian
+from tinyvae.gradcheck import check
 from tinyvae.gradcheck import parts as parts_of_tinyvae
 from tinyvae.gradcheck.differences import slopes
-from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
-from tinyvae.layers import Dense, ReLU, Sequential, Tanh
-from tinyvae.likelihood import Gaussian
 
 
 class Linear:
@@ -562,7 +563,10 @@ def folder(tmp_path, monkeypatch):
         ("my_layers:Linear", "Linear(4, 3) passes"),
         ("my_layers.py:Linear", "Linear(4, 3) passes"),
         ("my_layers:Linear --args 3,n_out=2 --shape 7,3", "7×3"),
-        ("tinyvae.layers:Dense --dtype float32", "Dense(4, 3) passes the gradient check (float32"),
+        (
+            "tinyvae.core.layers:Dense --dtype float32",
+            "Dense(4, 3) passes the gradient check (float32",
+        ),
     ],
 )
 def test_a_class_of_ones_own_is_found_built_and_checked(folder, capsys, arguments, words):
@@ -615,7 +619,7 @@ def test_cupy_without_a_gpu_is_told_in_one_line(capsys, monkeypatch):
 
 
 def test_the_module_runs_without_a_warning():
-    command = [sys.executable, "-W", "error", "-m", "tinyvae.gradcheck", "tinyvae.layers:ReLU"]
+    command = [sys.executable, "-W", "error", "-m", "tinyvae.gradcheck", "tinyvae.core.layers:ReLU"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "ReLU() passes" in done.stdout

@@ -13,10 +13,11 @@ import strict
 from test_backends import MODELS
 from witness import relative_error
 
-from tinyvae import IWAE, VAE, Autoencoder, fit, fused, graph, kernels
-from tinyvae.backend import get_backend
-from tinyvae.layers import Dense, ReLU, Sequential, Tanh
-from tinyvae.optim import Adam
+from tinyvae import IWAE, VAE, Autoencoder, fit
+from tinyvae.core.arrays import get_backend
+from tinyvae.core.layers import Dense, ReLU, Sequential, Tanh
+from tinyvae.core.optim import Adam
+from tinyvae.engines import fused, graph, kernels
 
 DEVICE = capture.Device()
 ALL = MODELS | {
@@ -355,7 +356,7 @@ def test_kernels_are_for_a_vae_of_small_dense_layers_with_one_activation():
 
 
 def test_kernels_hold_no_number_of_64_bits_in_float32():
-    source = resources.files("tinyvae").joinpath("fused.cu").read_text(encoding="utf-8")
+    source = resources.files("tinyvae.engines").joinpath("fused.cu").read_text(encoding="utf-8")
     texts = [source, *fused.LIKELIHOODS.values(), *fused.RECONSTRUCTIONS.values()]
     texts += [*fused.OPTIMIZERS.values(), *(c for pair in fused.ACTIVATIONS.values() for c in pair)]
     for text in texts:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from witness import assert_model_gradient, relative_error
 
-from tinyvae import IWAE, VAE, Adam, Dense, Sequential, evaluate, fit, load, passes, save, train
-from tinyvae.runs import open_run
+from tinyvae import IWAE, VAE, Adam, Dense, Sequential, evaluate, fit, load, save
+from tinyvae.cli import train
+from tinyvae.evaluate import passes
+from tinyvae.train.runs import open_run
 
 D, L = 6, 2
 OPTIONS = {

@@ -10,8 +10,10 @@ import pytest
 import strict
 from witness import relative_error
 
-from tinyvae import backend, kernels, latent, likelihood
-from tinyvae.backend import get_backend
+from tinyvae.core import arrays as backend
+from tinyvae.core import latent, likelihood
+from tinyvae.core.arrays import get_backend
+from tinyvae.engines import kernels
 
 # The stand-in refuses what a capture refuses
 

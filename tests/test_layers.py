@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from witness import assert_gradients, relative_error
 
-from tinyvae.backend import sigmoid
-from tinyvae.layers import (
+from tinyvae.core.arrays import sigmoid
+from tinyvae.core.layers import (
     ACTIVATIONS,
     Dense,
     Parameters,

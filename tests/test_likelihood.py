@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from witness import assert_gradients, relative_error
 
-from tinyvae.likelihood import Bernoulli, Gaussian
+from tinyvae.core.likelihood import Bernoulli, Gaussian
 
 LIKELIHOODS = {
     "fixed": lambda: Gaussian(0.7),

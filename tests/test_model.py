@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from witness import assert_model_gradient, relative_error
 
-from tinyvae.iwae import IWAE
-from tinyvae.layers import Dense, Sequential, Tanh
-from tinyvae.likelihood import Gaussian
-from tinyvae.model import VAE, Autoencoder
+from tinyvae.core.iwae import IWAE
+from tinyvae.core.layers import Dense, Sequential, Tanh
+from tinyvae.core.likelihood import Gaussian
+from tinyvae.core.model import VAE, Autoencoder
 
 LIKELIHOODS = {
     "fixed": {"sigma": 0.5},

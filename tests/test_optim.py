@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from witness import relative_error
 
-from tinyvae import optim
-from tinyvae.layers import Dense, Parameters, Sequential
-from tinyvae.model import VAE
-from tinyvae.optim import SGD, Adam
+from tinyvae.core import optim
+from tinyvae.core.layers import Dense, Parameters, Sequential
+from tinyvae.core.model import VAE
+from tinyvae.core.optim import SGD, Adam
 
 
 def weights(dtype: str = "float64", n_in: int = 19, n_out: int = 10) -> Parameters:

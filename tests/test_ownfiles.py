@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvae.data import imagefiles, load_dataset, ownfiles, read_labelled, read_matrix
+from tinyvae.data import image_reader, load_dataset, read_labelled, read_matrix, readers
 from tinyvae.data.rows import LazyRows, value_range
 from tinyvae.data.scaling import Scaling
 
@@ -29,7 +29,7 @@ def rng():
 @pytest.fixture
 def lazy(monkeypatch):
     """Files of any size are read batch by batch."""
-    monkeypatch.setattr(ownfiles, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(readers, "IN_MEMORY_BYTES", 0)
 
 
 def config_of(dataset):
@@ -368,7 +368,7 @@ def test_a_large_file_gives_the_same_rows_as_one_in_memory(rng, monkeypatch):
     raw = rng.normal(size=(50, 3, 2)).astype(">f4")
     np.save("x.npy", raw)
     in_memory = load_dataset("x.npy", scale="standardize", seed=1)
-    monkeypatch.setattr(ownfiles, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(readers, "IN_MEMORY_BYTES", 0)
     lazy = load_dataset("x.npy", scale="standardize", seed=1)
     assert isinstance(lazy.x_train, LazyRows) and "batch by batch" in lazy.describe()
     assert lazy.x_train.shape == (45, 6) and lazy.x_train.dtype == np.float32
@@ -532,7 +532,7 @@ def test_resizing_keeps_proportions_and_the_middle():
 
 def test_photographs_are_turned_upright():
     exif = Image.Exif()
-    exif[imagefiles.ORIENTATION] = 6  # the camera was held sideways
+    exif[image_reader.ORIENTATION] = 6  # the camera was held sideways
     for name in "ab":
         paint(f"im/{name}.jpg", size=(6, 4), exif=exif)
     assert load_dataset("im").image_shape == (6, 4, 3)
@@ -552,7 +552,7 @@ def test_transparent_pixels_are_white_and_sixteen_bits_become_eight():
 def test_images_beyond_the_cache_are_decoded_again_and_alike(lazy, monkeypatch):
     for i in range(6):
         paint(f"im/{i}.png", colour=40 * i, mode="L")
-    monkeypatch.setattr(imagefiles, "CACHE_BYTES", 3 * 24)  # holds three images
+    monkeypatch.setattr(image_reader, "CACHE_BYTES", 3 * 24)  # holds three images
     data = load_dataset("im", validation=0.2)
     assert isinstance(data.x_train, LazyRows)
     first = data.x_train[:]

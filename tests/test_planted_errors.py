@@ -20,12 +20,12 @@ import test_model
 import test_optim
 import test_ppca
 
-from tinyvae import likelihood, optim
-from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
-from tinyvae.layers import Dense, ReLU, Tanh
-from tinyvae.likelihood import Bernoulli, Gaussian
-from tinyvae.model import VAE, Terms
-from tinyvae.optim import SGD, Adam
+from tinyvae.core import likelihood, optim
+from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
+from tinyvae.core.layers import Dense, ReLU, Tanh
+from tinyvae.core.likelihood import Bernoulli, Gaussian
+from tinyvae.core.model import VAE, Terms
+from tinyvae.core.optim import SGD, Adam
 
 
 @pytest.fixture

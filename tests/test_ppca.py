@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tinyvae.model import VAE
-from tinyvae.optim import Adam
+from tinyvae.core.model import VAE
+from tinyvae.core.optim import Adam
 
 D, N = 8, 500
 

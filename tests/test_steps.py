@@ -10,11 +10,13 @@ import pytest
 import strict
 from test_graph import ALL, DEVICE, X, assert_same, librarys_own, train
 
-from tinyvae import VAE, fit, fused, graph, kernels, steps
-from tinyvae.layers import Dense, ReLU, Sequential
-from tinyvae.runs import open_run
-from tinyvae.steps import step_bytes
-from tinyvae.train_command import main
+from tinyvae import VAE, fit
+from tinyvae.cli.train import main
+from tinyvae.core.layers import Dense, ReLU, Sequential
+from tinyvae.engines import fused, graph, kernels
+from tinyvae.engines import plain as steps
+from tinyvae.engines.plain import step_bytes
+from tinyvae.train.runs import open_run
 
 pytestmark = pytest.mark.usefixtures("cublas")
 

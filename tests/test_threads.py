@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from tinyvae import VAE, Adam, Dense, Sequential, threads
-from tinyvae.evaluate import log_likelihood
+from tinyvae.evaluate.evaluation import log_likelihood
 from tinyvae.threads import matmul, matmul_into, over_ranges, set_threads, team
 
 LARGE = [(128, 400, 784), (100, 200, 783), (130, 777, 401)]

@@ -7,7 +7,7 @@ autograd, so that no formula and no derivative is shared with the package.
 import numpy as np
 import pytest
 
-from tinyvae.model import VAE, Autoencoder
+from tinyvae.core.model import VAE, Autoencoder
 
 torch = pytest.importorskip("torch", reason="PyTorch, the witness of these tests, is not installed")
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence  # noqa: E402

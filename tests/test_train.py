@@ -13,8 +13,8 @@ import pytest
 from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
 from tinyvae.data.rows import LazyRows
 from tinyvae.data.scaling import Scaling
-from tinyvae.files import next_free
-from tinyvae.runs import COLUMNS, Run, open_run
+from tinyvae.train.files import next_free
+from tinyvae.train.runs import COLUMNS, Run, open_run
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
     run = Run(tmp_path / "run", {"model": {}, "training": {}})
     run.create()
     code = (
-        "import sys; from tinyvae.runs import Run\n"
+        "import sys; from tinyvae.train.runs import Run\n"
         "run = Run(sys.argv[1])\n"
         "try: run.hold(patience=0)\n"
         "except BlockingIOError as error: print(error)"

@@ -9,19 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvae import (
-    IWAE,
-    VAE,
-    Adam,
-    Autoencoder,
-    Dense,
-    Sequential,
-    fit,
-    threads,
-    workers,
-)
+from tinyvae import IWAE, VAE, Adam, Autoencoder, Dense, Sequential, fit, threads
+from tinyvae.cli.train import main
+from tinyvae.engines import processes
 from tinyvae.threads import team
-from tinyvae.train_command import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes share only on Linux")
 
@@ -155,17 +146,17 @@ def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
     def refuse(*arguments):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(workers.WorkerSteps, "__init__", refuse)
+    monkeypatch.setattr(processes.WorkerSteps, "__init__", refuse)
     assert others_in(threads=2) == 0
 
 
 @pytest.mark.parametrize(
-    ("weights", "batch", "processes"),
+    ("weights", "batch", "expected"),
     [((784, 20, (400,)), 128, 2), ((64, 2, (128,)), 64, 1), ((784, 20, (400,)), 30, 1)],
 )
-def test_auto_takes_as_many_as_a_training_is_worth(weights, batch, processes, monkeypatch):
+def test_auto_takes_as_many_as_a_training_is_worth(weights, batch, expected, monkeypatch):
     monkeypatch.setattr(team, "n", 2)
-    assert workers.number("auto", VAE(*weights, backend="numpy"), batch) == processes
+    assert processes.number("auto", VAE(*weights, backend="numpy"), batch) == expected
 
 
 def test_ctrl_c_leaves_no_process_and_the_last_epoch(tmp_path):
@@ -205,14 +196,14 @@ def test_a_killed_worker_of_the_command_is_one_line_that_says_how_to_go_on(
     tmp_path, monkeypatch, capsys
 ):
     np.save(tmp_path / "x.npy", X.astype("float32"))
-    begin = workers.WorkerSteps.start
+    begin = processes.WorkerSteps.start
 
     def kill(self, *arguments):
         self.processes[0].kill()
         self.processes[0].join()
         begin(self, *arguments)
 
-    monkeypatch.setattr(workers.WorkerSteps, "start", kill)
+    monkeypatch.setattr(processes.WorkerSteps, "start", kill)
     run = str(tmp_path / "run")
     command = ["--dataset", str(tmp_path / "x.npy"), "--out", run, "--threads", "2", "--quiet"]
     assert main(command) == 1

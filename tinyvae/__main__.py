@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyvae.cli import main
+from tinyvae.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

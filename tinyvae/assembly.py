@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.backend import Array
+from tinyvae.core.arrays import Array
+from tinyvae.core.layers import ACTIVATIONS, Parameters, Sequential, mlp
+from tinyvae.core.likelihood import Bernoulli, Gaussian
 from tinyvae.device import Backend, get_backend, seed_sequence
-from tinyvae.layers import ACTIVATIONS, Parameters, Sequential, mlp
-from tinyvae.likelihood import Bernoulli, Gaussian
 
 
 class Assembly:
-    """The parts of an `Autoencoder` or a `VAE`; `tinyvae.model` adds the loss and its gradient."""
+    """The parts of an `Autoencoder` or a `VAE`; `core.model` adds the loss and its gradient."""
 
     outputs_per_latent: int  # how many numbers the encoder gives for each latent dimension
 
@@ -40,7 +40,7 @@ class Assembly:
         activation : {"relu", "tanh", "sigmoid", "softplus"}
         likelihood : {"gaussian", "bernoulli"}, or an object with the methods of those classes
         sigma, output
-            For the Gaussian: see `tinyvae.likelihood.Gaussian`.
+            For the Gaussian: see `tinyvae.core.likelihood.Gaussian`.
         reconstruction_weight : float
             Factor of the reconstruction in the loss.
         n_classes : int

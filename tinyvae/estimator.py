@@ -21,9 +21,9 @@ except ImportError:
     raise ImportError("VAEEstimator needs scikit-learn: pip install 'tinyvae[sklearn]'") from None
 
 from tinyvae import checks, evaluate
-from tinyvae.checkpoint import build, model_config
-from tinyvae.model import VAE
-from tinyvae.train import fit
+from tinyvae.core.model import VAE
+from tinyvae.train.checkpoint import build, model_config
+from tinyvae.train.loop import fit
 
 ELBO_SAMPLES = 10  # draws of z per example behind a score
 FLOATS = [np.float64, np.float32]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.backend import array_module
+from tinyvae.core.arrays import array_module
 
 SHARE = 6_000_000  # multiplications that are worth a thread of their own: waking it takes 40 µs
 WORTH = 1_000_000  # and those that are worth handing over, where nobody waits for them

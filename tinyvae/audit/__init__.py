@@ -5,8 +5,21 @@ or this error, with the evidence and the correction. A gradient check cannot do 
 the forward and the backward pass share, such as σ = exp(logvar), passes every gradient check.
 """
 
-from tinyvae.audit.cli import main
-from tinyvae.audit.core import audit
-from tinyvae.audit.report import Finding, Report
+from typing import TYPE_CHECKING
 
-__all__ = ["Finding", "Report", "audit", "main"]
+from tinyvae import _lazy
+
+if TYPE_CHECKING:
+    from tinyvae.audit.findings import Finding as Finding
+    from tinyvae.audit.findings import Report as Report
+    from tinyvae.audit.verdict import audit as audit
+
+_HOMES = {
+    "audit": "audit.verdict",
+    "Finding": "audit.findings",
+    "Report": "audit.findings",
+}
+__all__ = [*_HOMES]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _lazy(__name__, _HOMES)

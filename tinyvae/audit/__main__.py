@@ -1,7 +1,8 @@
-"""`python -m tinyvae.audit …`, the same as `python -m tinyvae audit …`."""
+"""`python -m tinyvae.audit`, the same as `python -m tinyvae audit`."""
 
 import sys
 
-from tinyvae.audit.cli import main
+from tinyvae.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main(["audit", *sys.argv[1:]]))

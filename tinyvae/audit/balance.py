@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyvae.audit.calls import numbers_in
+from tinyvae.audit.divergence import KL
 from tinyvae.audit.exponents import Law, law
-from tinyvae.audit.kl import KL
+from tinyvae.audit.findings import Finding, error, note, value
 from tinyvae.audit.measure import Sizes, Term
 from tinyvae.audit.reconstruction import Reconstruction
-from tinyvae.audit.report import Finding, error, note, value
 from tinyvae.audit.scales import encoder_output
 
 SMALLEST = {"B": 8, "L": 8, "D": 64}  # a smaller number in the code is hardly a size

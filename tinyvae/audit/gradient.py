@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tinyvae.audit.findings import Finding, error, note, value
 from tinyvae.audit.handwritten import Model, numpy_state
-from tinyvae.audit.report import Finding, error, note, value
 
 SEEDS = 64
 SECONDS = 0.8  # that the differences may take; fewer seeds, at least 12, where the loss is slow

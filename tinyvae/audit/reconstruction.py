@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyvae.audit.findings import Finding, error, note, value
 from tinyvae.audit.measure import Term
-from tinyvae.audit.report import Finding, error, note, value
 
 TARGETS = np.array([0.0, 0.25, 0.6, 1.0])
 PROBABILITIES = np.array([0.03, 0.2, 0.5, 0.8, 0.97])

@@ -12,8 +12,8 @@ import numpy as np
 
 from tinyvae.audit import scales
 from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.findings import Finding, error, note
 from tinyvae.audit.frameworks import TooCoarse
-from tinyvae.audit.report import Finding, error, note
 from tinyvae.audit.statistics import Z, chi_square_bounds, distance_from_normal
 
 LOGVARS = np.array([-4.0, -2.75, -1.5, -0.25, 1.0, 2.0])

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyvae.audit import frameworks
 from tinyvae.audit.calls import Function, numbers_in
-from tinyvae.audit.report import Finding, error, note
+from tinyvae.audit.findings import Finding, error, note
 
 
 def sizes_to_try(function: Callable, given: object, kind: str, default: list[tuple]) -> list[tuple]:

@@ -11,11 +11,10 @@ from importlib import resources
 import numpy as np
 
 from tinyvae import checks
-
-from . import mnist, owndata, ownfiles, shapes
-from .dataset import Dataset
-from .rows import BinarizedRows, Rows, value_range
-from .scaling import BYTES, Scaling
+from tinyvae.data import mnist, preparation, readers, shapes
+from tinyvae.data.dataset import Dataset
+from tinyvae.data.rows import BinarizedRows, Rows, value_range
+from tinyvae.data.scaling import BYTES, Scaling
 
 NAMES = ("digits", *mnist.SOURCES, "shapes")
 STATIC_SEED = 20080704  # of the one static draw that all runs share, so that their numbers compare
@@ -72,9 +71,9 @@ def load_dataset(
         raise ValueError(f"binarize {binarize!r}: expected none, static or dynamic")
     if name not in NAMES:
         try:
-            dataset = owndata.load(name, seed=seed, **own)
+            dataset = preparation.load(name, seed=seed, **own)
         except FileNotFoundError as error:
-            if os.path.exists(ownfiles.split_key(name)[0]):  # another file is missing
+            if os.path.exists(readers.split_key(name)[0]):  # another file is missing
                 raise
             raise FileNotFoundError(f"{error}; data sets by name: {', '.join(NAMES)}") from None
         name = os.path.abspath(name)
@@ -201,10 +200,10 @@ def read_labelled(
 def _read(source: str, config: dict, data_dir, labelled: bool):
     """Rows, and labels and their names, which are not looked at (None) unless `labelled`."""
     if source not in NAMES:
-        x, table = owndata.read_like(source, config)
-        return x, *(ownfiles.encode_labels(table, source) if labelled else (None, None))
+        x, table = preparation.read_like(source, config)
+        return x, *(readers.encode_labels(table, source) if labelled else (None, None))
     dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
-    owndata.check_width(source, dataset.n_features, config)
+    preparation.check_width(source, dataset.n_features, config)
     scaling = Scaling.from_config(config["scaling"])
     x = dataset.x_test if scaling.unit else scaling.apply(dataset.x_test)
     return x, dataset.y_test, dataset.label_names

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .rows import BinarizedRows, LazyRows, Rows
-from .scaling import BYTES, Scaling
+from tinyvae.data.rows import BinarizedRows, LazyRows, Rows
+from tinyvae.data.scaling import BYTES, Scaling
 
 LOOKED_AT = 200  # rows of each part that the checksum is of
 LOOKED_AT_BYTES = 2**24

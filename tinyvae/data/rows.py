@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scaling import Scaling, blocks
+from tinyvae.data.scaling import Scaling, blocks
 
 
 class RowSource:

@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 
 
-@core.check("which dimensions are active")
+@judge.check("which dimensions are active")
 def active_units(function: Any) -> str:
     """Judge `function(mu, threshold)` → (L,) True or False."""
     scale, offset = np.array([1.0, 0.05, 0.02, 0.08, 0.3]), np.array([0.0, 0.0, 3.0, 0.0, -1.0])
-    (mu,) = core.draw((40, 5))
+    (mu,) = judge.draw((40, 5))
     mu = (mu - mu.mean(axis=0)) / mu.std(axis=0) * scale + offset  # (N, L)
     thresholds, answers = (0.01, 0.12), []
     for threshold in thresholds:
-        given = core.call(function, "active", mu, threshold)
+        given = judge.call(function, "active", mu, threshold)
         if given.ndim == 0:
             raise Wrong(
                 "active is one number; return one True or False for each of the L dimensions"
             )
-        core.same_shape("active", given, (5,))
+        judge.same_shape("active", given, (5,))
         if not np.isin(given, (0, 1)).all():
             raise Wrong("active should be True or False: compare the variance with the threshold")
         answers.append(given.astype(bool))
@@ -69,13 +69,13 @@ def _judge_active(answers: np.ndarray, mu: np.ndarray, thresholds: Sequence[floa
     )
 
 
-@core.check("the effective beta")
+@judge.check("the effective beta")
 def effective_beta(function: Any) -> str:
     """Judge `function(D, L, pixels, latents)` → the factor of the KL."""
     for D, L in ((784, 10), (12, 3)):
         cases = {(p, k): _beta(D, L, p, k) for p in ("sum", "mean") for k in ("sum", "mean")}
         given = {
-            case: float(core.call(function, "beta", D, L, *case, shapes={"beta": ()}))
+            case: float(judge.call(function, "beta", D, L, *case, shapes={"beta": ()}))
             for case in cases
         }
         if all(np.isclose(given[case], right) for case, right in cases.items()):
@@ -111,15 +111,15 @@ def _in_words(D: int, L: int, pixels: str, latents: str, given: float, right: fl
     )
 
 
-@core.check("free bits")
+@judge.check("free bits")
 def free_bits(function: Any) -> str:
     """Judge `function(kl, free)` → loss, dkl."""
-    (kl,) = core.draw((5, 3))
+    (kl,) = judge.draw((5, 3))
     kl = np.abs(kl)
     kl *= np.array([0.3, 0.8, 1.6]) / kl.mean(axis=0)  # (B, L), some examples beyond their mean
     frees = (0.5, 0.0, 1.0, 4.0)
     shapes = {"loss": (), "dkl": kl.shape}
-    given = [core.call(function, "loss, dkl", kl, free, shapes=shapes) for free in frees]
+    given = [judge.call(function, "loss, dkl", kl, free, shapes=shapes) for free in frees]
     _judge_loss(np.array([float(loss) for loss, _ in given]), kl, frees)
     for free, (_, dkl) in zip(frees, given, strict=True):
         _judge_dkl(dkl, kl, free)
@@ -168,7 +168,7 @@ def _judge_loss(given: np.ndarray, kl: np.ndarray, frees: Sequence[float]) -> No
             raise Wrong(f"loss: {words}")
     for loss, free in zip(given, frees, strict=True):
         right = np.maximum(mean, free).sum()
-        core.same("loss", loss, right, sizes={"B": len(kl), "L": len(mean)})
+        judge.same("loss", loss, right, sizes={"B": len(kl), "L": len(mean)})
 
 
 def _judge_dkl(dkl: np.ndarray, kl: np.ndarray, free: float) -> None:
@@ -189,7 +189,7 @@ def _judge_dkl(dkl: np.ndarray, kl: np.ndarray, free: float) -> None:
             f"dkl: the factor 1/B is missing: the mean over B = {B} examples moves by 1/B when one "
             "of them moves by 1"
         )
-    core.same("dkl", dkl, counts / B, sizes={"B": B, "L": kl.shape[1]})
+    judge.same("dkl", dkl, counts / B, sizes={"B": B, "L": kl.shape[1]})
 
 
 def planes(
@@ -200,7 +200,7 @@ def planes(
     `models` goes from a name to a model; the columns state what z tells, the KL.
     """
     from tinyvae import evaluate, figures
-    from tinyvae.latent import reparameterize
+    from tinyvae.core.latent import reparameterize
 
     eps = np.random.default_rng(0).standard_normal((len(x), 2))
     extent = (-4.0, 4.0, -4.0, 4.0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 
 
 def _exact(a: np.ndarray) -> np.ndarray:
@@ -25,13 +25,13 @@ def _name_mistake(given: np.ndarray, right: np.ndarray, mistakes: Mapping[str, A
             raise Wrong(words)
 
 
-@core.check("log-mean-exp")
+@judge.check("log-mean-exp")
 def log_mean_exp(function: Any) -> str:
     """Judge `function(a)` → (N,), for a (N, S)."""
-    (a,) = core.draw((5, 40))
+    (a,) = judge.draw((5, 40))
     shapes = {"result": (5,)}
     with np.errstate(all="ignore"):
-        given = core.call(function, "result", a, shapes=shapes)
+        given = judge.call(function, "result", a, shapes=shapes)
         shifted = np.log(np.exp(a - a.max(axis=1, keepdims=True)).mean(axis=1))
         mistakes = {
             "this is the logarithm of the sum: the mean has 1/S, so log S is to be subtracted": (
@@ -47,7 +47,7 @@ def log_mean_exp(function: Any) -> str:
             "this is the mean of exp(a) itself: its logarithm is missing": np.exp(_exact(a)),
         }
     _name_mistake(given, _exact(a), mistakes)
-    core.same("the result", given, _exact(a), sizes={"S": 40})
+    judge.same("the result", given, _exact(a), sizes={"S": 40})
     far = np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]
     _extreme(function, a + far, "exp(−900) is 0 and exp(900) is infinite", far.ravel())
     spread = a.copy()
@@ -59,7 +59,7 @@ def log_mean_exp(function: Any) -> str:
 
 
 def _extreme(function: Any, a: np.ndarray, words: str, levels: np.ndarray | None = None) -> None:
-    given = core.call(function, "result", a, shapes={"result": (len(a),)})
+    given = judge.call(function, "result", a, shapes={"result": (len(a),)})
     right = _exact(a)
     bad = ~np.isfinite(given)
     if bad.any():
@@ -68,17 +68,17 @@ def _extreme(function: Any, a: np.ndarray, words: str, levels: np.ndarray | None
         if levels is not None and np.isfinite(given[levels.argmax()]):
             hint = "each row needs its own maximum, not that of the whole array"
         raise Wrong(f"row {row} gives {given[row]:g}, not {right[row]:.4g}: {words}; {hint}")
-    core.same("the result", given, right)
+    judge.same("the result", given, right)
 
 
-@core.check("the effective number of samples")
+@judge.check("the effective number of samples")
 def effective_samples(function: Any) -> str:
     """Judge `function(log_w)` → (N,), for log_w (N, S)."""
-    (log_w,) = core.draw((5, 40))
+    (log_w,) = judge.draw((5, 40))
     log_w *= np.array([0.0, 0.5, 1.0, 2.0, 8.0])[:, None]
     w = np.exp(log_w)
     share = w / w.sum(axis=1, keepdims=True)
-    given = core.call(function, "effective", log_w, shapes={"effective": (5,)})
+    given = judge.call(function, "effective", log_w, shapes={"effective": (5,)})
     right = _effective(log_w)
     with np.errstate(all="ignore"):
         logs = log_w.sum(axis=1) ** 2 / (log_w**2).sum(axis=1)
@@ -92,23 +92,23 @@ def effective_samples(function: Any) -> str:
             "this is the square root of it": np.sqrt(right),
         }
     _name_mistake(given, right, mistakes)
-    core.same("effective", given, right, sizes={"S": 40})
+    judge.same("effective", given, right, sizes={"S": 40})
     for level in (-900.0, 900.0):
-        given = core.call(function, "effective", log_w + level, shapes={"effective": (5,)})
+        given = judge.call(function, "effective", log_w + level, shapes={"effective": (5,)})
         if not np.isfinite(given).all():
             raise Wrong(
                 f"for log_w around {level:g} it is nan: exp(log_w) is {np.exp(level):g}. Take out "
                 "the largest of each row; a common factor of all weights cancels"
             )
-        core.same("effective", given, right)
+        judge.same("effective", given, right)
     levels = np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]
-    given = core.call(function, "effective", log_w + levels, shapes={"effective": (5,)})
+    given = judge.call(function, "effective", log_w + levels, shapes={"effective": (5,)})
     if not np.isfinite(given).all():
         raise Wrong(
             "where the rows lie at very different levels it is nan: each row needs its own "
             "maximum, not that of the whole array"
         )
-    core.same("effective", given, right)
+    judge.same("effective", given, right)
     return f"{right[0]:.0f} for 40 equal weights, {right[-1]:.1f} where one outweighs the others"
 
 
@@ -118,13 +118,13 @@ def _effective(log_w: np.ndarray) -> np.ndarray:
     return np.exp(2 * total - squares)
 
 
-@core.check("importance weights")
+@judge.check("importance weights")
 def log_weights(function: Any) -> str:
     """Judge `function(nll, mu, logvar, z)` → log w (S,); nll (S,), mu, logvar (L,), z (S, L)."""
-    nll, mu, logvar, eps = core.draw((6,), (3,), (3,), (6, 3))
+    nll, mu, logvar, eps = judge.draw((6,), (3,), (3,), (6, 3))
     nll, mu = nll + 90, 2 * mu
     z = mu + np.exp(0.5 * logvar) * eps  # (S, L)
-    given = core.call(function, "log_w", nll, mu, logvar, z, shapes={"log_w": (6,)})
+    given = judge.call(function, "log_w", nll, mu, logvar, z, shapes={"log_w": (6,)})
     prior, q = _log_normal(z, 0.0, 0.0), _log_normal(z, mu, logvar)
     right = -nll + prior - q
     mistakes = {
@@ -145,7 +145,7 @@ def log_weights(function: Any) -> str:
     mistakes |= {words: -nll + prior - wrong for words, wrong in _wrong_q(z, mu, logvar).items()}
     _name_mistake(given, right, mistakes)
     relatives = {"log p(z)": prior, "log q(z|x)": q, "nll": nll}
-    core.same("log_w", given, right, sizes={"L": 3, "S": 6}, relatives=relatives)
+    judge.same("log_w", given, right, sizes={"L": 3, "S": 6}, relatives=relatives)
     return "log p(x|z) + log p(z) − log q(z|x) for each of the S draws"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.backend import softplus
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae.core.arrays import softplus
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 from tinyvae.figures.picture import ACCENT, COLORS, GREY, INK, Picture, page, panel, styled
 
 
@@ -24,12 +24,12 @@ def log_joint(x: float, z: Any) -> Any:
     return log_density(x, 2 * z, 1.0) + log_density(z, 0.0, 1.0)
 
 
-@core.check("the logarithm of the normal density")
+@judge.check("the logarithm of the normal density")
 def normal(function: Any) -> str:
     """Judge `log_density(x, mu, sigma)`."""
-    x, mu, sigma = core.draw((5, 3), (5, 3), (5, 3))
+    x, mu, sigma = judge.draw((5, 3), (5, 3), (5, 3))
     sigma = 0.3 + np.abs(sigma)
-    given = core.call(function, "the result", x, mu, sigma)
+    given = judge.call(function, "the result", x, mu, sigma)
     if given.shape != x.shape:
         raise Wrong(f"the result has the shape {given.shape}; one number for each x is {x.shape}")
     log_sigma, square = np.log(sigma), (x - mu) ** 2
@@ -68,18 +68,18 @@ def normal(function: Any) -> str:
         "the difference is not squared": -half_log_2pi - log_sigma - 0.5 * (x - mu) / sigma**2,
         "the square is not divided by σ²": -half_log_2pi - log_sigma - 0.5 * square,
     }
-    core.named_mistake(given, mistakes)
-    core.same("the result", given, log_density(x, mu, sigma))
+    judge.named_mistake(given, mistakes)
+    judge.same("the result", given, log_density(x, mu, sigma))
     return "15 values agree"
 
 
-@core.check("the Bernoulli loss on logits")
+@judge.check("the Bernoulli loss on logits")
 def bernoulli(function: Any) -> str:
     """Judge `bernoulli_nll(y, x)` → (B,), also where the logits y are large."""
-    y, x = core.draw((5, 4), (5, 4))
+    y, x = judge.draw((5, 4), (5, 4))
     x = (x > 0).astype(float)
     terms = softplus(y) - x * y
-    given = core.call(function, "nll", y, x)
+    given = judge.call(function, "nll", y, x)
     mistakes = {
         "this is log p; the loss is −log p (the sign is flipped)": -terms.sum(axis=1),
         "nll is the mean over the pixels; the logarithms add up: sum": terms.mean(axis=1),
@@ -92,11 +92,11 @@ def bernoulli(function: Any) -> str:
         ).sum(axis=1),
         "x and 1 − x are swapped": (softplus(y) - (1 - x) * y).sum(axis=1),
     }
-    core.named_mistake(given, mistakes)
-    core.same("nll", given, terms.sum(axis=1), sizes={"B": 5, "D": 4})
+    judge.named_mistake(given, mistakes)
+    judge.same("nll", given, terms.sum(axis=1), sizes={"B": 5, "D": 4})
     large = np.array([[-1000.0, -50.0], [1000.0, 50.0]])
     for x in (np.zeros((2, 2)), np.ones((2, 2))):
-        given = core.call(function, "nll", large, x)
+        given = judge.call(function, "nll", large, x)
         right = (softplus(large) - x * large).sum(axis=1)
         if not np.isfinite(given).all():
             y = "−1000 (e^1000 overflows, p is rounded to 0, and log 0 is −inf)"
@@ -111,18 +111,18 @@ def bernoulli(function: Any) -> str:
     return "right for 20 random logits, and finite from y = −1000 to 1000"
 
 
-@core.check("the ELBO from draws")
+@judge.check("the ELBO from draws")
 def elbo(function: Any) -> str:
     """Judge `elbo(x, mu, sigma, eps)` → the mean over the draws eps (S,), a number."""
-    (eps,) = core.draw((1000,))
+    (eps,) = judge.draw((1000,))
     x, mu, sigma = 3.0, 0.7, 0.6
     z = mu + sigma * eps
     log_q = log_density(z, mu, sigma)
     right = (log_joint(x, z) - log_q).mean()
-    given = core.call(function, "the ELBO", x, mu, sigma, eps)
+    given = judge.call(function, "the ELBO", x, mu, sigma, eps)
     if given.shape == (1000,):
         raise Wrong("the result has one number for each draw; take their mean")
-    core.same_shape("the ELBO", given, ())
+    judge.same_shape("the ELBO", given, ())
     mistakes = {
         "log q(z) is added; it must be subtracted": (log_joint(x, z) + log_q).mean(),
         "log q(z) is missing": log_joint(x, z).mean(),
@@ -146,7 +146,7 @@ def elbo(function: Any) -> str:
         ).mean(),
         "log p(z) is that of N(mu, σ²); the prior is N(0, 1)": log_density(x, 2 * z, 1.0).mean(),
     }
-    core.named_mistake(given, mistakes)
+    judge.named_mistake(given, mistakes)
     kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
     found = f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
     if np.isclose(given, log_density(x, 2 * z, 1.0).mean() - kl):
@@ -154,7 +154,7 @@ def elbo(function: Any) -> str:
     exact = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2 - kl
     if not np.isclose(given, right) and abs(given - exact) < 0.04:
         raise Wrong(f"{given:.3f} is near the ELBO, but not from the draws eps: z = mu + sigma eps")
-    core.same("the ELBO", given, right)
+    judge.same("the ELBO", given, right)
     return found
 
 

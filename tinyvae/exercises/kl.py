@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import gradcheck, latent
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae import gradcheck
+from tinyvae.core import latent
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 
 WIDTH = "logvar = log σ², so σ = exp(½ logvar) and σ² = exp(logvar)"
 
@@ -18,15 +19,15 @@ def _log_ratio(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
     return -np.log(sigma) - 0.5 * ((z - mu) / sigma) ** 2 + 0.5 * z * z
 
 
-@core.check("the KL by Monte Carlo")
+@judge.check("the KL by Monte Carlo")
 def monte_carlo(estimate: Any) -> str:
     """Judge `estimate(mu, logvar, eps)` → kl, standard_error, for numbers mu, logvar."""
     for S, mu, logvar in ((400, 1.5, -1.2), (37, -0.8, 0.9)):
-        (eps,) = core.draw((S,))
+        (eps,) = judge.draw((S,))
         shapes = {"kl": (), "standard_error": ()}
-        kl, error = core.call(estimate, "kl, standard_error", mu, logvar, eps, shapes=shapes)
+        kl, error = judge.call(estimate, "kl, standard_error", mu, logvar, eps, shapes=shapes)
         _judge_estimate(kl, error, mu, logvar, eps)
-    kl, error = core.call(estimate, "kl, standard_error", 1.5, -1.2, core.draw((400,))[0])
+    kl, error = judge.call(estimate, "kl, standard_error", 1.5, -1.2, judge.draw((400,))[0])
     exact = latent.kl(np.array(1.5), np.array(-1.2))
     return (
         f"for mu = 1.5 and logvar = −1.2, 400 draws give {kl:.2f} ± {error:.2f}; the exact value, "
@@ -40,15 +41,15 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
     ratios = _log_ratio(z, mu, sigma)
     if np.allclose((error, kl), (ratios.mean(), ratios.std() / np.sqrt(S)), rtol=0.02):
         raise Wrong("kl and standard_error come in the wrong order: return kl first")
-    core.named_mistake(kl, _wrong_estimates(mu, logvar, eps))
+    judge.named_mistake(kl, _wrong_estimates(mu, logvar, eps))
     for drawn, inserted in ((too_wide, sigma), (sigma, too_wide), (too_wide, too_wide)):
         wide = _log_ratio(mu + drawn * eps, mu, inserted).mean()
-        core.named_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
+        judge.named_mistake(kl, {f"somewhere σ is exp(logvar): {WIDTH}": wide})
     if abs(kl - ratios.mean()) < 6 * ratios.std() / np.sqrt(S):
-        core.same(
+        judge.same(
             "kl, near but not the mean of log q − log p over these S draws,", kl, ratios.mean()
         )
-    core.same("kl", kl, ratios.mean(), sizes={"S": S})
+    judge.same("kl", kl, ratios.mean(), sizes={"S": S})
     if np.isclose(error, ratios.std(ddof=1) / np.sqrt(S), rtol=1e-6):
         return
     single = "this is the standard deviation of one value; the mean of S of them wavers less: /√S"
@@ -64,9 +65,9 @@ def _judge_estimate(kl, error, mu: float, logvar: float, eps: np.ndarray) -> Non
         "1.96 standard errors are asked for nowhere: return one": 1.96 * ratios.std() / np.sqrt(S),
     }
     for value in (ratios.std(), ratios.std(ddof=1)):
-        core.named_mistake(error, {f"standard_error: {single}": value})
-    core.named_mistake(error, {f"standard_error: {k}": value for k, value in wrong_errors.items()})
-    core.same("standard_error", error, ratios.std() / np.sqrt(S), sizes={"S": S})
+        judge.named_mistake(error, {f"standard_error: {single}": value})
+    judge.named_mistake(error, {f"standard_error: {k}": value for k, value in wrong_errors.items()})
+    judge.same("standard_error", error, ratios.std() / np.sqrt(S), sizes={"S": S})
 
 
 def _wrong_estimates(mu: float, logvar: float, eps: np.ndarray) -> dict[str, float]:
@@ -91,18 +92,18 @@ def _wrong_estimates(mu: float, logvar: float, eps: np.ndarray) -> dict[str, flo
     }
 
 
-@core.check("the KL in closed form")
+@judge.check("the KL in closed form")
 def kl(divergence: Any) -> str:
     """Judge `divergence(mu, logvar)` (B, L) → KL of each example (B,)."""
     for B, L in ((5, 3), (1, 1)):
-        mu, logvar = core.draw((B, L), (B, L))
-        given = core.call(divergence, "kl", mu, logvar, shapes={"kl": (B,)})
+        mu, logvar = judge.draw((B, L), (B, L))
+        given = judge.call(divergence, "kl", mu, logvar, shapes={"kl": (B,)})
         if np.isnan(given).any():
             raise Wrong("kl is nan: is there a np.log(logvar)? logvar is a logarithm already")
-        core.named_mistake(given, _wrong_kls(mu, logvar))
-        core.same("kl", given, latent.kl(mu, logvar).sum(axis=1), sizes={"B": B, "L": L})
+        judge.named_mistake(given, _wrong_kls(mu, logvar))
+        judge.same("kl", given, latent.kl(mu, logvar).sum(axis=1), sizes={"B": B, "L": L})
     away = _monte_carlo_distance(divergence)
-    zero = core.call(divergence, "kl", np.zeros((2, 3)), np.zeros((2, 3)))
+    zero = judge.call(divergence, "kl", np.zeros((2, 3)), np.zeros((2, 3)))
     return (
         f"it is {abs(zero).max():.0f} where q is the prior, and for 8 other q a mean over 40,000 "
         f"draws is at most {away:.1f} standard errors away"
@@ -139,10 +140,10 @@ def _wrong_kls(mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
 
 def _monte_carlo_distance(divergence: Any, S: int = 40_000) -> float:
     """Return how many standard errors the KLs of 8 q are from their estimates, at most."""
-    mu, logvar = core.draw((8, 1), (8, 1), seed=5)
-    eps = core.draw((8, S), seed=6)[0]
+    mu, logvar = judge.draw((8, 1), (8, 1), seed=5)
+    eps = judge.draw((8, S), seed=6)[0]
     ratios = _log_ratio(mu + np.exp(0.5 * logvar) * eps, mu, np.exp(0.5 * logvar))  # (8, S)
-    off = core.call(divergence, "kl", mu, logvar) - ratios.mean(axis=1)
+    off = judge.call(divergence, "kl", mu, logvar) - ratios.mean(axis=1)
     return float(np.abs(off / (ratios.std(axis=1) / np.sqrt(S))).max())
 
 
@@ -150,29 +151,29 @@ def _batch_mean(mu: Any, logvar: Any) -> float:
     return float(latent.kl(mu, logvar).sum() / len(mu))
 
 
-@core.check("the gradient of the KL")
+@judge.check("the gradient of the KL")
 def kl_backward(backward: Any) -> str:
     """Judge `backward(mu, logvar)` → dmu, dlogvar of the batch's mean KL."""
     for B, L in ((5, 3), (2, 4)):
-        mu, logvar = core.draw((B, L), (B, L))
+        mu, logvar = judge.draw((B, L), (B, L))
         _judge_gradient(backward, mu, logvar, B, L)
 
     def gradient(mu: Any, logvar: Any) -> tuple:
-        return tuple(core.call(backward, "dmu, dlogvar", mu, logvar))
+        return tuple(judge.call(backward, "dmu, dlogvar", mu, logvar))
 
     report = gradcheck.check(
-        _batch_mean, gradient, *core.draw((5, 3), (5, 3)), tolerance=core.TOLERANCE
+        _batch_mean, gradient, *judge.draw((5, 3), (5, 3)), tolerance=judge.TOLERANCE
     )
-    return f"each of {report.size} slopes {core.by_differences(report)}"
+    return f"each of {report.size} slopes {judge.by_differences(report)}"
 
 
 def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L: int) -> None:
     shapes = {"dmu": mu.shape, "dlogvar": logvar.shape}
-    dmu, dlogvar = core.call(backward, "dmu, dlogvar", mu, logvar, shapes=shapes)
+    dmu, dlogvar = judge.call(backward, "dmu, dlogvar", mu, logvar, shapes=shapes)
     right = latent.kl_backward(1 / B, mu, logvar)
     if np.allclose(dmu, right[1]) and np.allclose(dlogvar, right[0]):
         raise Wrong("dmu and dlogvar come in the wrong order")
-    core.same("dmu", dmu, right[0], sizes={"B": B, "L": L}, relatives={"mu": mu})
+    judge.same("dmu", dmu, right[0], sizes={"B": B, "L": L}, relatives={"mu": mu})
     var, sigma = np.exp(logvar), np.exp(0.5 * logvar)
     along = "dlogvar is the slope along {}; one factor of the chain rule is missing: ∂{}/∂logvar"
     wrong = {
@@ -187,8 +188,8 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
         "in dlogvar σ² is missing: its slope along logvar is σ² itself": np.full_like(var, -0.5),
         "in dlogvar the ½ belongs to both terms, ½ (σ² − 1)": 0.5 * var - 1,
     }
-    core.named_mistake(dlogvar * B, wrong)
-    core.named_mistake(
+    judge.named_mistake(dlogvar * B, wrong)
+    judge.named_mistake(
         dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()}
     )
-    core.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})
+    judge.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})

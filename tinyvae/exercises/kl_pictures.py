@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinyvae.exercises import core
+from tinyvae.core.latent import kl, kl_backward
+from tinyvae.exercises import judge
 from tinyvae.figures.picture import (
     ACCENT,
     DENSITY,
@@ -19,7 +20,6 @@ from tinyvae.figures.picture import (
     panel,
     styled,
 )
-from tinyvae.latent import kl, kl_backward
 
 BLUE = "#7fb2d0"
 
@@ -74,7 +74,7 @@ def pull(path: np.ndarray | None = None) -> Figure:
     dmu, dlogvar = kl_backward(1.0, mu, logvar)
     ax.quiver(mu, logvar, -dmu, -dlogvar, color=GREY, width=0.004, scale=28)
     if path is not None:
-        path = core.as_array("path", path)
+        path = judge.as_array("path", path)
         ax.plot(*path.T, color=ACCENT, lw=1.6, marker="o", ms=3)
     ax.plot(0, 0, "o", color=INK, ms=6)
     ax.set(xlim=(-3, 3), ylim=(-4, 2), xlabel="mu", ylabel="logvar")

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 
 
-@core.check("the loss of stretched codes")
+@judge.check("the loss of stretched codes")
 def stretched_codes(answer: Any) -> str:
     """Judge the answer "a", "b" or "c": the loss rises, falls, stays."""
-    return core.prediction(
+    return judge.prediction(
         answer,
         right="c",
         replies={
@@ -27,14 +27,14 @@ def stretched_codes(answer: Any) -> str:
     )
 
 
-@core.check("the nearest code")
+@judge.check("the nearest code")
 def nearest(function: Any) -> str:
     """Judge `nearest(z, codes)` → the index (M,) of the code nearest to each z."""
-    z, codes = core.draw((40, 3), (30, 3))
-    given = core.call(function, "index", z, codes)
+    z, codes = judge.draw((40, 3), (30, 3))
+    given = judge.call(function, "index", z, codes)
     if given.shape == (len(codes),):
         raise Wrong("index has 30 entries for 40 points z: you found the nearest z of each code")
-    core.same_shape("index", given, (len(z),))
+    judge.same_shape("index", given, (len(z),))
     away = z[:, None] - codes[None]  # (M, N, L)
     squares = (away**2).sum(axis=2)
     if np.array_equal(given, squares.argmin(axis=1)):
@@ -52,16 +52,16 @@ def nearest(function: Any) -> str:
     raise Wrong(f"{len(off)} of 40 are wrong: for z[{i}] you say {given[i]:g}, nearest is {right}")
 
 
-@core.check("draws like the codes")
+@judge.check("draws like the codes")
 def draw_like(function: Any) -> str:
     """Judge `draw_like(codes, n, rng)` → z (n, L), normal, with the codes' means, deviations."""
-    (codes,) = core.draw((500, 2))
+    (codes,) = judge.draw((500, 2))
     codes = codes * np.array([0.5, 3.0]) + np.array([4.0, -1.0])
     mean, deviation = codes.mean(axis=0), codes.std(axis=0)
 
     def draw(n: int, seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return core.call(function, "z", codes, n, rng, shapes={"z": (n, 2)})
+        return judge.call(function, "z", codes, n, rng, shapes={"z": (n, 2)})
 
     n = 40_000
     z = draw(n, 5)

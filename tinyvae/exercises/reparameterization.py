@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import gradcheck, latent
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae import gradcheck
+from tinyvae.core import latent
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 from tinyvae.figures.picture import ACCENT, GREY, INK, Picture, page, panel, styled
 
 LOGVAR_AS_LOG_SIGMA = (
@@ -18,11 +19,11 @@ LOGVAR_AS_LOG_SIGMA = (
 )
 
 
-@core.check("z from mu, logvar and eps")
+@judge.check("z from mu, logvar and eps")
 def reparameterize(function: Any) -> str:
     """Judge `reparameterize(mu, logvar, eps)` → z (B, L)."""
-    mu, logvar, eps = core.draw((5, 3), (5, 3), (5, 3))
-    z = core.call(function, "z", mu, logvar, eps, shapes={"z": mu.shape})
+    mu, logvar, eps = judge.draw((5, 3), (5, 3), (5, 3))
+    z = judge.call(function, "z", mu, logvar, eps, shapes={"z": mu.shape})
     half, whole = np.exp(0.5 * logvar), np.exp(logvar)
     mistakes = {
         LOGVAR_AS_LOG_SIGMA: mu + whole * eps,
@@ -41,20 +42,20 @@ def reparameterize(function: Any) -> str:
         "σ and eps are added; multiply them: z = mu + σ eps": mu + half + eps,
         "mu is stretched too: z = mu + σ eps": half * (mu + eps),
     }
-    core.named_mistake(z, mistakes)
-    again, other = (core.call(function, "z", mu, logvar, noise) for noise in (eps, -eps))
+    judge.named_mistake(z, mistakes)
+    again, other = (judge.call(function, "z", mu, logvar, noise) for noise in (eps, -eps))
     if not np.array_equal(z, again, equal_nan=True) or np.array_equal(z, other):
         raise Wrong("the noise is not that of eps: draw none, eps is an argument")
-    core.same("z", z, latent.reparameterize(mu, logvar, eps), relatives={"eps": eps, "mu": mu})
+    judge.same("z", z, latent.reparameterize(mu, logvar, eps), relatives={"eps": eps, "mu": mu})
     return "15 values agree"
 
 
-@core.check("the gradient of the reparameterization")
+@judge.check("the gradient of the reparameterization")
 def backward(function: Any) -> str:
     """Judge `reparameterize_backward(dz, logvar, eps)` → dmu, dlogvar."""
-    mu, logvar, eps, dz = core.draw((5, 3), (5, 3), (5, 3), (5, 3))
+    mu, logvar, eps, dz = judge.draw((5, 3), (5, 3), (5, 3), (5, 3))
     shapes = {"dmu": mu.shape, "dlogvar": mu.shape}
-    dmu, dlogvar = core.call(function, "dmu, dlogvar", dz, logvar, eps, shapes=shapes)
+    dmu, dlogvar = judge.call(function, "dmu, dlogvar", dz, logvar, eps, shapes=shapes)
     half, whole = np.exp(0.5 * logvar), np.exp(logvar)
     if np.allclose(dlogvar, dz) and not np.allclose(dmu, dz):
         raise Wrong("dmu and dlogvar are swapped: return dmu first")
@@ -70,24 +71,24 @@ def backward(function: Any) -> str:
         "dlogvar: the ½ that comes out of the exponent is missing, so it is 2 times the right "
         "value": dz * eps * half,
     }
-    core.named_mistake(dlogvar, mistakes)
+    judge.named_mistake(dlogvar, mistakes)
     mistakes = {
         "dmu: the factor dz is missing": np.ones_like(dz),
         "dmu: ∂z/∂mu is 1, not σ": dz * half,
         "dmu: ∂z/∂mu is 1, not eps": dz * eps,
     }
-    core.named_mistake(dmu, mistakes)
+    judge.named_mistake(dmu, mistakes)
 
     def given(dz: Any, mu: Any, logvar: Any, eps: Any) -> Any:
-        return tuple(core.call(function, "dmu, dlogvar", dz, logvar, eps))
+        return tuple(judge.call(function, "dmu, dlogvar", dz, logvar, eps))
 
     report = gradcheck.check(
-        latent.reparameterize, given, mu, logvar, eps=eps, tolerance=core.TOLERANCE
+        latent.reparameterize, given, mu, logvar, eps=eps, tolerance=judge.TOLERANCE
     )
-    return core.by_differences(report, dy="dz").replace("agrees", "dmu and dlogvar agree")
+    return judge.by_differences(report, dy="dz").replace("agrees", "dmu and dlogvar agree")
 
 
-@core.check("the standard deviation of a sampler")
+@judge.check("the standard deviation of a sampler")
 def spread(function: Any) -> str:
     """Judge `spread(sample, logvar, n)` → the standard deviation of n draws, a number."""
     rng, scale = np.random.default_rng(3), 1.0
@@ -97,9 +98,9 @@ def spread(function: Any) -> str:
         return mu + scale * np.exp(0.5 * np.asarray(logvar)) * rng.standard_normal(mu.shape)
 
     for logvar in (-2.0, 0.0, 3.0):
-        given = core.call(function, "the result", sample, logvar, 50_000)
+        given = judge.call(function, "the result", sample, logvar, 50_000)
         right = np.exp(0.5 * logvar)
-        core.same_shape("the result", given, ())
+        judge.same_shape("the result", given, ())
         if np.isclose(given, right**2, rtol=0.05) and logvar:
             raise Wrong("this is the variance; the standard deviation is its square root (std)")
         if given == 0:
@@ -107,17 +108,17 @@ def spread(function: Any) -> str:
         if not np.isclose(given, right, rtol=0.05):
             raise Wrong(f"at logvar = {logvar:g} it says {given:.3f}; right is about {right:.3f}")
     scale = 2.0
-    given = core.call(function, "the result", sample, 0.0, 50_000)
+    given = judge.call(function, "the result", sample, 0.0, 50_000)
     if not np.isclose(given, 2, rtol=0.05):
         raise Wrong(f"a sampler with twice the noise must give about 2, not {given:.3f}: measure z")
     return "measured on draws: 0.37, 1.00 and 4.48 at logvar = −2, 0 and 3"
 
 
-@core.check("the guilty sampler")
+@judge.check("the guilty sampler")
 def guilty(answer: Any) -> str:
     """Judge which of `suspects` is wrong."""
     found = "measure its draws at logvar = 2: they have the standard deviation e^1 = 2.72, as right"
-    return core.prediction(
+    return judge.prediction(
         answer,
         right="b",
         replies={

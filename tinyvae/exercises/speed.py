@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.exercises import core, standin
-from tinyvae.exercises.core import Wrong
+from tinyvae.exercises import judge, standin
+from tinyvae.exercises.judge import Wrong
 
 
-@core.check("a function for both libraries")
+@judge.check("a function for both libraries")
 def clip_gradient(function: Any) -> str:
     """Judge `function(grad, largest)` → grad, scaled to a norm of at most `largest`."""
-    (grad,) = core.draw((40,))
+    (grad,) = judge.draw((40,))
     grad = (3 * grad).astype(np.float32)
     norm = float(np.linalg.norm(grad))
     for largest in (2.0, norm / 2, 2 * norm):
-        given = core.call(function, "clipped", grad, largest, shapes={"clipped": (40,)})
+        given = judge.call(function, "clipped", grad, largest, shapes={"clipped": (40,)})
         _judge_clipped(given, grad, norm, largest)
-    zeros = core.call(function, "clipped", 0 * grad, 2.0)
+    zeros = judge.call(function, "clipped", 0 * grad, 2.0)
     if not np.isfinite(zeros).all():
         raise Wrong("a gradient of zeros becomes nan: 0 is divided by 0")
-    core.same("clipped, of zeros,", zeros, 0 * grad)
+    judge.same("clipped, of zeros,", zeros, 0 * grad)
     if getattr(function(grad.copy(), 2.0), "dtype", np.float32) != np.float32:
         raise Wrong("a float32 gradient becomes float64: a NumPy number made it wider")
     _judge_on_device(function, grad, norm)
@@ -62,7 +62,7 @@ def _judge_clipped(given: np.ndarray, grad: np.ndarray, norm: float, largest: fl
     for words, value in mistakes.items():
         if np.allclose(given, value, rtol=1e-4, atol=1e-6):
             raise Wrong(words)
-    core.same("clipped", given, right, tolerance=1e-4)
+    judge.same("clipped", given, right, tolerance=1e-4)
 
 
 def _judge_on_device(function: Any, grad: np.ndarray, norm: float) -> None:
@@ -82,15 +82,15 @@ def _judge_on_device(function: Any, grad: np.ndarray, norm: float) -> None:
             raise Wrong("right, but a.get() copies to the host, and waits for the device")
         if not isinstance(given, standin.ndarray):
             raise Wrong(f"on a device it returns {type(given).__name__}, no device array")
-        core.same("clipped, on a device,", given, grad * min(1.0, largest / norm), tolerance=1e-4)
+        judge.same("clipped, on a device,", given, grad * min(1.0, largest / norm), tolerance=1e-4)
 
 
-@core.check("the operations of a dense layer")
+@judge.check("the operations of a dense layer")
 def dense_operations(function: Any) -> str:
     """Judge `function(B, n_in, n_out)` → forward, backward."""
     for B, n, m in ((100, 784, 400), (3, 5, 7)):
         shapes = {"forward": (), "backward": ()}
-        given = core.call(function, "forward, backward", B, n, m, shapes=shapes)
+        given = judge.call(function, "forward, backward", B, n, m, shapes=shapes)
         forward, backward = map(float, given)
         if forward in _backward_counts(B, n, m) and backward in _forward_counts(B, n, m):
             raise Wrong("forward and backward are swapped: return forward first")
@@ -135,12 +135,12 @@ def _judge_count(
     raise Wrong(f"{name} is {given:,.0f} where about {usual:,} is right")
 
 
-@core.check("the best step")
+@judge.check("the best step")
 def best_step(function: Any) -> str:
     """Judge `function(u)` → the step h that makes u/h + h² small."""
     steps = []
     for u, name in ((2.0**-53, "float64"), (2.0**-24, "float32")):
-        h = float(core.call(function, "h", u, shapes={"h": ()}))
+        h = float(judge.call(function, "h", u, shapes={"h": ()}))
         right = (u / 2) ** (1 / 3)
         if not h > 0:
             raise Wrong(f"{name}: h is {h:g}; a step is a positive number")

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tinyvae import gradcheck
-from tinyvae.backend import sigmoid, softplus
+from tinyvae.core.arrays import sigmoid, softplus
+from tinyvae.core.layers import Dense, Sequential
+from tinyvae.core.model import VAE
+from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
-from tinyvae.exercises import core
-from tinyvae.exercises.core import NotYet, Wrong
-from tinyvae.layers import Dense, Sequential
-from tinyvae.model import VAE
-from tinyvae.optim import Adam
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import NotYet, Wrong
 
 
 class _WatchedVAE(VAE):
@@ -55,7 +55,7 @@ class _WatchedAdam(Adam):
         super().step()
 
 
-@core.check("a step of training")
+@judge.check("a step of training")
 def train_step(step: Any) -> str:
     """Judge `step(model, optimizer, x)` → terms."""
     rng = np.random.default_rng(6)
@@ -65,7 +65,7 @@ def train_step(step: Any) -> str:
     losses = []
     for turn in range(60):
         model.watch()
-        terms = core.call(step, "terms", model, optimizer, x)
+        terms = judge.call(step, "terms", model, optimizer, x)
         if turn == 0:
             _judge_calls(model.calls)
             _judge_batch(model, x)
@@ -153,13 +153,13 @@ PLANES = {
 }
 
 
-@core.check("the three latent planes")
+@judge.check("the three latent planes")
 def planes(reconstruction_alone: Any, kl_alone: Any, both: Any) -> str:
     """Judge three predictions, each "a", "b" or "c"."""
     given = zip(PLANES.items(), (reconstruction_alone, kl_alone, both), strict=True)
     mistakes = []
     for (name, (right, why)), answer in given:
-        letter = core.letter(answer)
+        letter = judge.letter(answer)
         if letter not in ("a", "b", "c"):
             raise Wrong(f'{name}: answer "a", "b" or "c", not {answer!r}')
         if letter != right:
@@ -173,24 +173,24 @@ def _bernoulli(y: Any, x: Any) -> float:
     return float((softplus(y) - x * y).sum() / len(y))
 
 
-@core.check("the backward pass of the Bernoulli loss")
+@judge.check("the backward pass of the Bernoulli loss")
 def bernoulli_backward(backward: Any) -> str:
     """Judge `backward(y, x)` → dy of the batch's mean loss, for logits y and pixels x (B, D)."""
     for B, D in ((5, 4), (2, 3)):
-        y, draws = core.draw((B, D), (B, D))
+        y, draws = judge.draw((B, D), (B, D))
         y, x = 2 * y, (draws > 0).astype(float)
-        dy = core.call(backward, "dy", y, x, shapes={"dy": y.shape})
-        core.named_mistake(dy, _wrong_slopes(y, x))
-        core.named_mistake(B * dy, _wrong_slopes(y, x))
-        core.same("dy", dy, (sigmoid(y) - x) / B, sizes={"B": B, "D": D})
+        dy = judge.call(backward, "dy", y, x, shapes={"dy": y.shape})
+        judge.named_mistake(dy, _wrong_slopes(y, x))
+        judge.named_mistake(B * dy, _wrong_slopes(y, x))
+        judge.same("dy", dy, (sigmoid(y) - x) / B, sizes={"B": B, "D": D})
     for logit in (800.0, -800.0):
         _judge_extreme(backward, logit)
 
     def gradient(y: Any) -> Any:
-        return core.call(backward, "dy", y, x)
+        return judge.call(backward, "dy", y, x)
 
-    report = gradcheck.check(lambda y: _bernoulli(y, x), gradient, y, tolerance=core.TOLERANCE)
-    return f"dy {core.by_differences(report)}, and it is right for y = 800 and −800"
+    report = gradcheck.check(lambda y: _bernoulli(y, x), gradient, y, tolerance=judge.TOLERANCE)
+    return f"dy {judge.by_differences(report)}, and it is right for y = 800 and −800"
 
 
 def _wrong_slopes(y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -211,7 +211,7 @@ def _wrong_slopes(y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
 def _judge_extreme(backward: Any, logit: float) -> None:
     """Judge dy at a large logit, where e^y overflows, or is rounded to 0."""
     y, x = np.full((1, 2), logit), np.array([[0.0, 1.0]])
-    dy, right = core.call(backward, "dy", y, x), (sigmoid(y) - x)
+    dy, right = judge.call(backward, "dy", y, x), (sigmoid(y) - x)
     if np.allclose(dy, right, atol=1e-6):
         return
     where = f"small logits are right, but for y = {logit:g}".replace("-", "−")
@@ -227,42 +227,42 @@ def _prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, a * x)
 
 
-@core.check("a layer of your own that learns")
+@judge.check("a layer of your own that learns")
 def prelu_layer(make: Any) -> str:
     """Judge a class with `make(n)`, `shapes`, `forward(x)` and `backward(dy)`."""
     layer = _made(make, 4)
     layer.a, layer.da = np.array([0.25, -0.5, 0.1, 1.5]), np.zeros(4)
-    (x,) = core.draw((5, 4))
-    y = core.call(layer.forward, "y", x, shapes={"y": x.shape})
+    (x,) = judge.draw((5, 4))
+    y = judge.call(layer.forward, "y", x, shapes={"y": x.shape})
     if np.allclose(y, np.maximum(x, layer.a * x)):
         raise Wrong("y = max(x, a x) is the same only as long as 0 < a < 1; a is free to change")
     if np.allclose(y, _prelu(x, 0.25)):
         raise Wrong("it multiplies by 0.25 whatever self.a is")
-    core.same("y", y, _prelu(x, layer.a), relatives={"x": x})
+    judge.same("y", y, _prelu(x, layer.a), relatives={"x": x})
     _judge_slopes(layer, x)
-    alone = core.by_differences(gradcheck.check(layer, x, tolerance=core.TOLERANCE))
+    alone = judge.by_differences(gradcheck.check(layer, x, tolerance=judge.TOLERANCE))
 
     layers = {
         "encoder": Sequential(Dense(6, 4), _made(make, 4), Dense(4, 4)),
         "decoder": Sequential(Dense(2, 4), _made(make, 4), Dense(4, 6)),
     }
     model = VAE(**layers, sigma=1.0, dtype="float64", backend="numpy")
-    x, eps = core.draw((5, 6), (5, 2))
-    core.by_differences(gradcheck.check(model, x, eps=eps, tolerance=core.TOLERANCE))
+    x, eps = judge.draw((5, 6), (5, 2))
+    judge.by_differences(gradcheck.check(model, x, eps=eps, tolerance=judge.TOLERANCE))
     return f"each of dx and da {alone}. {_trained_with(make)}"
 
 
 def _judge_slopes(layer: Any, x: np.ndarray) -> None:
     """Name the mistake in da, if it is a known one."""
-    (dy,) = core.draw(x.shape, seed=3)
-    core.call(layer.backward, "dx", dy, shapes={"dx": x.shape})
+    (dy,) = judge.draw(x.shape, seed=3)
+    judge.call(layer.backward, "dx", dy, shapes={"dx": x.shape})
     wrong = {
         "da: where x > 0 y does not depend on a, so these entries add nothing": dy * x,
         "da: the factor x is missing": np.where(x > 0, 0, dy),
         "da: the factor dy is missing": np.where(x > 0, 0, x),
         "da: it counts where x > 0, but a acts where x ≤ 0": np.where(x > 0, dy * x, 0),
     }
-    core.named_mistake(layer.da, {words: value.sum(axis=0) for words, value in wrong.items()})
+    judge.named_mistake(layer.da, {words: value.sum(axis=0) for words, value in wrong.items()})
 
 
 def _made(make: Any, n: int) -> Any:

@@ -9,26 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.exercises import core
-from tinyvae.exercises.core import Wrong
+from tinyvae.exercises import judge
+from tinyvae.exercises.judge import Wrong
 
 
-@core.check("a line between two codes")
+@judge.check("a line between two codes")
 def line(walk: Any) -> str:
     """Judge `walk(z_first, z_last, steps)` → z (steps, L)."""
     for steps, L in ((5, 2), (7, 3), (2, 1)):
-        first, last = core.draw((L,), (L,))
-        z = core.call(walk, "z", first, last, steps)
+        first, last = judge.draw((L,), (L,))
+        z = judge.call(walk, "z", first, last, steps)
         if z.shape in ((steps + 1, L), (steps - 1, L), (steps - 2, L)):
             raise Wrong(
                 f"z has {len(z)} points instead of {steps}: steps counts the points, both ends "
                 "among them"
             )
-        core.same_shape("z", z, (steps, L))
+        judge.same_shape("z", z, (steps, L))
         t = np.linspace(0, 1, steps)[:, None]
         right = (1 - t) * first + t * last
         _judge_ends(z, right, first, last, t)
-        core.same("z", z, right)
+        judge.same("z", z, right)
     return "from z_first to z_last in equal steps, both ends included"
 
 
@@ -53,17 +53,17 @@ def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) ->
         raise Wrong("the steps are not equally long")
 
 
-@core.check("equal shares of the prior")
+@judge.check("equal shares of the prior")
 def quantiles(cut: Any) -> str:
     """Judge `cut(n)` → z (n,), the middles of n slices of equal probability."""
     normal = NormalDist()
     for n in (9, 4, 1):
-        z = core.call(cut, "z", n)
+        z = judge.call(cut, "z", n)
         if z.shape in ((n + 1,), (n - 1,)):
             raise Wrong(f"z has {len(z)} values instead of {n}: one for each slice, no borders")
-        core.same_shape("z", z, (n,))
+        judge.same_shape("z", z, (n,))
         _judge_shares(z, (np.arange(n) + 0.5) / n, normal)
-        core.same("z", z, [normal.inv_cdf((i + 0.5) / n) for i in range(n)])
+        judge.same("z", z, [normal.inv_cdf((i + 0.5) / n) for i in range(n)])
     return "each value stands in the middle of a slice that holds 1/n of N(0, 1)"
 
 
@@ -105,18 +105,18 @@ SIGMA = np.array([[0.3, 2.5], [1.6, 0.6], [3.0, 1.4]])
 DRAWS = 6000
 
 
-@core.check("draws from all posteriors together")
+@judge.check("draws from all posteriors together")
 def aggregate(sample: Any) -> str:
     """Judge `sample(mu, logvar, n, rng)` → z (n, L)."""
     logvar = 2 * np.log(SIGMA)
 
     def draw(n: int, seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return core.call(sample, "z", MU, logvar, n, rng, shapes={"z": (n, 2)})
+        return judge.call(sample, "z", MU, logvar, n, rng, shapes={"z": (n, 2)})
 
-    more = core.draw((4, 3), (4, 3))
+    more = judge.draw((4, 3), (4, 3))
     rng = np.random.default_rng(70)
-    core.call(sample, "z", *more, 6, rng, shapes={"z": (6, 3)})
+    judge.call(sample, "z", *more, 6, rng, shapes={"z": (6, 3)})
     z = draw(DRAWS, 71)
     if not np.isfinite(z).all():
         raise Wrong("some draws are not finite")

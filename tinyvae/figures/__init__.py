@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tinyvae.figures.latent import aggregate, factor_figure, kl_over_training, traversals
+from tinyvae.figures.dimensions import aggregate, factor_figure, kl_over_training, traversals
+from tinyvae.figures.features import row_reconstructions, row_samples, row_traversals
 from tinyvae.figures.picture import (
     ACCENT,
     DENSITY,
@@ -35,7 +36,6 @@ from tinyvae.figures.picture import (
     top_labels,
 )
 from tinyvae.figures.plane import manifold, plane, plane_grid, quantile_grid, square, three_panels
-from tinyvae.figures.rows import row_reconstructions, row_samples, row_traversals
 
 __all__ = [
     "aggregate",

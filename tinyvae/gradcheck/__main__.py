@@ -1,7 +1,8 @@
-"""`python -m tinyvae.gradcheck`."""
+"""`python -m tinyvae.gradcheck`, the same as `python -m tinyvae gradcheck`."""
 
 import sys
 
-from tinyvae import cli
+from tinyvae.cli.main import main
 
-sys.exit(cli.main(["gradcheck", *sys.argv[1:]]))
+if __name__ == "__main__":
+    sys.exit(main(["gradcheck", *sys.argv[1:]]))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.backend import Array, Backend
+from tinyvae.core.arrays import Array, Backend
+from tinyvae.core.layers import Parameters
 from tinyvae.gradcheck.differences import to_host
-from tinyvae.layers import Parameters
 
 
 class Place:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyvae.backend import Array
+from tinyvae.core.arrays import Array
 
 STEPS = {"float64": (2**-12, 2**-15, 2**-18, 2**-21), "float32": (2**-5, 2**-7)}
 

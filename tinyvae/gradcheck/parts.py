@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyvae.backend import Backend
+from tinyvae.core.arrays import Backend
+from tinyvae.core.iwae import IWAE
+from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
+from tinyvae.core.layers import Dense, ReLU, Sigmoid, Softplus, Tanh, mlp
+from tinyvae.core.likelihood import Bernoulli, Gaussian
+from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.gradcheck import check
 from tinyvae.gradcheck.report import Report
-from tinyvae.iwae import IWAE
-from tinyvae.latent import kl, kl_backward, reparameterize, reparameterize_backward
-from tinyvae.layers import Dense, ReLU, Sigmoid, Softplus, Tanh, mlp
-from tinyvae.likelihood import Bernoulli, Gaussian
-from tinyvae.model import VAE, Autoencoder
 
 SHAPES = [(5, 3), (1, 4), (4, 1)]  # (B, D) or (B, L)
 MODELS = [(5, 6, 2), (1, 4, 3), (4, 5, 1)]  # (B, D, L)

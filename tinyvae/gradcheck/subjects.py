@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.backend import Array
+from tinyvae.core.arrays import Array
 from tinyvae.gradcheck.arrays import Place, arguments, floats, is_layer, own_weights
 from tinyvae.gradcheck.differences import to_host
 

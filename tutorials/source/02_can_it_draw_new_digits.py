@@ -21,7 +21,8 @@
 # %%
 import numpy as np
 
-from tinyvae import Autoencoder, figures, fit, gallery, load_dataset
+from tinyvae import Autoencoder, figures, fit, load_dataset
+from tinyvae.figures import gallery
 
 digits = load_dataset("digits")
 

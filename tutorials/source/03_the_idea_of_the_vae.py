@@ -365,7 +365,8 @@ idea.bound(3.0)
 # last third of the training.)
 
 # %% long
-from tinyvae import VAE, figures, fit, gallery
+from tinyvae import VAE, figures, fit
+from tinyvae.figures import gallery
 
 options = {"sigma": 0.5**0.5, "output": "sigmoid"}
 options["backend"] = "numpy"  # also where there is a GPU

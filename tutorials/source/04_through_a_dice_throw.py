@@ -167,7 +167,7 @@ def reparameterize_backward(dz, logvar, eps):
 # And this is what the package trains with:
 
 # %%
-from tinyvae import latent
+from tinyvae.core import latent
 
 print(inspect.getsource(latent.reparameterize))
 print(inspect.getsource(latent.reparameterize_backward))

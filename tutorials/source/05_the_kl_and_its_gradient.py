@@ -242,11 +242,12 @@ def kl(mu, logvar):
 # %% [markdown]
 # ## The same in the package
 #
-# `tinyvae.latent.kl` keeps the dimensions apart, `(B, L)`; the model adds them up. The derivation
-# stands above the code, so that both can be read together. (`array_module(logvar)` is NumPy here.)
+# `tinyvae.core.latent.kl` keeps the dimensions apart, `(B, L)`; the model adds them up. The
+# derivation stands above the code, so that both can be read together. (`array_module(logvar)` is
+# NumPy here.)
 
 # %%
-from tinyvae import latent
+from tinyvae.core import latent
 
 print(inspect.getsource(latent.kl))
 

@@ -198,11 +198,11 @@ both = "c"
 # %% [markdown]
 # ## Run it
 #
-# `tinyvae.panels` trains the three and draws their planes. Above: a draw z for each of the 500
-# test pictures. Below: what the decoder makes of each place of the same plane.
+# `tinyvae.figures.panels` trains the three and draws their planes. Above: a draw z for each of the
+# 500 test pictures. Below: what the decoder makes of each place of the same plane.
 
 # %% long
-from tinyvae import panels
+from tinyvae.figures import panels
 
 models = panels.train_three(digits.x_train, epochs=10, backend="numpy")
 panels.figure(models, digits.x_test, digits.y_test, (28, 28))

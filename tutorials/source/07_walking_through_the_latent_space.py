@@ -24,7 +24,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tinyvae import VAE, figures, fit, gallery, load_dataset
+from tinyvae import VAE, figures, fit, load_dataset
+from tinyvae.figures import gallery
 
 digits = load_dataset("digits")
 
@@ -332,16 +333,16 @@ for least in (1 / 3, 1 / 10):
 # without a network.
 
 # %% long
-from tinyvae import explorer
+from tinyvae import explore
 
-page = explorer.build(vae, digits, title="My first latent plane")
+page = explore.build(vae, digits, title="My first latent plane")
 print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 
 # %% [markdown]
 # Write it to a file, and open the file with your browser:
 #
 # ```python
-# explorer.write("my-plane.html", page)
+# explore.write("my-plane.html", page)
 # ```
 #
 # ![The explorer: the latent plane on the left, the picture under the pointer on the

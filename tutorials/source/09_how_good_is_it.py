@@ -40,6 +40,7 @@ import math
 import numpy as np
 
 from tinyvae import VAE, Adam, evaluate, figures, fit, load_dataset
+from tinyvae.evaluate import evaluation
 from tinyvae.exercises import evaluation as check
 
 digits = load_dataset("digits")
@@ -72,7 +73,7 @@ print(f"ELBO {terms.elbo:.1f} = −({terms.reconstruction:.1f} + {terms.kl:.1f})
 # first part is one matrix product:
 
 # %% long
-from tinyvae.backend import softplus  # log(1 + e^y)
+from tinyvae.core.arrays import softplus  # log(1 + e^y)
 
 few = x_test[:100]  # (N, D)
 z = np.random.default_rng(0).standard_normal((1000, 10), dtype="float32")  # (S, L)
@@ -261,7 +262,7 @@ def log_weights(nll, mu, logvar, z):
 # eps.)
 
 # %%
-print(inspect.getsource(evaluate._log_weights))
+print(inspect.getsource(evaluation._log_weights))
 
 # %% long
 print("draws   log p(x)   effective draws")

@@ -29,7 +29,7 @@ import inspect
 import numpy as np
 
 from tinyvae import VAE, Adam, load_dataset
-from tinyvae.backend import Backend, array_module, get_backend, sigmoid
+from tinyvae.core.arrays import Backend, array_module, get_backend, sigmoid
 from tinyvae.exercises import speed as check
 
 print(inspect.getsource(array_module))

@@ -1,0 +1,229 @@
+"""The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
+what happened, what the figures show and what to try next."""
+
+import io
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+
+import numpy as np
+
+from tinyvae import threads
+from tinyvae.cli import options, terminal
+from tinyvae.core.arrays import get_backend
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.data import Dataset, load_dataset
+from tinyvae.data.dataset import counted
+from tinyvae.engines import processes
+from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.train.checkpoint import build
+from tinyvae.train.files import next_free
+from tinyvae.train.loop import fit
+from tinyvae.train.runs import History, Run, open_run
+
+PROG = "tinyvae train"
+
+
+class NewRun(Run):
+    """A run that is not yet on disk, and says where it is once it is."""
+
+    announce: Callable[[], None]
+
+    def create(self) -> None:
+        """Make the folder, and say so."""
+        super().create()
+        self.announce()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return speak_once(lambda: terminal.run(_train, argv, PROG))
+
+
+def _train(argv: list[str] | None) -> int:
+    parser = options.parser(PROG)
+    given = vars(parser.parse_args(argv))
+    ranks = find(given.get("distributed", "auto"))
+    if "resume" in given:
+        run, dataset = _resumed(parser, given, ranks)
+    else:
+        with _hushed(given):
+            run, dataset = _new(given, ranks)
+    backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
+    model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
+    run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
+    say = _silent if "quiet" in given or ranks.rank else print
+    say(dataset.describe())
+
+    def announce() -> None:
+        say(f"run folder: {run.path}")
+        if ranks.size > 1:
+            say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
+
+    if isinstance(run, NewRun):
+        run.announce = announce
+    else:
+        announce()
+    done, epochs = run.done, run.config["training"]["epochs"]
+    finished = done >= epochs
+    if finished:
+        say(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
+    elif done:
+        say(f"continuing after epoch {done} of {epochs}")
+    with _hushed(given):
+        history = _fit(model, dataset, run, given)
+    if ranks.rank:
+        return 0
+    if "quiet" not in given:
+        _report(model, dataset, run, history)
+    if "no_figures" not in given:
+        _draw(model, dataset, run, history, say, keep=finished)
+    say("\ntry next:")
+    for command, what in _next(model, dataset, run):
+        say(f"  python -m {command:<38}  # {what}")
+    return 0
+
+
+def _hushed(given: dict) -> AbstractContextManager:
+    """Keep notes from stderr, with --quiet; errors are told where this has ended."""
+    return redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext()
+
+
+def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
+    """Return a run that is not yet on disk, and its data set."""
+    chosen = options.DEFAULTS | given
+    options.note_what_has_no_effect(chosen)
+    if "out" in given and not ranks.rank:
+        Run(given["out"]).check_free()
+    own = {name: chosen[name] for name in options.DATA if name in chosen}
+    options_of_data = own | {"data_dir": chosen.get("data_dir"), "seed": chosen["seed"]}
+    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **options_of_data))
+    chosen.setdefault("epochs", options.default_epochs(dataset))
+    objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
+    model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
+    config = {
+        "model": model | options.model_arguments(chosen, dataset),
+        "training": {name: chosen[name] for name in options.TRAINING},
+        "data": dataset.to_config(),
+        "backend": chosen["backend"],
+    }
+    path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    return NewRun(path, config, numbered=None if "out" in given else dataset.name), dataset
+
+
+def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
+    """Return the run that --resume names, extended if --epochs says so, and its data set."""
+    options.check_resume(parser, given)
+    run = open_run(given["resume"])
+    if not ranks.rank:
+        run.hold()
+    dataset = ranks.first_then_others(lambda: run.dataset)
+    if "epochs" in given:
+        run.extend(given["epochs"], write=ranks.rank == 0)
+    return run, dataset
+
+
+def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) -> int:
+    """Return the number of threads: as before in a run that goes on, if there are as many cores."""
+    wanted = given.get("threads", training.get("threads", "auto"))
+    if "threads" not in given and isinstance(wanted, int):
+        wanted = min(wanted, threads.CORES)
+    rows = min(training["batch_size"], len(dataset.x_train))
+    return processes.number(wanted, model, rows)
+
+
+def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
+    """Train to the configured number of epochs; a failure says what is kept and how to go on."""
+    labels = {"labels": dataset.y_train, "validation_labels": dataset.y_test}
+    try:
+        return fit(
+            model,
+            dataset.x_train,
+            **run.config["training"],
+            **(labels if model.n_classes else {}),
+            validation=dataset.x_test,
+            progress="quiet" not in given,
+            run=run,
+            resume="resume" in given,
+            distributed=given.get("distributed", "auto"),
+            tf32="tf32" in given,
+        )
+    except KeyboardInterrupt:
+        saved = f"stopped; all finished epochs are saved; {_go_on(run)}"
+        raise terminal.Failure(saved, 130) from None
+    except FloatingPointError as error:
+        keeps = "keeps the last good epoch" if run.done else "has no trained epoch"
+        scaled = "data scaled to around 1"
+        message = str(error).replace(scaled, f"{scaled} (own data: --scale standardize)")
+        raise terminal.Failure(f"{message}; {run.path} {keeps}", 1) from None
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not run.started:
+            raise
+        more = _go_on(run)
+        if isinstance(error, MemoryError):  # a resumed run would ask for as much again
+            more = f"{run.path} keeps the last finished epoch"
+        raise terminal.Failure(f"{error or 'out of memory'}; {more}", 1) from None
+
+
+def _go_on(run: Run) -> str:
+    return f"continue with: python -m tinyvae train --resume {run.quoted}"
+
+
+def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
+    """Yield commands worth trying after this run, and what each is for."""
+    yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if dataset.options["name"] == "digits" and model.latent_dim == 2:
+        yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
+        yield "tinyvae three-panels", "the picture that explains the VAE"
+    elif isinstance(model, VAE):
+        label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
+        out = f" --out samples.{'png' if dataset.image_shape else 'npy'}"
+        yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
+
+
+def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:
+    """Print what the training came to."""
+    last, seconds = history[-1], sum(row["seconds"] for row in history)
+    reconstruction, kl = last["val_reconstruction"], last["val_kl"]
+    x = dataset.x_test[: min(len(dataset.x_test), 10_000)]
+    y = dataset.y_test[: len(x)] if model.n_classes else None
+    error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
+    bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
+    print(
+        f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
+        f" {counted(len(dataset.x_test), 'test example')}, in"
+        f" nats per example: reconstruction {reconstruction:.2f}{bound};"
+        f" mean squared error {float(np.mean(error * error)):.4f}"
+    )
+
+
+def _draw(
+    model: Autoencoder, dataset: Dataset, run: Run, history: History, say: Callable, keep: bool
+) -> None:
+    """Draw the figures, say what each shows, and write the page that explores the latent space."""
+    from tinyvae import explore as explorer
+    from tinyvae.figures import gallery
+
+    folder, page = run.path / "figures", run.path / "explorer.html"
+    kl_history = run.histories[1] or None
+    try:
+        for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
+            say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
+        if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
+            try:
+                explorer.write(page, explorer.build(model, dataset))
+                say(f"  {page}: open it in a browser, and move about in the latent plane")
+            except ValueError as too_large:
+                why = terminal.as_typed(str(too_large))
+                say(f"  no {page}: {why} (of: python -m tinyvae explore {run.quoted})")
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        draw = f"draw its figures with: python -m tinyvae figures {run.quoted}"
+        raise terminal.Failure(f"stopped; the trained model is saved; {draw}", 130) from None
+    except OSError as error:
+        raise terminal.Failure(f"{error}; the trained model is saved in {run.path}", 1) from None
+
+
+def _silent(*lines: object) -> None:
+    """Print nothing: --quiet."""

@@ -1,0 +1,1 @@
+"""How `fit` takes a step: in one process, in several, on ranks, on a GPU."""

@@ -1,0 +1,145 @@
+"""The steps of one training: `fit` asks for one batch after another, and this is how each is done.
+
+A step is: gather the rows of a batch, `forward`, `backward`, a step of the optimizer, and a line in
+a log of the loss terms, which stays on the device until the epoch ends.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.core.arrays import Array, seed_sequence
+from tinyvae.core.model import Autoencoder
+from tinyvae.data import batches
+from tinyvae.data.rows import BinarizedRows
+from tinyvae.engines.ranks import DataParallel
+
+
+class Steps:
+    """Takes every step by calling the model: on any backend, with any layers and data, on any rank.
+
+    `log` (steps of an epoch, 4) holds loss, reconstruction, KL and σ² of this epoch's steps, and
+    `sizes` the number of rows in each of its batches.
+    """
+
+    def __init__(
+        self, model: Autoencoder, optimizer: Any, x: Any, labels: Array | None, batch_size: int,
+        ranks: DataParallel,
+    ) -> None:  # fmt: skip
+        self.model, self.optimizer, self.x, self.labels = model, optimizer, x, labels
+        self.batch_size, self.ranks = batch_size, ranks
+        self.sizes = np.diff([*range(0, len(x), batch_size), len(x)])
+        self.log = model.backend.xp.zeros((len(self.sizes), 4), dtype=model.dtype)
+        self.free = free_bytes(model.backend.xp)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def foreign(self) -> str | None:
+        """Return a class that takes part in a step and has code that is not tinyvae's, if any."""
+        model = self.model
+        layers = [*model.encoder.layers, *model.decoder.layers]
+        whole = [model, model.likelihood, self.optimizer, model.encoder, model.decoder]
+        return checks.foreign(whole + layers)
+
+    def settings_but(self, *known: str) -> list[dict]:
+        """Return the numbers that a callback may change, but for those that are `known` anew in
+        every step, and those that the steps themselves change."""
+        likelihood = self.model.likelihood
+        known += ("B", "t", "variance")
+        known += ("stored",) if getattr(likelihood, "auto", False) else ()
+        return [
+            {
+                name: value
+                for name, value in vars(part).items()
+                if isinstance(value, int | float) and name not in known
+            }
+            for part in (self.model, likelihood, self.optimizer)
+        ]
+
+    def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        """Begin an epoch, in which all that is random follows from (seed, epoch).
+
+        `betas` are the factors of the KL in its steps, if the model's own does not hold for all.
+        """
+        if isinstance(self.x, BinarizedRows):
+            self.x.set_epoch(epoch)
+        noise = self.model.backend.generator(seed_sequence(self.model.seed, "eps", epoch))
+        self.model.noise = self.ranks.noise(noise)
+        rng = np.random.default_rng(seed_sequence(self.model.seed, "batches", epoch))
+        self.batches = list(batches(len(self.x), self.batch_size, rng))
+        self.betas = betas
+
+    def close(self) -> None:
+        """Leave the array library as it was before the training."""
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `fit` looks for it in the log
+    def take(self, step: int) -> None:
+        """Train on one batch, and note its terms in the log, without a copy to the host."""
+        model, rows = self.model, self.ranks.own(self.batches[step])
+        if self.betas:
+            model.beta = self.betas[step]
+        on_device = isinstance(self.x, model.backend.xp.ndarray)
+        batch = self.x[model.backend.asarray(rows)] if on_device else self.x[rows]
+        labels = {} if self.labels is None else {"labels": self.labels[rows]}
+        terms = model.forward(batch, **labels)
+        model.backward()
+        self.ranks.reduce_gradient()
+        self.optimizer.step()
+        log, variance = self.log[step], getattr(model.likelihood, "variance", 0.0)
+        for column, value in enumerate((*terms, variance)):
+            log[column] = value
+
+    def out_of_memory(self, error: MemoryError) -> str:
+        """Return one line: on a GPU, what a step needs, and which batch would fit."""
+        if math.isinf(self.free):
+            return str(error)
+        fixed, row = step_bytes(self.model)
+        fits = int(min((0.9 * self.free - fixed) / row, self.batch_size // 2))
+        needs = (
+            f"a step on {self.batch_size} rows needs about {_size(fixed + self.batch_size * row)}"
+        )
+        remedy = f"a batch size of {fits} would fit" if fits > 0 else "take narrower layers"
+        return f"out of memory on the GPU: {needs}, {_size(self.free)} were free: {remedy}"
+
+
+def step_bytes(model: Autoencoder) -> tuple[int, int]:
+    """Return about how many bytes a step holds whatever its batch, and for each row of it.
+
+    Of every weight seven numbers (θ, its gradient, two moments, and copies of three while a graph
+    is captured); of every row two for each output of a layer, and two for each feature. The decoder
+    of an IWAE sees each row once for every draw.
+    """
+    widths = {"encoder": 0, "decoder": 2 * model.n_features}
+    for name, weights in model.parameters.items():
+        if weights.ndim == 2:
+            widths[name.partition(".")[0]] += 2 * weights.shape[1]
+    size = np.dtype(model.dtype).itemsize
+    row = widths["encoder"] + getattr(model, "importance_samples", 1) * widths["decoder"]
+    return 7 * size * model.parameters.theta.size, size * row
+
+
+def free_bytes(xp: Any) -> float:
+    """Return how many bytes are free on the device, within CuPy's own limit if it has one
+    (CUPY_GPU_MEMORY_LIMIT); ∞ for the host, which is not asked."""
+    if xp is np:
+        return math.inf
+    pool = xp.get_default_memory_pool()
+    free = xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+    limit = pool.get_limit()  # 0: none
+    return min(free, limit - pool.used_bytes()) if limit else free
+
+
+def on_device(model: Autoencoder, x: Array) -> Array:
+    """Return rows x (N, D) on the model's device and in its dtype, if they leave a tenth of its
+    memory to the steps; else as they are: batches are then copied there one by one."""
+    size = x.size * np.dtype(model.dtype).itemsize
+    fits = size < 0.9 * free_bytes(model.backend.xp)
+    return model.backend.asarray(x, model.dtype) if fits else x
+
+
+def _size(n: float) -> str:
+    number, unit = (n / 2**30, "GiB") if n >= 2**30 else (n / 2**20, "MiB")
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"

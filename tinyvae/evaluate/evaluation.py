@@ -1,0 +1,269 @@
+"""How good is a trained model, and what is in its latent space? The ELBO and its terms, log p(x) by
+importance sampling, KL per latent dimension, active units, mutual information. Everything is in
+nats per example; functions take NumPy, or rows that are read lazily, and return NumPy.
+An example's result depends on its row and the seed alone (`tinyvae.evaluate.passes`).
+"""
+
+import textwrap
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyvae import checks
+from tinyvae.core.arrays import Array
+from tinyvae.core.iwae import IWAE
+from tinyvae.core.latent import kl, reparameterize
+from tinyvae.core.likelihood import Bernoulli
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.data.dataset import counted
+from tinyvae.evaluate.information import mutual_information, standard_error
+from tinyvae.evaluate.passes import checked, posterior, posterior_draws, same_noise
+
+ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
+GREY = "x has grey values, of which a Bernoulli is no normalised likelihood: binarize to compare"
+KL_ROWS = 2000  # validation rows whose KL of each latent dimension `fit` notes after every epoch
+FEW = 10  # effective samples, below which log p(x) is not to be trusted
+
+
+class Elbo(NamedTuple):
+    """The evidence lower bound and its terms: elbo = −(reconstruction + kl)."""
+
+    elbo: float | np.ndarray
+    reconstruction: float | np.ndarray
+    kl: float | np.ndarray
+
+
+class LogLikelihood(NamedTuple):
+    """log p(x) of each example (N,), its Monte Carlo error, and how many samples carry it."""
+
+    log_likelihood: np.ndarray
+    standard_error: np.ndarray
+    effective_samples: np.ndarray
+
+
+def elbo(
+    model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
+) -> Elbo:
+    """Return the evidence lower bound and its two terms, as means over the data x (N, D).
+
+    The reconstruction −log p(x|z) is a mean over `samples` draws of z ~ q(z|x), at the model's
+    stored sigma; the KL is the closed form. For an Autoencoder, z is the code and the kl is 0.
+    """
+    per_example = elbo_per_example(model, x, labels, samples, seed)
+    return Elbo(*(float(term.mean()) for term in per_example))
+
+
+def elbo_per_example(
+    model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
+) -> Elbo:
+    """Return the evidence lower bound of each example and its two terms, arrays (N,)."""
+    samples = checks.integer("samples", samples, 1)
+    x, labels = checked(model, x, labels)
+    reconstruction, divergence = np.zeros((2, len(x)))
+    for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, samples, seed):
+        reconstruction[rows] += model.backend.to_numpy(nll.sum(axis=1)) / samples
+        if isinstance(model, VAE):  # counted once for each draw, as the nll is
+            share = eps.shape[1] / samples
+            divergence[rows] += model.backend.to_numpy(kl(mu, logvar).sum(axis=1)) * share
+    return Elbo(-(reconstruction + divergence), reconstruction, divergence)
+
+
+def log_likelihood(
+    model: VAE,
+    x: Array,
+    samples: int = 500,
+    seed: int = 0,
+    labels: Array | None = None,
+    progress: bool = False,
+) -> LogLikelihood:
+    """Return log p(x) of each example by importance sampling (Burda et al. 2016), arrays (N,).
+
+        log p(x) ≈ log 1/S Σ_s w_s,     w_s = p(x|z_s) p(z_s) / q(z_s|x),     z_s ~ q(z|x)
+
+    In expectation it is a lower bound that rises with S (`samples`) from the ELBO to log p(x).
+    The sums run over blocks, scaled by the largest weight so far, so memory does not grow with S.
+
+    Returns
+    -------
+    LogLikelihood
+        `standard_error` is that of the logarithm of the mean weight (the delta method; NaN for one
+        sample); `effective_samples` is (Σw)² / Σw², between 1 and S. Where it is small, a few
+        weights decide: log p(x) is then likely too low and its standard error too.
+
+    Raises
+    ------
+    ValueError
+        For an Autoencoder, which has no distribution, and for unfit x, labels or samples.
+    """
+    if not isinstance(model, VAE):
+        raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
+    S = checks.integer("samples", samples, 1)
+    x, labels = checked(model, x, labels)
+    log_mean, effective = _mean_weight(model, x, labels, S, seed, progress)
+    # Var(mean w) / (mean w)² with the unbiased variance of w; rounding may leave it just below 0.
+    variance = np.maximum(S / effective - 1, 0) / (S - 1) if S > 1 else np.full(len(x), np.nan)
+    return LogLikelihood(log_mean, np.sqrt(variance), effective)
+
+
+def own_bound(model: IWAE, x: Array, labels: Array | None = None, seed: int = 0) -> np.ndarray:
+    """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
+    number of draws, its beta and its reconstruction_weight."""
+    k, weights = model.importance_samples, (model.beta, model.reconstruction_weight)
+    return _mean_weight(model, *checked(model, x, labels), k, seed, False, weights)[0]
+
+
+def _mean_weight(
+    model: VAE, x: Array, labels: Array | None, S: int, seed: int, progress: bool,
+    weights: tuple[float, float] = (1.0, 1.0),
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
+    peak, total, squares = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(len(x))
+    bar = tqdm(total=len(x), unit="example", leave=False, disable=None if progress else True)
+    with bar:
+        for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
+            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll, *weights))
+            log_w = log_w.astype(float)  # (R, s)
+            highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
+            rescale = np.exp(peak[rows] - highest)
+            w = np.exp(log_w - highest[:, None])  # (R, s)
+            total[rows] = total[rows] * rescale + w.sum(axis=1)
+            squares[rows] = squares[rows] * rescale**2 + (w * w).sum(axis=1)
+            peak[rows] = highest
+            bar.update(log_w.size / S)
+    return peak + np.log(total / S), total**2 / squares
+
+
+def _log_weights(
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float, reconstruction_weight: float
+) -> Array:
+    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
+
+    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
+    """
+    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
+    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
+    return beta * log_ratio - reconstruction_weight * nll
+
+
+def kl_per_dimension(model: Autoencoder, x: Array, labels: Array | None = None) -> np.ndarray:
+    """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,).
+
+    The sum is the KL of the ELBO; for an Autoencoder, zeros.
+    """
+    mu, logvar = posterior(model, *checked(model, x, labels))
+    return kl(mu, logvar).mean(axis=0) if isinstance(model, VAE) else np.zeros(model.latent_dim)
+
+
+def active_units(
+    model: Autoencoder, x: Array, threshold: float = 0.01, labels: Array | None = None
+) -> np.ndarray:
+    """Return which latent dimensions follow the data, (L,) booleans; `.sum()` counts them.
+
+    A unit is active where the variance over the data of its mu is above `threshold` (Burda et al.
+    2016, section 4.3).
+    """
+    mu, _ = posterior(model, *checked(model, x, labels))
+    return mu.var(axis=0) > checks.number("threshold", threshold)
+
+
+def evaluate(
+    model: Autoencoder,
+    x: Array,
+    labels: Array | None = None,
+    samples: int = 500,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict:
+    """Return all of the above for the data x (N, D), as a dict that JSON can hold.
+
+    Standard errors `…_standard_error` say how far another N examples would move a mean;
+    `monte_carlo_error` how far other samples of z would move the log likelihood's. What lessens
+    the trust in a number is told in `warnings`, a list of sentences.
+    """
+    checks.integer("samples", samples, 1)
+    x, labels = checked(model, x, labels)
+    bound = elbo_per_example(model, x, labels, min(samples, ELBO_SAMPLES), seed)
+    N, sigma = len(x), getattr(model.likelihood, "sigma", None)
+    result = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
+    result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
+    result["elbo_standard_error"] = standard_error(bound.elbo)
+    warnings = result["warnings"] = _grey_values(model, x)
+    if not isinstance(model, VAE):
+        warnings.append("an Autoencoder has no distribution over z: no KL, no ELBO, no log p(x)")
+        return {name: value for name, value in result.items() if name[:4] not in ("elbo", "kl")}
+
+    estimate = log_likelihood(model, x, samples, seed, labels, progress)
+    # Equal rows have the same draws, so their errors don't cancel but add up.
+    errors = np.bincount(same_noise(x), estimate.standard_error)
+    few = int((estimate.effective_samples < FEW).sum())
+    if few:
+        warnings.append(
+            f"fewer than {FEW} effective samples for {few} of {counted(N, 'example')}, whose"
+            " log p(x) is likely too low; more samples help"
+        )
+    result |= {
+        "log_likelihood": float(estimate.log_likelihood.mean()),
+        "log_likelihood_standard_error": standard_error(estimate.log_likelihood),
+        "monte_carlo_error": None if samples == 1 else float(np.linalg.norm(errors)) / N,
+        "effective_samples_median": float(np.median(estimate.effective_samples)),
+        "effective_samples_least": float(estimate.effective_samples.min()),
+        "examples_with_few_effective_samples": few,
+        "kl_per_dimension": kl_per_dimension(model, x, labels).tolist(),
+        "active_units": int(active_units(model, x, labels=labels).sum()),
+    }
+    result |= mutual_information(model, x, labels, seed=seed)._asdict()
+    limit = result["information_limit"]
+    if limit - result["mutual_information"] < 1:
+        warnings.append(
+            f"the mutual information is near the most that {counted(N, 'example')} can"
+            f" show (log N = {limit:.2f}): the data may hold more, and the aggregate KL less"
+        )
+    return result
+
+
+def _grey_values(model: Autoencoder, x: Array) -> list[str]:
+    """Return a warning where a Bernoulli's log p(x) is of grey values."""
+    if not isinstance(model.likelihood, Bernoulli):
+        return []
+    rows = np.asarray(x[:1000])
+    return [GREY] if ((rows > 0) & (rows < 1)).any() else []
+
+
+def table(result: dict) -> str:
+    """Return what `evaluate` found as lines to print."""
+
+    def line(name: str, key: str, remark: str = "") -> str:
+        error = result.get(f"{key}_standard_error")
+        plus_minus = "" if error is None else f" ± {error:.2f}"
+        return f"{name:<34}{result[key]:>10.2f}{plus_minus:<9}{remark}".rstrip()
+
+    lines = [
+        f"{counted(result['examples'], 'example')}, nats per example,"
+        " ± standard error over the examples",
+        line("ELBO", "elbo") if "elbo" in result else "",
+        line("  reconstruction −log p(x|z)", "reconstruction"),
+        line("  KL(q(z|x) ‖ p(z))", "kl") if "kl" in result else "",
+    ]
+    if "log_likelihood" in result:
+        monte_carlo = result["monte_carlo_error"]
+        remark = "" if monte_carlo is None else f" (from the samples alone ± {monte_carlo:.3f})"
+        L = len(result["kl_per_dimension"])
+        order = sorted(enumerate(result["kl_per_dimension"]), key=lambda pair: -pair[1])
+        # The no-break space keeps a number with its dimension where the line is wrapped.
+        kls = ", ".join(f"z{i + 1}:\N{NO-BREAK SPACE}{value:.2f}" for i, value in order)
+        lines += [
+            line(f"log p(x), {result['samples']:,} samples", "log_likelihood", remark),
+            line("  effective samples, median", "effective_samples_median"),
+            line("  effective samples, least", "effective_samples_least"),
+            line("mutual information I(x; z)", "mutual_information"),
+            line("aggregate KL(q(z) ‖ p(z))", "aggregate_kl"),
+            f"{'active units':<34}{result['active_units']:>7} of {L}",
+            textwrap.fill(f"KL of each latent dimension: {kls}", 100, subsequent_indent="  "),
+        ]
+    if "mutual_information_gap" in result:
+        lines.append(line("mutual information gap (0 to 1)", "mutual_information_gap"))
+    return "\n".join(
+        [text for text in lines if text] + [f"note: {warning}" for warning in result["warnings"]]
+    )

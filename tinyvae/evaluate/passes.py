@@ -1,0 +1,134 @@
+"""The passes over a data set that evaluation is made of: checks, q(z|x) of all rows, and draws of z
+with their −log p(x|z), in blocks of bounded size whatever the number of rows and draws.
+
+An example's noise is keyed by (seed, the bytes of its row): its result depends neither on its place
+nor on its batch (but for the rounding of matrix products), and more draws extend fewer.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.core.arrays import Array
+from tinyvae.core.latent import reparameterize
+from tinyvae.core.likelihood import Bernoulli
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.threads import over_ranges, team
+
+BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
+
+
+def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, Array | None]:
+    """Return x and labels on the host, or raise ValueError in one line."""
+    checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
+    if not isinstance(x, LazyRows | BinarizedRows):
+        on_device = isinstance(x, model.backend.xp.ndarray)
+        x = model.backend.to_numpy(x) if on_device else np.asarray(x)
+    checks.batch("x", x, model.n_features)
+    if isinstance(model.likelihood, Bernoulli):
+        checks.unit_interval("x", *value_range(x))
+    if not model.n_classes:
+        return x, None
+    labels = checks.labels(labels, len(x), model.n_classes)
+    return x, model.backend.to_numpy(labels)
+
+
+def posterior(
+    model: Autoencoder, x: Array, labels: Array | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
+    blocks = []
+    for rows in slices(len(x), BLOCK // _width(model)):
+        code = model.encode(x[rows], None if labels is None else labels[rows])
+        parts = code if isinstance(model, VAE) else (code,)
+        blocks.append([model.backend.to_numpy(part).astype(float) for part in parts])
+    mu, *rest = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return mu, rest[0] if rest else None
+
+
+def posterior_draws(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> Iterator[tuple[slice, Array, Array | None, Array, Array]]:
+    """Yield (rows, mu, logvar, eps, nll): mu and logvar (R, L), eps (R, s, L), nll (R, s).
+
+    A block is R whole examples with all of their draws, or s of the many draws of one example.
+    """
+    xp, D, L = model.backend.xp, model.n_features, model.latent_dim
+    seed = checks.integer("seed", seed, 0)
+    size = max(1, BLOCK // _width(model))
+    with team.single_blas():
+        for rows in slices(len(x), size // samples):
+            on_host = np.asarray(x[rows])
+            batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
+            code = model.encode(batch, label)
+            mu, logvar = code if isinstance(model, VAE) else (code, None)
+            keys = _keys(on_host, seed)
+            for draws in slices(samples, size):
+                s = draws.stop - draws.start
+                eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
+                if logvar is None:
+                    z = xp.broadcast_to(mu[:, None], eps.shape)
+                else:
+                    z = reparameterize(mu[:, None], logvar[:, None], eps)
+                repeated = None if label is None else np.repeat(label, s)
+                y = model.decoder.forward(model.with_labels(z.reshape(-1, L), repeated))  # (R s, D)
+                target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
+                yield rows, mu, logvar, eps, _nll(model, y, target).reshape(-1, s)
+
+
+def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
+    """Return −log p(x|z) (R s,) of each row; on a CPU several threads have some rows each."""
+    if not isinstance(y, np.ndarray):
+        return model.likelihood.nll(y, target)
+    nll = np.empty(len(y), y.dtype)
+
+    def some_rows(start: int, stop: int) -> None:
+        nll[start:stop] = model.likelihood.nll(y[start:stop], target[start:stop])
+
+    over_ranges(some_rows, *y.shape)
+    return nll
+
+
+def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Return the key (2,) of each row's noise: a hash of the seed and the row's bytes."""
+    x = np.asarray(x, np.float32) + np.float32(0)  # −0 becomes 0
+    digests = (hashlib.blake2b(row, digest_size=16, key=b"%d" % seed).digest() for row in x)
+    return [np.frombuffer(digest, "<u8") for digest in digests]
+
+
+def same_noise(x: Array) -> np.ndarray:
+    """Return a number for each row (N,), the same for rows whose draws are the same: equal ones."""
+    blocks = slices(len(x), BLOCK // x.shape[1])
+    keys = [key for rows in blocks for key in _keys(np.asarray(x[rows]), seed=0)]
+    return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+
+
+def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
+    """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype.
+
+    Philox turns (key, counter) into random numbers without a history; its counter's upper half
+    says at which of a row's draws a block starts.
+    """
+    philox = np.random.Philox(key=0)
+    generator, state = np.random.Generator(philox), philox.state
+    eps = np.empty((len(keys), draws.stop - draws.start, L), np.float32)
+    for key, out in zip(keys, eps, strict=True):
+        state["state"]["key"][:] = key
+        state["state"]["counter"][:] = (0, 0, draws.start, 0)
+        philox.state = state
+        generator.standard_normal(dtype=np.float32, out=out)
+    return eps
+
+
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Cut 0 … n into slices of at most `size`, but at least 1."""
+    size = max(1, size)
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _width(model: Autoencoder) -> int:
+    """Return the width of the model's widest layer."""
+    return max(model.n_features, *(max(view.shape) for view in model.parameters.values()))

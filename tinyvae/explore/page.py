@@ -1,0 +1,185 @@
+"""Assemble the page: HTML, style, scripts and the model's numbers in one text, and write the file.
+
+The JavaScript files beside this one are ordinary modules; here each becomes a function that runs at
+once and returns what it exports, as a page opened from a disk may load no module.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from tinyvae import __version__, checks
+from tinyvae.core.likelihood import Gaussian
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.explore.payload import Payload, collect, plot_kind, to_base64
+from tinyvae.train.files import write_text
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+
+# In the order in which they need each other.
+MODULES = (
+    *("layers", "latent", "likelihood", "model", "payload", "store", "theme"),
+    *("pictures", "drawing", "axes", "steer", "plane", "controls", "panels", "app"),
+)
+PLOTS = {
+    "bars": "Bars are what is decoded, in the model's units so that they compare; the numbers are"
+    " in the units of the data. Thin marks are the picked row.",
+    "line": "The coloured line is what is decoded, the grey one the picked row.",
+}
+MAX_BYTES = 32_000_000  # what browsers open without delay
+
+
+def build(
+    model: Autoencoder,
+    dataset: Dataset,
+    *,
+    title: str | None = None,
+    n_points: int = 300,
+    precision: str = "float32",
+    max_bytes: int = MAX_BYTES,
+) -> str:
+    """Return the explorer of a model as the text of one HTML file.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+        Of layers and likelihoods that tinyvae brings along.
+    dataset : Dataset
+        What it was trained on: its test rows become the points of the latent plane.
+    title : str
+        The page's heading; by default "The latent space of …".
+    n_points : int
+        How many test rows the page holds.
+    precision : {"float32", "float16"}
+        Of the weights; float16 halves the file and moves what is decoded by about 1e-3.
+    max_bytes : int
+        The largest file that is accepted.
+
+    Raises
+    ------
+    ValueError
+        In one line: the file would be larger than `max_bytes`, or the page can't compute a layer,
+        a likelihood or a width of the model.
+    """
+    checks.integer("max_bytes", max_bytes, 1)
+    payload = collect(model, dataset, n_points, precision)
+    _check_size(payload, precision, max_bytes)
+    parts = _words(model, dataset, title) | {
+        "style": _read("page.css"),
+        "script": _script(),
+        "description": _json(payload.description),
+        "theta": to_base64(payload.theta),
+        "x": to_base64(payload.x),
+        "codes": to_base64(payload.codes),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _read("page.html"))
+
+
+def write(path: str | os.PathLike, html: str) -> None:
+    """Write the page to `path`: whole, or not at all. Raises OSError in one line."""
+    write_text(path, html)
+
+
+def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
+    arrays = sum(array.nbytes for array in payload[1:])
+    size = 4 * arrays // 3 + sum(len(_read(f"{name}.js")) for name in MODULES)
+    if size <= max_bytes:
+        return
+    remedy = 'fewer hidden units or points (n_points, "--points")'
+    if precision == "float32":
+        halved = size - 2 * payload.theta.nbytes // 3
+        remedy = f'precision="float16" ("--float16") makes it {halved / 1e6:.1f} MB'
+    raise ValueError(
+        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed:"
+        f' {remedy}, max_bytes ("--max-mb") allows more'
+    )
+
+
+def _read(name: str) -> str:
+    return (resources.files("tinyvae.explore") / name).read_text("utf-8")
+
+
+def _json(description: dict[str, Any]) -> str:
+    """JSON in which no name of a label or feature can end the script element that holds it."""
+    return json.dumps(description, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _script() -> str:
+    """All modules: `const name_js = (() => { …; return { what it exports }; })();` and so on."""
+    return '"use strict";\n' + "\n".join(_module(name, _read(f"{name}.js")) for name in MODULES)
+
+
+def _module(name: str, source: str) -> str:
+    exports = re.findall(r"^export (?:const|class|function) (\w+)", source, re.MULTILINE)
+    source = re.sub(
+        r'^import (?:\* as )?([^;]*?) from "\./(\w+)\.js";',
+        r"const \1 = \2_js;",
+        source,
+        flags=re.MULTILINE,
+    )
+    source = re.sub(r"^export ", "", source, flags=re.MULTILINE)
+    returned = f"return {{ {', '.join(exports)} }};\n"
+    return f"// ---- {name}.js\nconst {name}_js = (() => {{\n{source}{returned}}})();\n"
+
+
+def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str, str]:
+    """The texts that depend on the model, escaped for HTML."""
+    noun = "image" if dataset.image_shape else "row"
+    vae, labelled = isinstance(model, VAE), dataset.y_test is not None
+    widths = [model.n_features, *_hidden(model), model.latent_dim]
+    numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
+    kind = "variational autoencoder" if vae else "plain autoencoder"
+    lede = (
+        f"A {kind} squeezes {noun}s of {model.n_features} values into {numbers}, and"
+        f" makes them again from these. This page holds the whole model"
+        f" ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,} weights):"
+        " whatever you see is computed here, as you move."
+    )
+    told = "which encoder and decoder are told" if model.n_classes else "which the model never saw"
+    classes = {
+        "vae": vae, "autoencoder": not vae, "images": noun == "image", "rows": noun == "row",
+        "labelled": labelled, "conditional": bool(model.n_classes),
+        "plane-choice": model.latent_dim > 2, "line": model.latent_dim == 1,
+    }  # fmt: skip
+    words = {
+        "title": title or f"The latent space of {dataset.name}",
+        "lede": lede,
+        "noun": noun,
+        "a_noun": "an image" if noun == "image" else "a row of values",
+        "told": told,
+        "plot": PLOTS[plot_kind(dataset) or "line"],
+        "n_features": f"{model.n_features:,}",
+        "likelihood": _about_likelihood(model),
+        "origin": f"new Float64Array({model.latent_dim}){', 0' if model.n_classes else ''}",
+        "classes": " ".join(name for name, true in classes.items() if true),
+        "footer": f"{dataset.describe()}. Made with tinyvae {__version__}.",
+    }
+    return {name: html.escape(text) for name, text in words.items()}
+
+
+def _hidden(model: Autoencoder) -> list[int]:
+    """Widths of the encoder's hidden layers."""
+    dense = [layer for layer in model.encoder.layers if hasattr(layer, "W")]
+    return [layer.shapes["W"][1] for layer in dense[:-1]]
+
+
+def _about_likelihood(model: Autoencoder) -> str:
+    if not isinstance(model.likelihood, Gaussian):
+        return (
+            "here p(x|z) is Bernoulli: the cross-entropy between x and what is decoded, which is"
+            " never below 0, and a true likelihood only where x is black and white."
+        )
+    sigma, D = model.likelihood.sigma, model.n_features
+    constant = 0.5 * D * math.log(2 * math.pi * sigma**2)
+    text = (
+        f"here p(x|z) is Gaussian with σ = {sigma:.3g}: the squared error over 2σ², plus"
+        f" ½ D log 2πσ² = {constant:.1f} nats, which no reconstruction can change."
+    )
+    return text.replace("-", "−")

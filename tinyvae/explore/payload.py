@@ -1,0 +1,170 @@
+"""What the page knows: the weights as one vector, some test examples with their codes, and words.
+
+All of it becomes JSON and base64 text; `app.js` and `payload.js` read it again.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.core.arrays import seed_sequence
+from tinyvae.core.latent import kl, reparameterize
+from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
+from tinyvae.core.likelihood import Bernoulli, Gaussian
+from tinyvae.core.model import VAE, Autoencoder
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+
+LAYERS = (Dense, ReLU, Tanh, Sigmoid, Softplus)
+PRECISIONS = ("float32", "float16")
+MOST_BARS = 24  # features that find room with their names
+
+
+class Payload(NamedTuple):
+    """A description for JSON, and three arrays for base64."""
+
+    description: dict[str, Any]
+    theta: np.ndarray  # (n,) float32 or float16
+    x: np.ndarray  # (N, D) uint8 for grey values, else like theta
+    codes: np.ndarray  # (N, 2L) float32: mu, logvar; (N, L) of an autoencoder
+
+
+def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str) -> Payload:
+    """Return what the page needs of a model and the test rows of its data set.
+
+    Raises ValueError where the page could not show it.
+    """
+    checks.choice("precision", precision, PRECISIONS)
+    N = min(checks.integer("n_points", n_points, 2), len(dataset.x_test))
+    if dataset.x_test.shape[1] != model.n_features:
+        raise ValueError(
+            f"the model takes {model.n_features} features, but {dataset.name} has"
+            f" {dataset.x_test.shape[1]}: give the data set that it was trained on"
+        )
+    theta = model.backend.to_numpy(model.parameters.theta)
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    rows = np.linspace(0, len(dataset.x_test) - 1, N).astype(int)
+    x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
+    labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
+    codes, means = _codes(model, x, labels if model.n_classes else None)
+    grey = bool(dataset.image_shape) and dataset.scaling.unit
+    description = {
+        "model": _model(model) | {"precision": precision},
+        "dataset": _dataset(dataset, x, labels),
+        "examples": {
+            "rows": rows.tolist(),
+            "labels": None if labels is None else labels.tolist(),
+            "encoding": "uint8" if grey else precision,
+            "divisor": 255 if grey else 1,
+        },
+        "means": means,
+    }
+    return Payload(
+        description,
+        _as_floats(theta, precision, "a weight"),
+        np.rint(255 * x).astype(np.uint8) if grey else _as_floats(x, precision, "a value of x"),
+        codes.astype(np.float32),
+    )
+
+
+def plot_kind(dataset: Dataset) -> str | None:
+    """Return how a row is drawn: "bars", "line", or None for an image."""
+    if dataset.image_shape:
+        return None
+    return "bars" if dataset.n_features <= MOST_BARS else "line"
+
+
+def to_base64(array: np.ndarray) -> str:
+    """Return the array's numbers, little-endian, as base64 text."""
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return base64.b64encode(np.ascontiguousarray(little)).decode("ascii")
+
+
+def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        floats = values.astype(precision)
+    if not np.isfinite(floats).all():
+        largest = float(np.abs(values).max())
+        raise ValueError(f"{what} of {largest:g} does not fit into {precision}: take float32")
+    return floats
+
+
+def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict]:
+    """The codes of x, and the mean reconstruction and KL, in nats per example."""
+    backend = model.backend
+    if not isinstance(model, VAE):
+        z = model.encode(x, labels)
+        y = model.decoder_output(z, labels)
+        nll = model.likelihood.nll(y, model.as_batch(x))
+        return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
+    mu, logvar = model.encode(x, labels)
+    rng = backend.generator(seed_sequence(0, "validation"))
+    eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
+    y = model.decoder_output(reparameterize(mu, logvar, eps), labels)
+    nll = model.likelihood.nll(y, model.as_batch(x))
+    means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
+    codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
+    return codes, means
+
+
+def _model(model: Autoencoder) -> dict[str, Any]:
+    return {
+        "kind": "VAE" if isinstance(model, VAE) else "Autoencoder",
+        "n_features": model.n_features,
+        "latent_dim": model.latent_dim,
+        "n_classes": model.n_classes,
+        "encoder": _layers("encoder", model.encoder),
+        "decoder": _layers("decoder", model.decoder),
+        "likelihood": _likelihood(model.likelihood),
+        "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
+    }
+
+
+def _layers(prefix: str, network: Sequential) -> list[str]:
+    for layer in network.layers:
+        if type(layer) not in LAYERS:
+            known = ", ".join(kind.__name__ for kind in LAYERS)
+            raise ValueError(
+                f"the {prefix} has a layer {type(layer).__name__}, which the page can't compute:"
+                f" it knows {known}"
+            )
+    return [type(layer).__name__ for layer in network.layers]
+
+
+def _likelihood(likelihood: Any) -> dict[str, Any]:
+    if type(likelihood) is Gaussian:
+        return {"kind": "Gaussian", "sigma": likelihood.sigma, "output": likelihood.output}
+    if type(likelihood) is Bernoulli:
+        return {"kind": "Bernoulli"}
+    raise ValueError(
+        f"the page can't compute the likelihood {type(likelihood).__name__}:"
+        " it knows Gaussian and Bernoulli"
+    )
+
+
+def _dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    names = dataset.label_names
+    if names is None and labels is not None:
+        names = [f"label {label}" for label in range(int(labels.max()) + 1)]
+    shown = dataset.scaling.undo(x)
+    low, high = (0.0, 1.0) if dataset.scaling.unit else (float(shown.min()), float(shown.max()))
+    grey = len(dataset.image_shape or ()) == 2
+    # Mostly empty pictures are drawings: they are shown in ink on the page's paper.
+    drawings = grey and float(np.median(shown)) < low + 0.1 * (high - low)
+    return {
+        "noun": "image" if dataset.image_shape else "row",
+        "plot": plot_kind(dataset),
+        "image_shape": dataset.image_shape and list(dataset.image_shape),
+        "label_names": names if labels is None else [str(name) for name in names],
+        "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
+        "scaling": dataset.scaling.to_config(),
+        "low": low,
+        "high": high if high > low else low + 1.0,
+        "ink": drawings,
+    }

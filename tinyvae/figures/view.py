@@ -1,0 +1,113 @@
+"""What the figures see of a model and its data: a bounded number of rows, their codes, which
+examples to show, and the values of the model as pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tinyvae.core.latent import kl
+from tinyvae.core.model import VAE
+
+MAX_POINTS = 5000  # rows of the data that figures look at
+BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array
+
+
+class View:
+    """A model and its data, as the figures want them; each array is computed when first used."""
+
+    def __init__(self, model: Any, dataset: Any, history: Any, kl_history: Any) -> None:
+        self.model, self.dataset = model, dataset
+        self.history = history
+        given = kl_history is not None and len(kl_history)
+        self.kl_history = np.asarray(kl_history, dtype=float) if given else None  # (epochs, L)
+        self.L, self.shape = model.latent_dim, dataset.image_shape
+        self.is_vae = isinstance(model, VAE)
+        N = len(dataset.x_test)
+        self.rows = np.unique(np.linspace(0, N - 1, min(N, MAX_POINTS)).astype(int))
+        y = dataset.y_test
+        self.labels = None if y is None else np.asarray(y)[self.rows]  # (N,)
+
+    def x(self, places: Any) -> np.ndarray:
+        """Return examples (n, D) in the model's units; places count within `rows`."""
+        return np.asarray(self.dataset.x_test[self.rows[places]])
+
+    def _blocks(self, n: int) -> Iterable[slice]:
+        size = max(1, BLOCK_VALUES // max(self.model.n_features, 1024))
+        return (slice(start, start + size) for start in range(0, n, size))
+
+    def _conditions(self, labels: np.ndarray | None, part: slice = slice(None)) -> dict:
+        return {"labels": labels[part]} if self.model.n_classes else {}
+
+    @cached_property
+    def codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """mu and sigma (N, L) of all rows; an autoencoder's code has sigma 0."""
+        parts = []
+        for part in self._blocks(len(self.rows)):
+            code = self.model.encode(self.x(part), **self._conditions(self.labels, part))
+            mu, logvar = code if self.is_vae else (code, code)
+            parts.append([self.model.backend.to_numpy(a).astype(float) for a in (mu, logvar)])
+        mu, logvar = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        # Clipped far beyond what can be seen, so that no square of it overflows.
+        return mu, np.exp(0.5 * np.clip(logvar, -60, 60)) if self.is_vae else np.zeros_like(mu)
+
+    @cached_property
+    def kl(self) -> np.ndarray:
+        """Mean KL of each latent dimension (L,), or the variance of an autoencoder's codes."""
+        mu, sigma = self.codes
+        return kl(mu, 2 * np.log(sigma)).mean(axis=0) if self.is_vae else mu.var(axis=0)
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Latent dimensions, the one that carries most first (in plain order where L = 2)."""
+        return [0, 1] if self.L == 2 else np.argsort(-self.kl, kind="stable").tolist()
+
+    def decode(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
+        """Return x_hat (n, D) in the model's units; `labels` (n,), or one for all."""
+        if self.model.n_classes:
+            labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
+        z = z.astype(self.model.dtype)
+        parts = [
+            self.model.decode(z[part], **self._conditions(labels, part))
+            for part in self._blocks(len(z))
+        ]
+        return np.concatenate([self.model.backend.to_numpy(part) for part in parts])
+
+    def images(self, x: np.ndarray) -> np.ndarray:
+        """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""
+        return self.dataset.scaling.to_picture(x)
+
+    @cached_property
+    def examples(self) -> np.ndarray:
+        """Places of up to 40 examples, the labels in turn so that columns show one label each."""
+        n = min(len(self.rows), 40)
+        if self.labels is None:
+            return np.linspace(0, len(self.rows) - 1, n).astype(int)
+        classes = np.unique(self.labels)[:10]
+        found = [np.flatnonzero(self.labels == c) for c in classes]
+        turns = [group[turn] for turn in range(n) for group in found if turn < len(group)]
+        return np.array(turns[: n // len(classes) * len(classes) or n])
+
+    def one_each(self, cost: np.ndarray) -> np.ndarray:
+        """Return the example of least `cost` (n,) of each label, or 12 examples without labels."""
+        ordered = self.examples[np.argsort(cost, kind="stable")]
+        if self.labels is None:
+            return np.sort(ordered[:12])
+        return ordered[np.unique(self.labels[ordered], return_index=True)[1]]
+
+    @property
+    def default_label(self) -> int:
+        """The label that a conditional model's plane is decoded with: the first example's."""
+        return int(self.labels[self.examples[0]])
+
+    def name_of(self, label: int) -> str:
+        names = self.dataset.label_names
+        return str(names[label]) if names else str(label)
+
+    @property
+    def unit(self) -> str:
+        return "standardised value" if self.dataset.scaling.kind == "standardize" else "value"

@@ -1,0 +1,26 @@
+"""Train a model: `fit`, the run folder that it leaves, and the files in it."""
+
+from typing import TYPE_CHECKING
+
+from tinyvae import _lazy
+
+if TYPE_CHECKING:
+    from tinyvae.train.checkpoint import load as load
+    from tinyvae.train.checkpoint import save as save
+    from tinyvae.train.loop import fit as fit
+    from tinyvae.train.loop import make_optimizer as make_optimizer
+    from tinyvae.train.runs import Run as Run
+    from tinyvae.train.runs import open_run as open_run
+
+_HOMES = {
+    "fit": "train.loop",
+    "make_optimizer": "train.loop",
+    "save": "train.checkpoint",
+    "load": "train.checkpoint",
+    "open_run": "train.runs",
+    "Run": "train.runs",
+}
+__all__ = [*_HOMES]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = _lazy(__name__, _HOMES)

@@ -1,0 +1,278 @@
+"""Train a model: `fit`, the loop, and the command `python -m tinyvae.train`.
+
+The loop is four lines: draw a batch, `forward`, `backward`, `step`. What stands around them checks
+the input first, keeps the history, and writes a run folder that survives a kill at any moment.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyvae import checks, evaluate
+from tinyvae.core.arrays import Array
+from tinyvae.core.likelihood import Bernoulli
+from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.core.optim import OPTIMIZERS
+from tinyvae.data.dataset import counted
+from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.engines import processes
+from tinyvae.engines.communicator import find
+from tinyvae.engines.graph import make_steps
+from tinyvae.engines.plain import on_device
+from tinyvae.engines.ranks import DataParallel
+from tinyvae.evaluate.evaluation import KL_ROWS
+from tinyvae.threads import team
+from tinyvae.train import schedules
+from tinyvae.train.checkpoint import model_config
+from tinyvae.train.runs import History, Run
+from tinyvae.train.schedules import LR_SCHEDULES
+
+
+def fit(
+    model: Autoencoder,
+    x_train: Array,
+    epochs: int = 10,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    lr_schedule: str = "constant",
+    optimizer: Any = None,
+    validation: Array | None = None,
+    kl_warmup: float = 0,
+    progress: bool = True,
+    callback: Callable[[dict], Any] | None = None,
+    run: str | os.PathLike | Run | None = None,
+    *,
+    kl_cycles: int = 1,
+    labels: Array | None = None,
+    validation_labels: Array | None = None,
+    resume: bool = False,
+    distributed: str = "auto",
+    threads: int | str = "auto",
+    tf32: bool = False,
+) -> History:
+    """Train `model` in place on the rows of `x_train`.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x_train : array (N, D) of floats, or rows that are read lazily (`tinyvae.data.rows`)
+    epochs, batch_size : int
+    lr : float
+        Learning rate at the start.
+    lr_schedule : {"constant", "step", "cosine"}
+        "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls towards 0.
+    optimizer : {"adam", "sgd"} or an optimizer of `model.parameters`, optional
+        Adam unless given; "sgd" has a momentum of 0.9. One of your own keeps its own lr.
+    validation : array (M, D), optional
+        Rows to evaluate after every epoch.
+    kl_warmup : float
+        Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016). A note
+        on stderr tells where the training, or a cycle of it, is too short to reach beta.
+    progress : bool
+        Show a progress bar, if the output is a terminal.
+    callback : function, optional
+        Called after every epoch with its row of the history; returning True ends the training.
+    run : path or Run, optional
+        Leave a run folder there; it must not exist, unless `resume` is set.
+    kl_cycles : int
+        How often the warm-up starts anew over the training (Fu et al. 2019).
+    labels, validation_labels : arrays (N,), (M,) of int
+        For a conditional model.
+    resume : bool
+        Go on from the last checkpoint of `run`.
+    distributed : {"auto", "mpi", "none"}
+        Whether other ranks share the work: "auto" finds those that mpiexec started. Each of them
+        makes the same call; the first one alone shows progress, writes the run folder and calls
+        `callback`.
+    tf32 : bool
+        On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
+        to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
+    threads : int or "auto"
+        How many cores of a CPU share each batch (`tinyvae.engines.processes`), or "auto": as
+        many as the training is worth. The same number gives the same bits. Above 1, `x_train` must
+        not be changed meanwhile, and an interrupt leaves the model as the last finished epoch did.
+
+    Returns
+    -------
+    history : list of dict
+        One row an epoch: epoch, seconds, loss, reconstruction, kl, and val_loss,
+        val_reconstruction, val_kl (NaN without `validation`); in nats per example.
+
+    Raises
+    ------
+    ValueError
+        For input that can't be trained on, before anything is changed.
+    FloatingPointError
+        If the loss is no longer finite; the message says since when, why, and what to change.
+    OSError
+        If the run folder can't be written.
+    MemoryError
+        If a GPU has too little for a step; the message says how much, and which batch would fit.
+    RuntimeError
+        If a worker process fails, or is ended from outside.
+    """
+    checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
+    checks.integer("epochs", epochs, 1)
+    checks.integer("batch_size", batch_size, 1)
+    checks.number("kl_warmup", kl_warmup)
+    checks.integer("kl_cycles", kl_cycles, 1)
+    checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
+    checks.function("callback", callback, "a function of an epoch's row of the history")
+    if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
+        found = f"backend {model.backend.name!r} with {model.dtype}"
+        raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
+    x_train, labels = _checked(model, "x_train", x_train, labels)
+    if validation is not None:
+        validation, validation_labels = _checked(model, "validation", validation, validation_labels)
+    optimizer = make_optimizer(optimizer, model, lr)
+    threads = processes.number(threads, model, min(batch_size, len(x_train)))
+    if run is not None and not isinstance(run, Run):
+        training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "kl_warmup": kl_warmup}
+        training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles, "threads": threads}
+        training["optimizer"] = type(optimizer).__name__.lower()
+        run = Run(run, {"model": model_config(model), "training": training})
+    if resume and (run is None or not run.path.is_dir()):
+        what = "without run" if run is None else f"with run={str(run.path)!r}"
+        raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
+
+    ranks = DataParallel(model, find(distributed))
+    ranks.agree(
+        rows=len(x_train), batch_size=batch_size, epochs=epochs, lr=optimizer.lr,
+        lr_schedule=lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=kl_warmup,
+    )  # fmt: skip
+    written = run if ranks.first else None
+    cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
+    folder = run.begin(model, optimizer, resume, ranks.first) if run else nullcontext(([], []))
+    with folder as (history, kl_history), team.using(*cores):
+        base_lr, beta = optimizer.lr, getattr(model, "beta", None)
+        if ranks.first and beta is not None:
+            schedules.note_short(kl_warmup, epochs / kl_cycles)
+        total = math.ceil(len(x_train) / batch_size)
+        bar = tqdm(
+            total=epochs * total, initial=len(history) * total, unit="step", leave=False,
+            disable=None if progress and ranks.first else True, dynamic_ncols=True,
+        )  # fmt: skip
+        steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
+        try:
+            for epoch in range(len(history) + 1, epochs + 1):
+                start = time.perf_counter()
+                bar.set_description(f"epoch {epoch}/{epochs}")
+                optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
+                betas = schedules.betas(beta, kl_warmup, epochs / kl_cycles, epoch, total)
+                steps.start(epoch, betas)
+                for step in range(total):
+                    steps.take(step)
+                    bar.update()
+                row = {"epoch": epoch, "seconds": 0.0}
+                row |= _averaged(
+                    model, ranks.average(steps.log, steps.sizes), steps.sizes, epoch, optimizer.lr
+                )
+                row |= _validated(model, validation, validation_labels, kl_history, ranks)
+                row["seconds"] = time.perf_counter() - start
+                if betas:  # the checkpoint keeps the model's own
+                    model.beta = beta
+                history.append(row)
+                if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
+                    optimizer.set_state(optimizer.state())
+                if written:
+                    written.save(model, optimizer, history, kl_history)
+                bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
+                if callback and ranks.ask(callback, row):
+                    break
+        except MemoryError as error:
+            raise MemoryError(steps.out_of_memory(error)) from None
+        finally:
+            bar.close()
+            steps.close()
+            ranks.close()
+            optimizer.lr = base_lr
+            if beta is not None:
+                model.beta = beta
+    return history
+
+
+def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
+    """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
+    if optimizer is None or isinstance(optimizer, str):
+        name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
+        momentum = {"momentum": 0.9} if name == "sgd" else {}
+        return OPTIMIZERS[name](model.parameters, lr=lr, **momentum)
+    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+        wanted = "'adam', 'sgd' or an optimizer of model.parameters"
+        raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
+    if getattr(optimizer, "parameters", model.parameters) is not model.parameters:
+        raise ValueError("the optimizer steps on another model's parameters: give it this model's")
+    return optimizer
+
+
+def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, Any]:
+    """Return rows and labels, where the model can train on them, on the model's device."""
+    lazy = isinstance(x, LazyRows | BinarizedRows)
+    x = x if lazy or isinstance(x, model.backend.xp.ndarray) else np.asarray(x)
+    if lazy and x.shape[1] != model.n_features:
+        columns = counted(x.shape[1], "column")
+        raise ValueError(f"{name} has {columns}, the model takes {model.n_features}")
+    if not lazy:
+        checks.batch(name, x, model.n_features)
+    if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):
+        checks.unit_interval(name, *value_range(x))
+    labels = checks.labels(labels, len(x), model.n_classes)
+    return (x if lazy else on_device(model, x)), labels
+
+
+def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
+    """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
+    wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
+    finite = model.backend.xp.isfinite(model.parameters.theta).all()
+    if len(wrong) or not model.backend.to_numpy(finite):
+        step = int(wrong[0]) + 1 if len(wrong) else len(log)
+        since = f"epoch {epoch}, step {step} of {len(log)}"
+        before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
+        cause = f"the learning rate {lr:g} is too high for this model and its data"
+        change = f"a lower one, such as {min(lr / 10, 1e-3):.1g}, or data scaled to around 1"
+        if epoch == step == 1:  # before the first step of the optimizer
+            cause = "the data, or a weight such as beta, are too large to compute with"
+            change = "data scaled to around 1, or a smaller weight"
+        raise FloatingPointError(
+            f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
+        )
+    means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
+    if getattr(model.likelihood, "auto", False):
+        model.likelihood.sigma = math.sqrt(means[3])
+    return dict(zip(("loss", "reconstruction", "kl"), means, strict=False))
+
+
+def _validated(
+    model: Autoencoder, x: Any, labels: Any, kl_history: list, ranks: DataParallel
+) -> dict:
+    """Return the terms on the validation rows, and note the KL of each latent dimension."""
+    names = ("val_loss", "val_reconstruction", "val_kl")
+    if x is None:
+        return dict.fromkeys(names, math.nan)
+    kls, L = partial(evaluate.kl_per_dimension, model), model.latent_dim
+    if isinstance(model, VAE):
+        some = None if labels is None else labels[:KL_ROWS]
+        kl_history.append(ranks.mean(kls, x[:KL_ROWS], some, L))
+    loss, *terms = ranks.mean(partial(_validation_terms, model), x, labels, 3).tolist()
+    if getattr(model, "free_bits", 0):  # they count means over all rows, which no part can know
+        kl = ranks.mean(kls, x, labels, L)
+        loss += model.beta * float((np.maximum(kl, model.free_bits) - kl).sum())
+    return dict(zip(names, (loss, *terms), strict=True))
+
+
+def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
+    """Return loss, reconstruction and KL, means over the rows of x."""
+    terms = evaluate.elbo(model, x, labels=labels, seed=model.seed)
+    loss = model.reconstruction_weight * terms.reconstruction
+    if isinstance(model, VAE):
+        loss += model.beta * terms.kl
+        if getattr(model, "importance_samples", 1) > 1:  # an IWAE's own bound
+            loss = -evaluate.own_bound(model, x, labels, model.seed).mean()
+    return np.array([loss, terms.reconstruction, terms.kl])

@@ -1,0 +1,297 @@
+"""A run folder: config.json, metrics.csv, checkpoint.npz and figures/, written during training.
+
+Every file is replaced as a whole, and the checkpoint holds the history too: whatever the moment of
+a kill, the folder says how to go on.
+"""
+
+import json
+import os
+import platform
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyvae import __version__, checks
+from tinyvae.cli.options import TRAINING
+from tinyvae.core.arrays import Backend
+from tinyvae.core.model import Autoencoder
+from tinyvae.train import checkpoint, locks
+from tinyvae.train.files import make_folder, next_free, write_csv, write_text
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+
+COLUMNS = (
+    *("epoch", "seconds", "loss", "reconstruction", "kl"),
+    *("val_loss", "val_reconstruction", "val_kl"),
+)
+History = list[dict[str, float]]
+
+
+class Run:
+    """A run folder on disk.
+
+    Attributes
+    ----------
+    path : Path
+    config : dict
+        What config.json holds: "model", "training", "data", "versions".
+    started : bool
+        Whether training has begun: from then on a failure is no longer one of the input.
+    numbered : str, optional
+        The name that a new run numbers anew where another one has just taken its folder.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
+    ) -> None:
+        self.path, self.config, self.started = Path(path), config or {}, False
+        self.numbered, self.lock = numbered, None
+
+    @property
+    def quoted(self) -> str:
+        """The path as one types it in a shell."""
+        return shlex.quote(str(self.path))
+
+    def check_free(self) -> None:
+        """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
+        if self.path.is_dir() and any(self.path.iterdir()):
+            remedy = f"choose another name, or continue it with --resume {self.quoted}"
+            raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
+
+    def create(self) -> None:
+        """Make the folder, for this process alone, and write config.json."""
+        while True:
+            try:
+                self.check_free()
+                make_folder(self.path)
+                self.hold(patience=0)
+                self.check_free()  # nor was it filled before it was locked
+                break
+            except (FileExistsError, BlockingIOError):
+                self.let_go()
+                if not self.numbered:
+                    raise
+                self.path = next_free(self.path.parent, self.numbered)
+        self.write_config()
+
+    @contextmanager
+    def begin(
+        self, model: Autoencoder, optimizer: Any, resume: bool, first: bool
+    ) -> Iterator[tuple[History, list[np.ndarray]]]:
+        """Make the folder ready for a training, or bring it back, and give the histories so far;
+        only the first rank writes. The folder is this process's until the `with` block ends."""
+        history, kl_history = [], []
+        try:
+            if resume:
+                if first:
+                    self.hold()
+                history, kl_history = self.restore(model, optimizer)
+            elif first:
+                self.create()
+            if first and history:
+                self.write_metrics(history, kl_history)
+            elif first:
+                self.save(model, optimizer, history, kl_history)
+            self.started = True
+            yield history, kl_history
+        finally:
+            self.let_go()
+
+    def hold(self, patience: float = locks.PATIENCE) -> None:
+        """Keep other processes from training in this folder, until `let_go`.
+
+        Raises BlockingIOError where one does.
+        """
+        if self.lock is None:
+            self.lock = locks.take(self.path, patience)
+
+    def let_go(self) -> None:
+        """Let others train in this folder again."""
+        locks.release(self.lock)
+        self.lock = None
+
+    def extend(self, epochs: int, write: bool = True) -> None:
+        """Set the number of epochs that a resumed training goes on to."""
+        from tinyvae.data.dataset import counted
+
+        if epochs < self.done:
+            raise ValueError(
+                f"{self.path} has {counted(self.done, 'epoch')} already: --epochs must be more"
+            )
+        if epochs != self.config["training"]["epochs"]:
+            self.config["training"]["epochs"] = epochs
+            if write:
+                self.write_config()
+
+    def write_config(self) -> None:
+        """Write config.json: everything that is needed to train the same again."""
+        versions = {"tinyvae": __version__, "python": platform.python_version()}
+        self.config["versions"] = versions | {"numpy": np.__version__}
+        text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
+        write_text(self.path / "config.json", text)
+
+    def save(
+        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray]
+    ) -> None:
+        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv)."""
+        columns = [name for name in COLUMNS if name != "seconds"]
+        table = np.array([[row[name] for name in columns] for row in history])
+        checkpoint.save(
+            model,
+            self.path / checkpoint.FILE,
+            **checkpoint.optimizer_arrays(model, optimizer),
+            epoch=len(history),
+            seed=model.seed,
+            history=table.reshape(len(history), len(columns)),
+            seconds=np.array([row["seconds"] for row in history]),
+            kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
+        )
+        self.write_metrics(history, kl_history)
+
+    def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
+        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it."""
+        write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+        if kl_history:
+            names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
+            rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
+            write_csv(self.path / "kl_per_dimension.csv", names, rows)
+
+    def restore(self, model: Autoencoder, optimizer: Any) -> tuple[History, list[np.ndarray]]:
+        """Bring model and optimizer to the state of the last checkpoint; return the histories.
+
+        Where the run was killed before its first checkpoint, nothing is restored.
+        """
+        path, metrics = self.path / checkpoint.FILE, self.path / "metrics.csv"
+        if not path.exists():
+            if metrics.exists() and len(metrics.read_text("utf-8").splitlines()) > 1:
+                remedy = "put the file back, or train a new run"
+                raise FileNotFoundError(f"{path} is gone, and with it the training: {remedy}")
+            return [], []
+        arrays = checkpoint.read(path)
+        history, kl_history = self._histories(arrays)
+        if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
+            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
+        self._check_model(arrays)
+        checkpoint.take(model, arrays, path)
+        checkpoint.take_optimizer(model, optimizer, arrays, path)
+        return history, kl_history
+
+    def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
+        path = self.path / checkpoint.FILE
+        for name in ("history", "seconds", "kl_per_dimension"):
+            if name not in arrays:
+                raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        columns = [name for name in COLUMNS if name != "seconds"]
+        history = []
+        for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
+            row = dict(zip(columns, values.tolist(), strict=True)) | {"seconds": float(seconds)}
+            row["epoch"] = int(row["epoch"])
+            history.append({name: row[name] for name in COLUMNS})
+        return history, list(arrays["kl_per_dimension"])
+
+    @property
+    def histories(self) -> tuple[History, list[np.ndarray]]:
+        """The rows of metrics.csv, and the KL per latent dimension of each epoch (may be empty)."""
+        return self._histories(checkpoint.read(self.path / checkpoint.FILE))
+
+    @property
+    def done(self) -> int:
+        """How many epochs the last checkpoint has behind it."""
+        return len(self.histories[0]) if (self.path / checkpoint.FILE).exists() else 0
+
+    @cached_property
+    def model(self) -> Autoencoder:
+        """The model of the last checkpoint."""
+        self._check_model(checkpoint.read(checkpoint.find(self.path)))
+        return checkpoint.load(self.path)
+
+    def built(self, backend: Backend) -> Autoencoder:
+        """Return a new model, as config.json says."""
+        try:
+            checks.choice("class", self.config["model"]["class"], checkpoint.CLASSES)
+            return checkpoint.build(self.config["model"], backend)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(self.path, error) from None
+
+    def _check_model(self, arrays: dict[str, np.ndarray]) -> None:
+        """Raise ValueError where the checkpoint is of another model than config.json's."""
+        stored = json.loads(str(arrays["config"]))
+        for name, value in self.config["model"].items():
+            if name in checkpoint.LOSS_WEIGHTS:  # a callback may have changed them
+                continue
+            if name not in stored or stored[name] != json.loads(json.dumps(value)):
+                there = json.dumps(stored.get(name))
+                problem = f"{name} is {json.dumps(value)} in config.json, {there} in it"
+                remedy = "put back the file that belongs to the run"
+                path = self.path / checkpoint.FILE
+                raise ValueError(f"{path} holds another model ({problem}): {remedy}")
+
+    @cached_property
+    def dataset(self) -> "Dataset":
+        """The data set of the run, loaded again as its config.json says."""
+        from tinyvae.data import load_dataset
+
+        if "data" not in self.config:
+            remedy = "evaluate RUN DATA takes a file of them, fit(…, resume=True) trains on"
+            raise ValueError(f"{self.path} was trained on arrays from Python: {remedy}")
+        try:
+            dataset = load_dataset(**self.config["data"]["options"])
+        except TypeError as error:  # of an option that is none
+            raise damaged(self.path, error) from None
+        except FileNotFoundError as error:
+            reason = str(error).partition("; data sets by name")[0]
+            remedy = "put it back (evaluate RUN DATA takes other data)"
+            raise FileNotFoundError(f"the data of {self.path}: {reason}: {remedy}") from None
+        dataset.check_same(self.config["data"])
+        return dataset
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """Return the run at `path`: `.model`, `.dataset`, `.config`, `.path`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If `path` is no run folder, or its config.json is damaged.
+    """
+    path = Path(path)
+    config = path / "config.json"
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is no run folder: there is no such folder")
+    if not config.is_file():
+        raise FileNotFoundError(f"{path} is no run folder: it holds no config.json")
+    try:
+        content = json.loads(config.read_text("utf-8"))
+        _check_config(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, error) from None
+    return Run(path, content)
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    """Return the error that says of a run folder's config.json what is wrong with it."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else error
+    return ValueError(f"{path / 'config.json'} is damaged ({reason}): restore it, or train again")
+
+
+def _check_config(config: dict) -> None:
+    """Raise KeyError, TypeError or ValueError if parts of a configuration are missing or wrong."""
+    parts = [config["model"], config["training"]]
+    if "data" in config:
+        data = config["data"]
+        parts += [data, data["options"], data["scaling"]]
+        data["n_features"], data["image_shape"], data["label_names"], data["feature_names"]
+    if not all(isinstance(part, dict) for part in parts):
+        raise TypeError("model, training, data, options and scaling must be objects")
+    config["model"]["class"]
+    checks.integer("epochs", config["training"]["epochs"], 1)
+    for name in config["training"]:
+        checks.choice("a setting of training", name, TRAINING)
