@@ -9,42 +9,19 @@ import math
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
-from numbers import Integral, Real
+from numbers import Integral
 from types import UnionType
 from typing import Any
 
 import numpy as np
 
-
-def integer(name: str, value: object, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`, or raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
-    return int(value)
-
-
-def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
-    """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
-    fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not fine or value < minimum or (above and value == minimum):
-        bound = f"above {minimum:g}" if above else f"of at least {minimum:g}"
-        raise ValueError(f"{name} must be a finite number {bound}, not {value!r}")
-    return float(value)
-
-
-def sigma(value: object) -> float:
-    """Return a standard deviation whose square is far from the ends of the floats."""
-    if number("sigma (or 'auto')", value, above=True) < 1e-12 or value > 1e12:
-        raise ValueError(f"sigma must lie between 1e-12 and 1e12, not {value!r}")
-    return float(value)
-
-
-def choice(name: str, value: object, options: Iterable[str]) -> str:
-    """Return `value` if it is one of `options`, or raise ValueError that lists them."""
-    options = list(options)
-    if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(options)}, not {value!r}")
-    return value
+from tinyvae.core.values import choice as choice
+from tinyvae.core.values import fraction as fraction
+from tinyvae.core.values import integer as integer
+from tinyvae.core.values import layer as layer
+from tinyvae.core.values import number as number
+from tinyvae.core.values import shown as shown
+from tinyvae.core.values import sigma as sigma
 
 
 def widths(name: str, value: object) -> tuple[int, ...]:
@@ -112,21 +89,9 @@ def labels(labels: Any, n: int, n_classes: int) -> Any:
     return labels
 
 
-def fraction(name: str, value: object) -> float:
-    """Return `value` as a float in [0, 1), or raise ValueError."""
-    if number(name, value) >= 1:
-        raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
-    return float(value)
-
-
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def shown(value: Any) -> str:
-    """Return the beginning of a value's repr, in one line."""
-    return " ".join(repr(value).split())[:60]
 
 
 def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None:
@@ -169,14 +134,6 @@ def parameters(value: Any) -> Any:
     """Return what an optimizer steps on, if it has theta and grad, or raise TypeError."""
     if not (hasattr(value, "theta") and hasattr(value, "grad")):
         raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
-    return value
-
-
-def layer(value: Any) -> Any:
-    """Return a layer, or raise ValueError where it can't be one."""
-    if isinstance(value, type) or not hasattr(value, "forward"):
-        remedy = "give layers one by one, Sequential(Dense(8, 4), ReLU())"
-        raise ValueError(f"{shown(value)} is no layer, with forward(x) and backward(dy): {remedy}")
     return value
 
 

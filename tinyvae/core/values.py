@@ -1,0 +1,59 @@
+"""One-line errors for single values that cannot be used: each names the argument, its value and
+the remedy. `tinyvae.checks`, above the core, is for arrays, files and options.
+"""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def integer(name: str, value: object, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+    return int(value)
+
+
+def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
+    """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
+    fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or value < minimum or (above and value == minimum):
+        bound = f"above {minimum:g}" if above else f"of at least {minimum:g}"
+        raise ValueError(f"{name} must be a finite number {bound}, not {value!r}")
+    return float(value)
+
+
+def sigma(value: object) -> float:
+    """Return a standard deviation whose square is far from the ends of the floats."""
+    if number("sigma (or 'auto')", value, above=True) < 1e-12 or value > 1e12:
+        raise ValueError(f"sigma must lie between 1e-12 and 1e12, not {value!r}")
+    return float(value)
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`, or raise ValueError that lists them."""
+    options = list(options)
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, not {value!r}")
+    return value
+
+
+def fraction(name: str, value: object) -> float:
+    """Return `value` as a float in [0, 1), or raise ValueError."""
+    if number(name, value) >= 1:
+        raise ValueError(f"{name} must lie in [0, 1), not {value!r}")
+    return float(value)
+
+
+def layer(value: Any) -> Any:
+    """Return a layer, or raise ValueError where it can't be one."""
+    if isinstance(value, type) or not hasattr(value, "forward"):
+        remedy = "give layers one by one, Sequential(Dense(8, 4), ReLU())"
+        raise ValueError(f"{shown(value)} is no layer, with forward(x) and backward(dy): {remedy}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return the beginning of a value's repr, in one line."""
+    return " ".join(repr(value).split())[:60]
