@@ -22,9 +22,9 @@ from tinyvae.cli.run_files import (
     variational,
     write,
 )
-from tinyvae.core.model import VAE
 from tinyvae.data.dataset import counted
 from tinyvae.evaluate.disentangle import gap_of_dataset
+from tinyvae.models import VAE
 from tinyvae.train.files import write_atomically, write_text
 from tinyvae.train.runs import Run, open_run
 
@@ -79,7 +79,7 @@ def sample(parser: terminal.Parser) -> Callable:
     ) -> None:
         model = variational(run, "has no prior to sample from")
         labels = given_label(run, model, label, n)
-        x = model.sample(n, seed, noise=noise, temperature=temperature, labels=labels)
+        x = model.sample(n, seed=seed, noise=noise, temperature=temperature, labels=labels)
         write(out, run, model.backend.to_numpy(x), counted(n, "sample"))
 
     return work

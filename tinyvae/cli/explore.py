@@ -48,8 +48,8 @@ def _parser() -> terminal.Parser:
 
 
 def _explore(argv: list[str] | None) -> int:
-    from tinyvae.core.model import VAE
     from tinyvae.explore.page import MAX_BYTES, build, write
+    from tinyvae.models import VAE
     from tinyvae.train.runs import open_run
 
     options = _parser().parse_args(argv)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyvae import checks
 from tinyvae.cli import terminal
-from tinyvae.core.arrays import get_backend
+from tinyvae.device import get_backend
 from tinyvae.gradcheck import TOLERANCE, check
 from tinyvae.gradcheck.parts import Part, all_parts
 from tinyvae.gradcheck.report import Report

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinyvae.cli import terminal
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data import NAMES, read_labelled, read_matrix, readers
 from tinyvae.data.scaling import Scaling
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import FILE
 from tinyvae.train.files import write_atomically
 from tinyvae.train.runs import Run
@@ -130,13 +130,13 @@ def read_codes(path: str) -> tuple[np.ndarray, np.ndarray | None]:
 def by_blocks(
     model: Autoencoder, x: Any, labels: np.ndarray | None, function: Callable
 ) -> tuple[np.ndarray, ...]:
-    """Return function(x, labels), on the host, computed a block of rows at a time."""
+    """Return function(x, labels=labels), on the host, computed a block of rows at a time."""
     if len(x) == 0:
         raise ValueError("there are no rows to work on")
     blocks = []
     for start in range(0, len(x), BLOCK):
         rows = slice(start, start + BLOCK)
-        result = function(x[rows], None if labels is None else labels[rows])
+        result = function(x[rows], labels=None if labels is None else labels[rows])
         result = result if isinstance(result, tuple) else (result,)
         blocks.append([model.backend.to_numpy(part) for part in result])
     return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))

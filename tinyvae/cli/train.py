@@ -10,12 +10,12 @@ import numpy as np
 
 from tinyvae import threads
 from tinyvae.cli import options, terminal
-from tinyvae.core.arrays import get_backend
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data import Dataset, load_dataset
 from tinyvae.data.dataset import counted
+from tinyvae.device import get_backend
 from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import next_free
 from tinyvae.train.loop import fit

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
@@ -14,6 +13,7 @@ from tinyvae import checks
 from tinyvae.data import mnist, preparation, readers, shapes
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
+from tinyvae.data.rows import batches as batches
 from tinyvae.data.scaling import BYTES, Scaling
 
 NAMES = ("digits", *mnist.SOURCES, "shapes")
@@ -207,12 +207,3 @@ def _read(source: str, config: dict, data_dir, labelled: bool):
     scaling = Scaling.from_config(config["scaling"])
     x = dataset.x_test if scaling.unit else scaling.apply(dataset.x_test)
     return x, dataset.y_test, dataset.label_names
-
-
-def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Index arrays (B,) that cover all rows once in random order; the last one may be short."""
-    if n_rows < 1 or batch_size < 1:
-        raise ValueError(f"batches need rows and a size: got {n_rows} rows, size {batch_size}")
-    order = rng.permutation(n_rows)
-    for start in range(0, n_rows, batch_size):
-        yield order[start : start + batch_size]

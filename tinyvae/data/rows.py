@@ -4,6 +4,8 @@ lazy source give the same numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tinyvae.data.scaling import Scaling, blocks
@@ -114,3 +116,12 @@ def value_range(x: Rows) -> tuple[float, float]:
         return 0.0, 1.0
     ranges = [(float(x[rows].min()), float(x[rows].max())) for rows in blocks(x.shape)]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Index arrays (B,) that cover all rows once in random order; the last one may be short."""
+    if n_rows < 1 or batch_size < 1:
+        raise ValueError(f"batches need rows and a size: got {n_rows} rows, size {batch_size}")
+    order = rng.permutation(n_rows)
+    for start in range(0, n_rows, batch_size):
+        yield order[start : start + batch_size]
