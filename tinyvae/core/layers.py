@@ -6,7 +6,6 @@
 or one that broadcasts to it.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ class Dense:
 class Activation:
     """y = f(x), element by element; what is remembered tells the derivative."""
 
-    __call__: Callable[[Array], Array]
+    __call__: Any
 
     def forward(self, x: Array) -> Array:
         self.x, self.y = x, self(x)

@@ -82,8 +82,7 @@ class CalibratedGaussian(Gaussian):
 
     ops: Ops = Ops()
 
-    def __init__(self) -> None:
-        """Begin without a `sigma`."""
+    def __init__(self) -> None: ...
 
     def forward(self, y: Array, x: Array) -> Array:
         """Return nll (B,) with the batch's own σ², and remember the error for `backward`."""

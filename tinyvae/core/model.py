@@ -35,7 +35,7 @@ class Autoencoder:
     decoder's L, *reversed(hidden), D. Where there are labels, both see them too, as C more inputs.
     """
 
-    encoder: Any
+    encoder: Any  # networks, and the likelihood p(x|z)
     decoder: Any
     likelihood: Any
     latent_dim: int
@@ -84,7 +84,7 @@ class VAE(Autoencoder):
     mean KL over the batch) for each latent dimension (Kingma et al. 2016).
     """
 
-    def loss(self, x: Array, c: Array | None = None, eps: Array | None = None) -> Terms:
+    def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
         """Return the loss of a batch with the noise eps, and remember what `backward` needs."""
         mu, logvar = self.split(self.encoder.forward(beside(x, c)))  # (B, L) each
         z = reparameterize(mu, logvar, eps)  # (B, L)

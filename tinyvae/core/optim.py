@@ -106,6 +106,3 @@ class Adam:
         self.t = int(state["t"])
         self.M[...] = state["m"] / (1 - self.beta1)
         self.V[...] = state["v"] / (1 - self.beta2)
-
-
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}

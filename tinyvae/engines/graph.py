@@ -96,7 +96,8 @@ class GraphSteps(Steps):
 
     def _prepare(self) -> None:
         """Make what a step is captured from, for the settings as they are now."""
-        self.settings, self.graphs = self.settings_but(*TABLED), {}
+        self.settings = self.settings_but(*TABLED)
+        self.graphs: dict[int, Any] | None = {}  # by size of batch; None where none can be captured
         self.fused = None
         if fused.possible(self.model, self.x, self.batch_size):
             self.fused = Fused(self)
@@ -114,7 +115,8 @@ class GraphSteps(Steps):
         rows = self.batch_size * twin.importance_samples
         ones = twin.backend.xp.ones((1, rows), dtype=twin.dtype)
         for name in ("encoder", "decoder"):
-            layers, captured = getattr(twin, name).layers, []
+            layers: list[Any] = getattr(twin, name).layers
+            captured: list[Any] = []
             for layer, following in zip_longest(layers, layers[1:]):
                 if isinstance(layer, Dense):
                     rectified = isinstance(following, ReLU)
