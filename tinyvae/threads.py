@@ -98,7 +98,8 @@ class Team:
             if self.pool is None:
                 self.pool = ThreadPoolExecutor(CORES, thread_name_prefix="tinyvae")
         # The context holds NumPy's `errstate`.
-        return [self.pool.submit(copy_context().run, *call) for call in calls]
+        pool: Any = self.pool
+        return [pool.submit(copy_context().run, *call) for call in calls]
 
     def together(self, calls: list[tuple]) -> None:
         """Make the calls (function, *arguments) side by side, the first one in this thread.

