@@ -118,6 +118,15 @@ def fit(
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
         If a worker process fails, or is ended from outside.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, fit, load_dataset
+    >>> digits = load_dataset("digits")
+    >>> vae = VAE(784, 2, hidden=(64,), likelihood="bernoulli", backend="numpy")
+    >>> history = fit(vae, digits.x_train[:500], epochs=2, lr=3e-3, progress=False)
+    >>> [row["epoch"] for row in history], history[1]["loss"] < history[0]["loss"]
+    ([1, 2], True)
     """
     training = _check(**locals())
     with _set_up(training) as steps:
