@@ -1,58 +1,48 @@
-"""`python -m tinyvae explore RUN`: write the explorer of a trained run, and open it if asked to."""
+"""`tinyvae explore RUN`: write the explorer of a trained run, and open it if asked to."""
 
-from __future__ import annotations
-
-import sys
+import argparse
+import math
 import webbrowser
 from pathlib import Path
 
 from tinyvae.cli import terminal
 
-PROG = "tinyvae explore"
+MAX_MB = 32  # what browsers open without delay
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return terminal.run(_explore, argv, PROG)
+    return terminal.run(parser(), _explore, argv)
 
 
-def _parser() -> terminal.Parser:
-    parser = terminal.Parser(
-        prog=PROG,
-        description="Write a run's latent space as one HTML file: open it in a browser, offline,"
-        " and move about in it.",
+def parser() -> terminal.Parser:
+    """Return the parser, whose names are those of `explore.build`'s arguments."""
+    p = terminal.Parser(
+        "explore",
+        "Write a run's latent space as one HTML file: open it in a browser, offline, and move"
+        " about in it.",
     )
-    parser.add_argument("run", metavar="RUN", help="a run folder, such as runs/digits")
-    parser.add_argument(
-        "--out", metavar="FILE.html", type=terminal.path, help="default: RUN/explorer.html"
-    )
-    parser.add_argument("--open", action="store_true", help="show it in the browser at once")
-    parser.add_argument("--title", help="heading of the page")
-    parser.add_argument(
-        "--points",
-        metavar="N",
-        type=terminal.whole(2),
-        default=300,
-        help="test examples in it (default: 300)",
-    )
-    parser.add_argument(
-        "--float16", action="store_true", help="weights in half precision: half the file"
-    )
-    parser.add_argument(
-        "--max-mb",
-        metavar="MB",
-        type=terminal.real(above=True),
-        help="largest file accepted (default: 32)",
-    )
-    return parser
+    p.add_argument("run", metavar="RUN", help="a run folder, such as runs/digits")
+    what = "default: RUN/explorer.html"
+    p.add_argument("--out", metavar="FILE.html", type=terminal.path, help=what)
+    p.add_argument("--open", action="store_true", help="show it in the browser at once")
+    p.add_argument("--title", help="heading of the page")
+    points = terminal.whole(2, largest=terminal.LARGEST)
+    what = "test examples in it (default: 300)"
+    p.add_argument("--points", dest="n_points", metavar="N", type=points, default=300, help=what)
+    what = "weights in half precision: half the file"
+    half = {"action": "store_const", "const": "float16", "default": "float32"}
+    p.add_argument("--float16", dest="precision", help=what, **half)
+    size, what = terminal.real(above=True), f"largest file accepted (default: {MAX_MB})"
+    p.add_argument("--max-mb", dest="max_bytes", metavar="MB", type=size, default=MAX_MB, help=what)
+    return p
 
 
-def _explore(argv: list[str] | None) -> int:
+def _explore(options: argparse.Namespace) -> None:
     from tinyvae.core.model import VAE
-    from tinyvae.explore.page import MAX_BYTES, build, write
+    from tinyvae.explore.page import build, write
     from tinyvae.train.runs import open_run
 
-    options = _parser().parse_args(argv)
     out = options.out or Path(options.run) / "explorer.html"
     run = open_run(options.run)
     if out.is_dir() or not out.parent.is_dir():
@@ -64,14 +54,13 @@ def _explore(argv: list[str] | None) -> int:
         run.model,
         run.dataset,
         title=options.title,
-        n_points=options.points,
-        precision="float16" if options.float16 else "float32",
-        max_bytes=int(1e6 * options.max_mb) if options.max_mb else MAX_BYTES,
+        n_points=options.n_points,
+        precision=options.precision,
+        max_bytes=math.ceil(1e6 * options.max_bytes),
     )
     write(out, page)
     if not isinstance(run.model, VAE):
-        print("a plain autoencoder: the page has no prior, sigma, samples or KL", file=sys.stderr)
+        terminal.note("a plain autoencoder: the page has no prior, sigma, samples or KL")
     print(f"wrote {out} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
     if options.open and not webbrowser.open(out.resolve().as_uri()):
-        print("no browser found here: open the file yourself", file=sys.stderr)
-    return 0
+        terminal.note("no browser found here: open the file yourself")

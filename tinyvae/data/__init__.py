@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
 
 from tinyvae import checks
 from tinyvae.data import mnist, preparation, readers, shapes
+from tinyvae.data.blocks import batches as batches
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
 from tinyvae.data.scaling import BYTES, Scaling
@@ -68,23 +68,24 @@ def load_dataset(
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale} | given
     if binarize not in ("none", "static", "dynamic"):
-        raise ValueError(f"binarize {binarize!r}: expected none, static or dynamic")
+        problem = f"binarize {binarize!r}"
+        raise checks.InputError(problem, remedy="expected none, static or dynamic")
     if name not in NAMES:
         try:
             dataset = preparation.load(name, seed=seed, **own)
         except FileNotFoundError as error:
             if os.path.exists(readers.split_key(name)[0]):  # another file is missing
                 raise
-            raise FileNotFoundError(f"{error}; data sets by name: {', '.join(NAMES)}") from None
+            problem = (str(error), "; data sets by name")
+            raise checks.MissingFileError(*problem, remedy=", ".join(NAMES)) from None
         name = os.path.abspath(name)
         if name.endswith(".npy") and labels:
             own["labels"] = os.path.abspath(labels)
     else:
         for key, value in own.items():
             if value not in (None, "auto", "infer"):
-                raise ValueError(
-                    f"{key}={value!r} is for own files; {name} comes ready to train on"
-                )
+                problem = f" is for own files; {name} comes ready to train on"
+                raise checks.InputError(checks.Argument(key, value), problem)
         dataset = _shapes() if name == "shapes" else _handwritten(name, data_dir)
     options = {"name": name, "data_dir": data_dir and os.path.abspath(data_dir), **own}
     options |= {"binarize": binarize, "seed": seed}
@@ -207,12 +208,3 @@ def _read(source: str, config: dict, data_dir, labelled: bool):
     scaling = Scaling.from_config(config["scaling"])
     x = dataset.x_test if scaling.unit else scaling.apply(dataset.x_test)
     return x, dataset.y_test, dataset.label_names
-
-
-def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Index arrays (B,) that cover all rows once in random order; the last one may be short."""
-    if n_rows < 1 or batch_size < 1:
-        raise ValueError(f"batches need rows and a size: got {n_rows} rows, size {batch_size}")
-    order = rng.permutation(n_rows)
-    for start in range(0, n_rows, batch_size):
-        yield order[start : start + batch_size]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import Argument, InputError, first_line
+
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 )
@@ -73,19 +75,19 @@ class ImageFiles:
                 file_size = size or _upright_size(image)
             first_size = first_size or file_size
             if file_size != first_size:
-                raise ValueError(
+                raise InputError(
                     f"{file} has {file_size[0]} × {file_size[1]} pixels and {files[0]}"
-                    f" {first_size[0]} × {first_size[1]}: resize them to one image size"
-                    " (--image-size 64)"
+                    f" {first_size[0]} × {first_size[1]}",
+                    remedy=["resize them to one image size (", Argument("image_size", 64), ")"],
                 )
         self.grey = channels == "grey" or (channels == "auto" and all_grey)
         self.size = first_size
         self.image_shape = self.size if self.grey else (*self.size, 3)
         self.files, self.shape = files, (len(files), int(np.prod(self.image_shape)))
         if self.shape[1] > MAX_FEATURES:
-            raise ValueError(
-                f"images of {self.size[0]} × {self.size[1]} pixels are too large for dense layers:"
-                " give a smaller image size (--image-size 64)"
+            raise InputError(
+                f"images of {self.size[0]} × {self.size[1]} pixels are too large for dense layers",
+                remedy=["give a smaller image size (", Argument("image_size", 64), ")"],
             )
         n_cached = min(len(files), CACHE_BYTES // self.shape[1])
         self._cache = np.empty((n_cached, self.shape[1]), np.uint8)
@@ -112,7 +114,7 @@ def _opened(file: Path):
         with Image.open(file) as image:
             yield image
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         if "cannot identify" in reason:
             reason = "it is no image, or damaged"
         raise ValueError(

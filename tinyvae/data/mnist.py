@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import Argument, InputError, MissingFileError, first_line
+
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -179,11 +181,12 @@ def _fetch(name: str, index: int) -> Path:
         )
     except (OSError, EOFError, ValueError, zlib.error) as error:
         wrong_content = isinstance(error, (ValueError, EOFError, gzip.BadGzipFile, zlib.error))
-        problem = ValueError if wrong_content else FileNotFoundError
+        problem = InputError if wrong_content else MissingFileError
+        files = ", ".join(f"{file}.gz" for file in FILES)
+        remedy = f"fetch {files} elsewhere and put them into {folder}, or name their folder by "
         raise problem(
-            f"cannot fetch {name} from {url} ({_reason(error)}): fetch"
-            f" {', '.join(f + '.gz' for f in FILES)} elsewhere and put them into {folder},"
-            " or name their folder by --data-dir"
+            f"cannot fetch {name} from {url} ({_reason(error)})",
+            remedy=[remedy, Argument("data_dir")],
         ) from None
 
 
@@ -210,4 +213,4 @@ def _reason(error: Exception) -> str:
         return "its content has another SHA-256 than expected"
     if type(error).__name__ in ("ConnectionError", "ConnectTimeout", "ReadTimeout"):
         return "no connection"
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:100]}" if str(error) else "empty"
+    return f"{type(error).__name__}: {first_line(error)[:100]}" if str(error) else "empty"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import Argument, InputError
 from tinyvae.data import image_reader, readers, scaling
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.data.rows import LazyRows, Rows
@@ -22,7 +23,8 @@ def load(source: str, *, labels, image_size, channels, scale, validation, seed) 
     n_rows = table.raw.shape[0]
     if table.test is not None:
         if validation is not None:
-            raise ValueError(f"validation={validation}: {source} has a test split of its own")
+            remedy = f"{source} has a test split of its own"
+            raise InputError(Argument("validation", validation), remedy=remedy)
         train, test, split = np.arange(n_rows), np.arange(table.test.raw.shape[0]), "x_test"
     else:
         train, test = _split(n_rows, HELD_OUT if validation is None else validation, seed, source)
@@ -51,7 +53,8 @@ def load(source: str, *, labels, image_size, channels, scale, validation, seed) 
 def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows held out, each in the file's order."""
     if not 0 < part < 1:
-        raise ValueError(f"validation={part}: expected a part of the data between 0 and 1")
+        remedy = "expected a part of the data between 0 and 1"
+        raise InputError(Argument("validation", part), remedy=remedy)
     if n_rows < 2:
         raise ValueError(f"{source} has {n_rows} row: at least 2, to hold one out")
     n_test = min(max(1, round(n_rows * part)), n_rows - 1)

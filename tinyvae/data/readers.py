@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import Argument, InputError, MissingFileError, first_line
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
 
@@ -82,16 +83,18 @@ def read_table(
     file, key = split_key(os.fspath(source))
     path = Path(file)
     if not file or not path.exists():
-        raise FileNotFoundError(f"{file!r} does not exist")
+        raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
     if path.is_dir() or suffix in image_reader.SUFFIXES:
         if labels is not None:
-            raise ValueError(f"labels={labels!r}: a folder's labels are its subfolders' names")
+            remedy = "a folder's labels are its subfolders' names"
+            raise InputError(Argument("labels", labels), remedy=remedy)
         files = image_reader.find(path)
         table = image_reader.ImageFiles(files, image_size, channels)
         return Table(table, table.image_shape, image_reader.subfolders(path, files))
     if channels != "auto":
-        raise ValueError(f"channels={channels!r} is for folders of images, not for {path}")
+        problem = f" is for folders of images, not for {path}"
+        raise InputError(Argument("channels", channels), problem)
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
@@ -120,7 +123,7 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
     """The labels (N,) in the .npy file `labels`, of the rows of another."""
     if Path(labels).suffix.lower() != ".npy":
         remedy = f"name an .npy file with a label for each row of {path}"
-        raise ValueError(f"labels={str(labels)!r} is no .npy file: {remedy}")
+        raise InputError(Argument("labels", str(labels)), " is no .npy file", remedy=remedy)
     y = load_arrays(Path(labels))
     if y.shape != (n_rows,):
         found = counted(len(y), "label") if y.ndim == 1 else f"labels of shape {y.shape}"
@@ -171,8 +174,8 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
         if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
             raise ValueError("its content is of the other kind of .npy and .npz")
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = getattr(error, "strerror", None) or reason  # without the file's name
+        # An error of the system is told without the file's name.
+        reason = getattr(error, "strerror", None) or first_line(error)
         if "pickle" in reason or "Python objects" in reason:
             reason = "it holds Python objects, or is no array file; pickles are never loaded"
         elif not isinstance(error, OSError) and "of the other kind" not in reason:
@@ -203,9 +206,8 @@ def _image_shape(path: Path, array: np.ndarray, image_size) -> tuple[int, ...] |
             return side, side
         return wanted and _fold(path, shape[1], wanted)
     if wanted not in (None, shape[1:3]):
-        raise ValueError(
-            f"image size {wanted} for {path} of shape {shape}: only folders are resized"
-        )
+        problem = f" is not the size of {path}, of shape {shape}"
+        raise InputError(Argument("image_size", wanted), problem, remedy="only folders are resized")
     return shape[1:3] if shape[3:] in ((), (1,)) else shape[1:]
 
 

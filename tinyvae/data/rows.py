@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvae.data.scaling import Scaling, blocks
+from tinyvae.data.blocks import blocks
+from tinyvae.data.scaling import BLOCK_BYTES, Scaling
 
 
 class RowSource:
@@ -112,5 +113,6 @@ def value_range(x: Rows) -> tuple[float, float]:
     """Smallest and largest value of rows in the model's units, a block at a time."""
     if isinstance(x, BinarizedRows) or (isinstance(x, LazyRows) and x.scaling.kind == "uint8"):
         return 0.0, 1.0
-    ranges = [(float(x[rows].min()), float(x[rows].max())) for rows in blocks(x.shape)]
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
+    return min(lows), max(highs)

@@ -4,10 +4,12 @@ so that a file larger than memory can be looked at too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from tinyvae.checks import Argument, InputError
+from tinyvae.data.blocks import blocks
 
 BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -104,13 +106,6 @@ class Scaling:
 BYTES = Scaling("uint8", low=0.0, high=255.0)
 
 
-def blocks(shape: tuple[int, int]) -> Iterator[slice]:
-    """Slices that cut (N, D) rows into pieces of bounded size."""
-    step = max(1, BLOCK_BYTES // (8 * shape[1]))
-    for start in range(0, shape[0], step):
-        yield slice(start, min(start + step, shape[0]))
-
-
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Of each column, in float64: (D,) arrays."""
@@ -129,7 +124,7 @@ def scan(table, index: np.ndarray, source: str) -> Statistics:
     """
     count, mean, deviations = 0, 0.0, 0.0
     low, high = np.inf, -np.inf
-    for rows in blocks((len(index), table.shape[1])):
+    for rows in blocks(len(index), BLOCK_BYTES // (8 * table.shape[1])):
         block = np.asarray(table[index[rows]], dtype=np.float64)
         if not (np.abs(block) <= FLOAT32_MAX).all():
             row, column = np.argwhere(~(np.abs(block) <= FLOAT32_MAX))[0].tolist()
@@ -163,17 +158,18 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
     statistics = scan(table, index, source)
     low, high = float(statistics.low.min()), float(statistics.high.max())
     if scale == "infer" and table.dtype.kind in "iu":
-        raise ValueError(
-            f"{source} holds {table.dtype} values from {low:g} to {high:g}: choose a scale"
-            " (--scale): none (as they are), standardize, or a number to divide them by"
+        choices = ": none (as they are), standardize, or a number to divide them by"
+        raise InputError(
+            f"{source} holds {table.dtype} values from {low:g} to {high:g}",
+            remedy=["choose a scale (", Argument("scale"), ")", choices],
         )
     if divisor is not None:
         largest = max(-low, high, 0.0)
         if largest and not LEAST_SCALED < largest / divisor < 1 / LEAST_SCALED:
-            raise ValueError(
-                f"scale {scale!r}: {source} has values from {low:g} to {high:g}, which it takes out"
-                " of float32's range: choose a number of about their size"
-            )
+            range_ = f"{source} has values from {low:g} to {high:g}"
+            problem = f": {range_}, which it takes out of float32's range"
+            remedy = "choose a number of about their size"
+            raise InputError(Argument("scale", scale), problem, remedy=remedy)
         return Scaling("divide", divisor, low=low, high=high), ""
     if scale != "standardize":
         return Scaling("none", low=low, high=high), ""
@@ -198,7 +194,6 @@ def _divisor(scale: str | float) -> float | None:
     except (TypeError, ValueError):
         divisor = 0.0
     if not 0 < divisor < np.inf:
-        raise ValueError(
-            f"scale {scale!r}: expected infer, none, standardize, or a number above 0 to divide by"
-        )
+        remedy = "expected infer, none, standardize, or a number above 0 to divide by"
+        raise InputError(Argument("scale", scale), remedy=remedy)
     return divisor

@@ -1,0 +1,28 @@
+"""`tinyvae sample RUN`: new data, drawn from the prior and decoded."""
+
+import argparse
+
+from tinyvae.cli import inputs, outputs, terminal
+from tinyvae.data.dataset import counted
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    p = inputs.parser("sample", "Make new data: points of the prior N(0, I), decoded.")
+    p.add_argument("-n", type=terminal.COUNT, default=64, help="how many (default: 64)")
+    outputs.add_out(p, "samples.png or .npy")
+    inputs.add_seed(p)
+    what = "standard deviation of z; below 1, more typical data (default: 1)"
+    p.add_argument("--temperature", type=terminal.real(), default=1.0, help=what)
+    p.add_argument("--noise", action="store_true", help="draw from p(x|z), not just its mean")
+    inputs.add_label(p)
+    return terminal.run(p, _sample, argv)
+
+
+def _sample(given: argparse.Namespace) -> None:
+    with inputs.opened(given) as run:
+        model = inputs.variational(run, "has no prior to sample from")
+        labels = inputs.given_label(run, given.label, given.n)
+        how = {"noise": given.noise, "temperature": given.temperature, "labels": labels}
+        x = model.backend.to_numpy(model.sample(given.n, seed=given.seed, **how))
+        outputs.write(given.out, run, x, counted(given.n, "sample"), "take a lower --temperature")
