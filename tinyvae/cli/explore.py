@@ -39,7 +39,7 @@ def parser() -> terminal.Parser:
 
 
 def _explore(options: argparse.Namespace) -> None:
-    from tinyvae.core.model import VAE
+    from tinyvae import VAE
     from tinyvae.explore.page import build, write
     from tinyvae.train.runs import open_run
 

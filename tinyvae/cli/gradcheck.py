@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from tinyvae.cli import target, terminal
-from tinyvae.core.arrays import get_backend
+from tinyvae.device import get_backend
 from tinyvae.gradcheck import TOLERANCE, check
 from tinyvae.gradcheck.parts import Part, all_parts
 from tinyvae.gradcheck.report import Report

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyvae import VAE, Autoencoder
 from tinyvae.cli import terminal
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data import NAMES, read_labelled, read_matrix, readers
 from tinyvae.data.blocks import blocks
 from tinyvae.data.scaling import Scaling

@@ -34,9 +34,10 @@ def _under(x: Rows) -> outputs.Draw:
 
     def draw(x_hat: np.ndarray, image_shape: tuple[int, ...], to_picture: Callable) -> Any:
         from tinyvae import figures
+        from tinyvae.figures import picture
 
-        figures.picture.check_sheet(len(x), image_shape, each=2)
-        columns = figures.picture.columns_for(2 * len(x), image_shape)
+        picture.check_sheet(len(x), image_shape, each=2)
+        columns = picture.columns_for(2 * len(x), image_shape)
         images = to_picture(x[:]), to_picture(x_hat)
         return figures.reconstructions(*images, image_shape, max(10, columns))
 

@@ -123,8 +123,8 @@ def one_line(problem: BaseException, spell: Callable[[Argument], str]) -> str:
     """Return what an exception says, on one line, in the words of the command line."""
     if isinstance(problem, TinyVAEError):
         message = problem.render(spell)
-    elif isinstance(problem, OSError) and problem.filename and problem.strerror:
-        message = f"{problem.filename}: {problem.strerror}"
+    elif isinstance(problem, OSError) and problem.strerror:
+        message = f"{problem.filename}: " * bool(problem.filename) + problem.strerror
     else:
         message = str(problem)
     return " ".join(message.split()) or type(problem).__name__
@@ -212,7 +212,7 @@ def real(*words: str, above: bool = False) -> Any:
         try:
             return checks.number("the value", value, above=above)
         except ValueError as error:
-            others = f", or one of {', '.join(words)}{meant(text, words)}" if words else ""
+            others = f", or {', '.join(words)}{meant(text, words)}" if words else ""
             raise ValueError(f"{error}{others}") from None
 
     return option(convert)

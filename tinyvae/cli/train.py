@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 
 import numpy as np
 
-from tinyvae import threads
+from tinyvae import VAE, Autoencoder, threads
 from tinyvae.cli import options, terminal
 from tinyvae.cli.terminal import say
-from tinyvae.core.arrays import get_backend
 from tinyvae.core.errors import InputError
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data import NAMES, Dataset, load_dataset
 from tinyvae.data.dataset import counted
+from tinyvae.device import get_backend
 from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
 from tinyvae.train.checkpoint import build
