@@ -20,21 +20,16 @@ def main(argv: list[str] | None = None) -> int:
     p = terminal.Parser("audit", DESCRIPTION, epilog=EPILOG)
     what = "a class, an object or a module with reparameterize, loss_function or the like"
     p.add_argument("target", nargs="?", metavar="module:object", help=what)
-    p.add_argument("--self", action="store_true", help="audit tinyvae itself")
-    what = "the encoder's 2nd output (default: logvar)"
-    p.add_argument("--scale", default="logvar", choices=SCALES, help=what)
-    what = "the weight that the KL is meant to have"
-    p.add_argument("--beta", type=float, help=what)
-    what = "rows, where the code insists on a number"
-    p.add_argument("--batch", type=terminal.COUNT, metavar="N", help=what)
-    p.add_argument("--latent", type=terminal.WIDTH, metavar="N", help="latent dimensions")
-    what = "shape of one example"
-    p.add_argument("--pixels", type=terminal.SHAPE, metavar="N,N,…", help=what)
-    dtypes = ("float32", "float64")
-    p.add_argument("--dtype", default="float32", choices=dtypes, help="(default: float32)")
+    p.add("--self", None, text="audit tinyvae itself")
+    p.add("--scale", tuple(SCALES), default="logvar", text="the encoder's 2nd output")
+    p.add("--beta", float, text="the weight that the KL is meant to have")
+    p.add("--batch", terminal.COUNT, "N", text="rows, where the code insists on a number")
+    p.add("--latent", terminal.WIDTH, "N", text="latent dimensions")
+    p.add("--pixels", terminal.SHAPE, "N,N,…", text="shape of one example")
+    p.add("--dtype", ("float32", "float64"), default="float32")
     for role in ROLES:
-        p.add_argument(f"--{role}", metavar="NAME", help=f"the function to audit as {role}")
-    p.add_argument("--json", action="store_true", help="print the report as JSON")
+        p.add(f"--{role}", metavar="NAME", text=f"the function to audit as {role}")
+    p.add("--json", None, text="print the report as JSON")
     return terminal.run(p, lambda given: _audit(p, given), argv)
 
 

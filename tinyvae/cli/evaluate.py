@@ -21,10 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     p = inputs.parser("evaluate", DESCRIPTION)
     p.add_argument("data", metavar="DATA", nargs="?", help=f"other data than {OWN_ROWS}")
     inputs.add_data_dir(p)
-    what = "draws for each example's log p(x) (default: 500)"
-    p.add_argument("--samples", type=terminal.COUNT, default=500, help=what)
+    p.add("--samples", terminal.COUNT, "N", 500, "draws for each example's log p(x)")
     inputs.add_seed(p)
-    p.add_argument("--quiet", action="store_true", help="write the JSON file only")
+    p.add("--quiet", None, text="write the JSON file only")
     return terminal.run(p, _evaluate, argv)
 
 

@@ -23,18 +23,16 @@ def parser() -> terminal.Parser:
         " about in it.",
     )
     p.add_argument("run", metavar="RUN", help="a run folder, such as runs/digits")
-    what = "default: RUN/explorer.html"
-    p.add_argument("--out", metavar="FILE.html", type=terminal.path, help=what)
-    p.add_argument("--open", action="store_true", help="show it in the browser at once")
-    p.add_argument("--title", help="heading of the page")
+    p.add("--out", terminal.path, "FILE.html", text="(default: RUN/explorer.html)")
+    p.add("--open", None, text="show it in the browser at once")
+    p.add("--title", text="heading of the page")
     points = terminal.whole(2, largest=terminal.LARGEST)
-    what = "test examples in it (default: 300)"
-    p.add_argument("--points", dest="n_points", metavar="N", type=points, default=300, help=what)
+    p.add("--points", points, "N", 300, "test examples in it", dest="n_points")
     what = "weights in half precision: half the file"
     half = {"action": "store_const", "const": "float16", "default": "float32"}
     p.add_argument("--float16", dest="precision", help=what, **half)
-    size, what = terminal.real(above=True), f"largest file accepted (default: {MAX_MB})"
-    p.add_argument("--max-mb", dest="max_bytes", metavar="MB", type=size, default=MAX_MB, help=what)
+    size = terminal.real(above=True)
+    p.add("--max-mb", size, "MB", MAX_MB, "largest file accepted", dest="max_bytes")
     return p
 
 

@@ -9,10 +9,10 @@ from tinyvae.figures import gallery
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("figures", "Draw a run's figures again.")
-    p.add_argument("--only", metavar="NAME", action="append", help=", ".join(gallery.NAMES))
-    p.add_argument("--out", metavar="DIR", type=terminal.path, help="(default: RUN/figures)")
-    p.add_argument("--dpi", type=terminal.DPI, default=150, help="(default: 150)")
-    p.add_argument("--format", choices=["png", "svg", "pdf"], default="png")
+    p.add("--only", metavar="NAME", text=", ".join(gallery.NAMES), action="append")
+    p.add("--out", terminal.path, "DIR", text="(default: RUN/figures)")
+    p.add("--dpi", terminal.DPI, "N", 150)
+    p.add("--format", ("png", "svg", "pdf"), default="png")
     return terminal.run(p, _figures, argv)
 
 

@@ -26,14 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     p = terminal.Parser("gradcheck", "Check gradients against central differences of the loss.")
     what = "a class of yours, or path/to/file.py:Layer (default: all of tinyvae)"
     p.add_argument("target", nargs="?", metavar="module:Layer", help=what)
-    what = "arguments to build it with, such as 3,2 (default: a guess)"
-    p.add_argument("--args", metavar="A[,B…]", type=terminal.option(_arguments), help=what)
-    what = "shape of the input, such as 4,3 (default: a batch of 5, of a width that fits)"
-    p.add_argument("--shape", metavar="B[,D…]", type=terminal.SHAPE, help=what)
-    p.add_argument("--dtype", choices=TOLERANCE, default="float64", help="(default: float64)")
-    backends = ["numpy", "cupy", "auto"]
-    p.add_argument("--backend", choices=backends, default="numpy", help="(default: numpy)")
-    p.add_argument("--seed", type=terminal.SEED, default=0, help="(default: 0)")
+    text = "arguments to build it with, such as 3,2 (default: a guess)"
+    p.add("--args", terminal.option(_arguments), "A[,B…]", text=text)
+    text = "shape of the input, such as 4,3 (default: a batch of 5, of a width that fits)"
+    p.add("--shape", terminal.SHAPE, "B[,D…]", text=text)
+    p.add("--dtype", tuple(TOLERANCE), default="float64")
+    p.add("--backend", ("numpy", "cupy", "auto"), default="numpy")
+    p.add("--seed", terminal.SEED, "N", 0)
     return terminal.run(p, lambda given: _gradcheck(p, given), argv)
 
 

@@ -37,17 +37,17 @@ def add_data(p: terminal.Parser) -> None:
 
 def add_data_dir(p: terminal.Parser) -> None:
     """Add --data-dir."""
-    p.add_argument("--data-dir", metavar="DIR", help="folder with the files of DATA mnist")
+    p.add("--data-dir", metavar="DIR", text="folder with the files of DATA mnist")
 
 
 def add_seed(p: terminal.Parser) -> None:
     """Add --seed."""
-    p.add_argument("--seed", type=terminal.SEED, default=0, help="(default: 0)")
+    p.add("--seed", terminal.SEED, "N", 0)
 
 
 def add_label(p: terminal.Parser) -> None:
     """Add --label."""
-    p.add_argument("--label", metavar="NAME", help="for a conditional model")
+    p.add("--label", metavar="NAME", text="for a conditional model")
 
 
 @contextmanager

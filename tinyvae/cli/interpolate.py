@@ -20,8 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("i", "j"):
         p.add_argument(name, metavar=name.upper(), type=terminal.whole(0), help="row, from 0")
     outputs.add_out(p, "walk.png or .npy")
-    steps = terminal.whole(2, largest=terminal.LARGEST)
-    p.add_argument("--steps", type=steps, default=10, help="(default: 10)")
+    p.add("--steps", terminal.whole(2, largest=terminal.LARGEST), "N", 10)
     return terminal.run(p, _interpolate, argv)
 
 

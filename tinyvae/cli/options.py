@@ -36,8 +36,8 @@ def _image_size(text: str) -> int | tuple[int, ...]:
     return size[0] if len(size) == 1 else size
 
 
-# Group: (name, type or choices, metavar, default, help). The help tells the default, unless it does
-# so itself; a type of None stands for a flag. A default of None is found from the data.
+# Group: (name, type, choices, or None for a flag; metavar, default, help). A default of None is
+# found from the data.
 TABLE = {
     "data": [
         ("dataset", str, "NAME|PATH", "digits", f"{', '.join(NAMES)}, or a path: .npy, .npz, .csv,"
@@ -128,26 +128,13 @@ def parser() -> Parser:
     for title, rows in TABLE.items():
         group = p.add_argument_group(title)
         for name, kind, metavar, default, text in rows:
-            if default is not None and default is not False and "(default" not in text:
-                text = f"{text} (default: {_typed(default)})".strip()
-            how: dict[str, Any] = {"type": kind, "metavar": metavar}
-            if kind is None:
-                how = {"action": "store_true"}
-            elif isinstance(kind, tuple):
-                how = {"choices": kind}
-            group.add_argument(flag(name), help=text, **how)
+            p.add(flag(name), kind, metavar, default, text, to=group)
     return p
 
 
 def flag(name: str) -> str:
     """Return the option of a setting."""
     return "--" + name.replace("_", "-")
-
-
-def _typed(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_resume(p: Parser, given: dict) -> None:

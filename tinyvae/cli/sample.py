@@ -9,12 +9,12 @@ from tinyvae.data.dataset import counted
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("sample", "Make new data: points of the prior N(0, I), decoded.")
-    p.add_argument("-n", type=terminal.COUNT, default=64, help="how many (default: 64)")
+    p.add("-n", terminal.COUNT, "N", 64, "how many")
     outputs.add_out(p, "samples.png or .npy")
     inputs.add_seed(p)
-    what = "standard deviation of z; below 1, more typical data (default: 1)"
-    p.add_argument("--temperature", type=terminal.real(), default=1.0, help=what)
-    p.add_argument("--noise", action="store_true", help="draw from p(x|z), not just its mean")
+    text = "standard deviation of z; below 1, more typical data"
+    p.add("--temperature", terminal.real(), "T", 1.0, text)
+    p.add("--noise", None, text="draw from p(x|z), not just its mean")
     inputs.add_label(p)
     return terminal.run(p, _sample, argv)
 

@@ -47,6 +47,26 @@ class Parser(argparse.ArgumentParser):
             **kwargs,
         )
 
+    def add(
+        self, name: str, kind: Any = str, metavar: str | None = None, default: Any = None,
+        text: str = "", to: Any = None, **more: Any,
+    ) -> None:  # fmt: skip
+        """Add an option: `kind` is a type, a tuple of choices, or None for a flag.
+
+        The help tells the default, unless `text` does.
+        """
+        if default is not None and kind is not None and "default" not in text:
+            text = f"{text} (default: {_typed(default)})".strip()
+        if self.argument_default is not argparse.SUPPRESS:
+            more["default"] = default if kind else False
+        if kind is None:
+            more["action"] = "store_true"
+        elif isinstance(kind, tuple):
+            more["choices"] = kind
+        else:
+            more |= {"type": kind, "metavar": metavar}
+        (to or self).add_argument(name, help=text, **more)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
@@ -75,6 +95,12 @@ class Parser(argparse.ArgumentParser):
             return f"{flag} {option.metavar}" if option else flag
         typed = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
         return f"{flag} {shlex.quote(typed)}"
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def meant(name: str, known: Any) -> str:

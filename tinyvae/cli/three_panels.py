@@ -15,14 +15,12 @@ from tinyvae.train.files import write_atomically
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = terminal.Parser("three-panels", panels.__doc__)
-    what = "a .png, .svg or .pdf file (default: three-panels.png)"
-    out = Path("three-panels.png")
-    p.add_argument("--out", metavar="FILE", type=terminal.path, default=out, help=what)
-    what = "of each model (default: 30)"
-    p.add_argument("--epochs", type=terminal.whole(1), default=30, help=what)
-    p.add_argument("--seed", type=terminal.SEED, default=0, help="(default: 0)")
-    p.add_argument("--dpi", type=terminal.DPI, default=150, help="resolution (default: 150)")
-    p.add_argument("--quiet", action="store_true", help="print nothing")
+    out, text = Path("three-panels.png"), "a .png, .svg or .pdf file"
+    p.add("--out", terminal.path, "FILE", out, text)
+    p.add("--epochs", terminal.whole(1), "N", 30, "of each model")
+    p.add("--seed", terminal.SEED, "N", 0)
+    p.add("--dpi", terminal.DPI, "N", 150, "resolution")
+    p.add("--quiet", None, text="print nothing")
     return terminal.run(p, _three_panels, argv)
 
 
