@@ -15,13 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.core.errors import Argument as Argument
-from tinyvae.core.errors import InputError as InputError
-from tinyvae.core.errors import InputTypeError as InputTypeError
-from tinyvae.core.errors import MissingFileError as MissingFileError
-from tinyvae.core.errors import TakenFolderError as TakenFolderError
+from tinyvae.core.errors import Argument, InputError, InputTypeError, wrong
 from tinyvae.core.errors import TinyVAEError as TinyVAEError
-from tinyvae.core.errors import wrong as wrong
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer

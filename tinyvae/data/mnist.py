@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvae.checks import Argument, InputError, MissingFileError, first_line
+from tinyvae.checks import first_line
+from tinyvae.core.errors import Argument, InputError, MissingFileError
 
 TIMEOUT = 30  # seconds without an answer
 FILES = (
@@ -66,7 +67,7 @@ SOURCES = {
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, ...]:
-    """Images (N, H, W) uint8 and labels (N,) int64: x_train, y_train, x_test, y_test.
+    """Return images (N, H, W) uint8 and labels (N,) int64: x_train, y_train, x_test, y_test.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarr
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """The uint8 array in an IDX file, .gz or not; ValueError where it is damaged."""
+    """Return the uint8 array in an IDX file, .gz or not. Raises ValueError if it is damaged."""
     content = _content(Path(path))
     n_dims = content[3] if content[:3] == b"\0\0\x08" else 0  # \x08: unsigned bytes
     if not 1 <= n_dims <= 3 or len(content) < 4 + 4 * n_dims:

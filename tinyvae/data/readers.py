@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvae.checks import Argument, InputError, MissingFileError, first_line
+from tinyvae.checks import first_line
+from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
 
+ImageSize = int | tuple[int, int] | None
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
 
 
@@ -39,7 +41,7 @@ class NpyFile:
     The pages of a map that a shuffled epoch touches would all count as this process's memory.
     """
 
-    def __init__(self, path: Path, mapped: np.memmap):
+    def __init__(self, path: Path, mapped: np.memmap) -> None:
         if not mapped.flags.c_contiguous:
             raise ValueError(
                 f"{path} is large and stored column by column, so its rows cannot be read one by"
@@ -68,10 +70,10 @@ class NpyFile:
 def read_table(
     source: str | os.PathLike,
     labels: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    image_size: ImageSize = None,
     channels: str = "auto",
 ) -> Table:
-    """The table in a file or folder; see `tinyvae.data.load_dataset` for the arguments.
+    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`.
 
     Raises
     ------
@@ -106,12 +108,12 @@ def read_table(
 
 
 def split_key(source: str) -> tuple[str, str | None]:
-    """`"file.npz:key"` in its two parts."""
+    """Return the two parts of `"file.npz:key"`."""
     file, colon, key = source.rpartition(":")
     return (file, key) if colon and file.lower().endswith(".npz") else (source, None)
 
 
-def _read_npy(path: Path, labels: str | None, image_size) -> Table:
+def _read_npy(path: Path, labels: str | None, image_size: ImageSize) -> Table:
     mapped = load_arrays(path, mmap_mode="r")
     shape = _image_shape(path, mapped, image_size)
     large = mapped.size * 4 > IN_MEMORY_BYTES
@@ -120,7 +122,7 @@ def _read_npy(path: Path, labels: str | None, image_size) -> Table:
 
 
 def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
-    """The labels (N,) in the .npy file `labels`, of the rows of another."""
+    """Return the labels (N,) in the .npy file `labels`, of the rows of another."""
     if Path(labels).suffix.lower() != ".npy":
         remedy = f"name an .npy file with a label for each row of {path}"
         raise InputError(Argument("labels", str(labels)), " is no .npy file", remedy=remedy)
@@ -135,7 +137,7 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
     return y
 
 
-def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Table:
+def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
     arrays = load_arrays(path)
     if key is None and len(arrays) == 1:
         key = next(iter(arrays))
@@ -157,13 +159,15 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Ta
     return table
 
 
-def _array_table(path: Path, array: np.ndarray, labels: np.ndarray | None, image_size) -> Table:
+def _array_table(
+    path: Path, array: np.ndarray, labels: np.ndarray | None, image_size: ImageSize
+) -> Table:
     shape = _image_shape(path, array, image_size)
     return Table(array.reshape(len(array), -1), shape, labels)
 
 
 def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
-    """`np.load` without pickle, its errors in one line; the arrays of an .npz as a dict."""
+    """Load arrays without pickle, those of an .npz as a dict; an error is one line."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
     try:
@@ -184,8 +188,8 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
     return loaded
 
 
-def _image_shape(path: Path, array: np.ndarray, image_size) -> tuple[int, ...] | None:
-    """What one row of (N, …) is: (H, W), (H, W, 3) or None; ValueError where it is no data."""
+def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[int, ...] | None:
+    """Return what one row of (N, …) is: (H, W), (H, W, 3) or None. Raises ValueError."""
     shape = array.shape
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}: expected real numbers")
@@ -212,7 +216,7 @@ def _image_shape(path: Path, array: np.ndarray, image_size) -> tuple[int, ...] |
 
 
 def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
-    """The image shape that a row of `n_columns` has at this size."""
+    """Return the image shape that a row of `n_columns` has at this size."""
     for shape in (size, (*size, 3)):
         if math.prod(shape) == n_columns:
             return shape
@@ -222,12 +226,12 @@ def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _whole(labels: np.ndarray) -> bool:
-    """Whether labels are no fractions."""
+    """Return whether labels are no fractions."""
     return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
 
 
 def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Labels as ints from 0, those of a test split behind the others, and the labels' names."""
+    """Return labels as ints from 0, those of a test split at the end, and the labels' names."""
     tables = [table] if table.test is None else [table, table.test]
     if table.labels is None:
         return None, None

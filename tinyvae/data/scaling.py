@@ -5,15 +5,26 @@ so that a file larger than memory can be looked at too."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from tinyvae.checks import Argument, InputError
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.data.blocks import blocks
 
 BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 LEAST_SCALED = 1e-15  # scaled values this small, or as large, have no square in float32
+
+
+class RawRows(Protocol):
+    """A table of raw values (N, D), of which rows are read as they are asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """Return rows (B, D)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +51,12 @@ class Scaling:
 
     @property
     def unit(self) -> bool:
-        """Whether the model's units are grey values in [0, 1], for which bytes stand too."""
+        """Return whether the model's units are grey values in [0, 1], for which bytes stand too."""
         floats_in_unit = self.kind == "none" and self.low is not None and 0 <= self.low
         return self.kind == "uint8" or (floats_in_unit and self.high <= 1)
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values (B, D) in the model's units, float32.
+        """Return raw values (B, D) in the model's units, float32.
 
         A model of grey values takes bytes (divided by 255) and floats in [0, 1] alike.
         """
@@ -58,7 +69,7 @@ class Scaling:
         return raw.astype(np.float32)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """The model's values (B, D) in the units of the data; grey values stay in [0, 1]."""
+        """Return the model's values (B, D) in the units of the data; grey values stay in [0, 1]."""
         if self.kind == "divide":
             return x * self.divisor
         if self.kind == "standardize":
@@ -66,13 +77,13 @@ class Scaling:
         return x
 
     def to_picture(self, x: np.ndarray) -> np.ndarray:
-        """The model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
+        """Return the model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
         if self.unit or self.low is None:
             return x
         return (self.undo(x) - self.low) / max(self.high - self.low, 1e-12)
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         if self.kind == "uint8":
             return "bytes divided by 255"
         if self.kind == "divide":
@@ -82,7 +93,7 @@ class Scaling:
         return f"values as they are (from {self.low:g} to {self.high:g})"
 
     def to_config(self) -> dict:
-        """What JSON can hold; `Scaling.from_config` reads it."""
+        """Return what JSON can hold; `Scaling.from_config` reads it."""
         config = {"kind": self.kind, "divisor": self.divisor, "low": self.low, "high": self.high}
         if self.kind == "standardize":
             config |= {"mean": self.mean.tolist(), "std": self.std.tolist()}
@@ -90,7 +101,7 @@ class Scaling:
 
     @classmethod
     def from_config(cls, config: dict) -> Scaling:
-        """The scaling that `to_config` wrote; ValueError where it cannot have."""
+        """Return the scaling that `to_config` wrote. Raises ValueError if it cannot have."""
         try:
             scaling = cls(**config)
             if scaling.kind not in ("none", "uint8", "divide", "standardize"):
@@ -116,8 +127,8 @@ class Statistics:
     std: np.ndarray
 
 
-def scan(table, index: np.ndarray, source: str) -> Statistics:
-    """Statistics of the rows `index` of a table; ValueError where a value is not finite.
+def scan(table: RawRows, index: np.ndarray, source: str) -> Statistics:
+    """Return statistics of the rows `index` of a table. Raises ValueError if one is not finite.
 
     Means and squared deviations of blocks are merged pairwise (Chan, Golub and LeVeque 1983):
     a sum of squares would cancel where a column's mean is large.
@@ -144,8 +155,10 @@ def scan(table, index: np.ndarray, source: str) -> Statistics:
     return Statistics(low, high, mean, np.sqrt(deviations / count))
 
 
-def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[Scaling, str]:
-    """The scaling of a table whose training rows are `index`, and a remark ("" if there is none).
+def choose(
+    scale: str | float, table: RawRows, index: np.ndarray, source: str
+) -> tuple[Scaling, str]:
+    """Return the scaling of a table whose training rows are `index`, and a remark or "".
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from tinyvae import __version__, checks
-from tinyvae.checks import Argument, InputError
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Gaussian
 from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.explore.payload import Payload, collect, plot_kind, to_base64

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.checks import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.core.arrays import Backend
+from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.core.model import Autoencoder
 from tinyvae.train import checkpoint, locks
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
