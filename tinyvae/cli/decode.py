@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     p = inputs.parser("decode", "Decode latent points to data.")
     p.add_argument("z", metavar="Z", help=".npy of shape (N, L), or .npz that holds z or mu")
     outputs.add_out(p, "x.png or .npy")
-    inputs.add_label(p)
+    p.add(*inputs.LABEL)
     return terminal.run(p, _decode, argv)
 
 

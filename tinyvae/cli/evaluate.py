@@ -19,10 +19,9 @@ OWN_ROWS = "the run's own test rows"
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("evaluate", DESCRIPTION)
-    p.add_argument("data", metavar="DATA", nargs="?", help=f"other data than {OWN_ROWS}")
-    inputs.add_data_dir(p)
+    inputs.add_data(p, f"other data than {OWN_ROWS}", nargs="?")
     p.add("--samples", terminal.COUNT, "N", 500, "draws for each example's log p(x)")
-    inputs.add_seed(p)
+    p.add(*inputs.SEED)
     p.add("--quiet", None, text="write the JSON file only")
     return terminal.run(p, _evaluate, argv)
 

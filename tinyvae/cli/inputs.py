@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import VAE, Autoencoder
+from tinyvae import Autoencoder
 from tinyvae.cli import terminal
 from tinyvae.data import NAMES, read_labelled, read_matrix, readers
 from tinyvae.data.blocks import blocks
@@ -19,6 +19,8 @@ from tinyvae.data.scaling import Scaling
 from tinyvae.train.checkpoint import FILE
 from tinyvae.train.runs import Run, open_run
 
+SEED = ("--seed", terminal.SEED, "N", 0)
+LABEL = ("--label", str, "NAME", None, "for a conditional model")
 BLOCK = 1000  # rows that pass through a model at once
 
 
@@ -29,25 +31,12 @@ def parser(command: str, description: str) -> terminal.Parser:
     return p
 
 
-def add_data(p: terminal.Parser) -> None:
+def add_data(
+    p: terminal.Parser, text: str = "a file or folder like the run's, or a known name", **more: str
+) -> None:
     """Add DATA, and the folder of a data set that is known by its name."""
-    p.add_argument("data", metavar="DATA", help="a file or folder like the run's, or a known name")
-    add_data_dir(p)
-
-
-def add_data_dir(p: terminal.Parser) -> None:
-    """Add --data-dir."""
+    p.add_argument("data", metavar="DATA", help=text, **more)
     p.add("--data-dir", metavar="DIR", text="folder with the files of DATA mnist")
-
-
-def add_seed(p: terminal.Parser) -> None:
-    """Add --seed."""
-    p.add("--seed", terminal.SEED, "N", 0)
-
-
-def add_label(p: terminal.Parser) -> None:
-    """Add --label."""
-    p.add("--label", metavar="NAME", text="for a conditional model")
 
 
 @contextmanager
@@ -110,13 +99,6 @@ def read_codes(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     if z.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {z.dtype}: expected real numbers")
     return z if z.dtype.kind == "f" else z.astype(np.float64), loaded.get("labels")
-
-
-def variational(run: Run, purpose: str) -> VAE:
-    """Return the run's model if it is a VAE, or raise ValueError."""
-    if not isinstance(run.model, VAE):
-        raise ValueError(f"{run.path} holds an autoencoder, which {purpose}: train a vae")
-    return run.model
 
 
 def given_label(run: Run, label: str | None, n: int) -> np.ndarray | None:

@@ -26,17 +26,6 @@ from tinyvae.train.runs import TRAINING, History, Run, open_run
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 
 
-class NewRun(Run):
-    """A run that is not yet on disk, and says where it is once it is."""
-
-    announce: Callable[[], None]
-
-    def create(self) -> None:
-        """Make the folder, and say so."""
-        super().create()
-        self.announce()
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = options.parser()
@@ -62,10 +51,10 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
         if ranks.size > 1:
             tell(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
-    if isinstance(run, NewRun):
-        run.announce = announce
-    else:
+    if "resume" in given:
         announce()
+    else:
+        run.created = announce
     done, epochs = run.done, run.config["training"]["epochs"]
     finished = done >= epochs
     if finished:
@@ -109,7 +98,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
-    return NewRun(path, config, numbered=None if "out" in given else dataset.name), dataset
+    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:

@@ -66,10 +66,7 @@ class ImageFiles:
     dtype = np.dtype(np.uint8)
 
     def __init__(
-        self,
-        files: list[Path],
-        image_size: int | tuple[int, int] | None = None,
-        channels: str = "auto",
+        self, files: list[Path], image_size: int | tuple[int, int] | None, channels: str
     ) -> None:
         if channels not in ("auto", "grey", "colour"):
             raise ValueError(f"channels {channels!r}: expected auto, grey or colour")

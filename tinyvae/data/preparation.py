@@ -16,15 +16,9 @@ HELD_OUT = 0.1  # the part of own data that is not trained on
 
 
 def load(
-    source: str,
-    *,
-    labels: str | None,
-    image_size: int | tuple[int, int] | None,
-    channels: str,
-    scale: str | float,
-    validation: float | None,
-    seed: int,
-) -> Dataset:
+    source: str, *, labels: str | None, image_size: readers.ImageSize, channels: str,
+    scale: str | float, validation: float | None, seed: int,
+) -> Dataset:  # fmt: skip
     """Return the data set in a file or folder, from the arguments of `load_dataset`."""
     table = readers.read_table(source, labels, image_size, channels)
     n_rows = table.raw.shape[0]

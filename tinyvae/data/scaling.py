@@ -5,7 +5,7 @@ so that a file larger than memory can be looked at too."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -117,8 +117,7 @@ class Scaling:
 BYTES = Scaling("uint8", low=0.0, high=255.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Statistics:
+class Statistics(NamedTuple):
     """Of each column, in float64: (D,) arrays."""
 
     low: np.ndarray

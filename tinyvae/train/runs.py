@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,8 @@ class Run:
         Whether training has begun: from then on a failure is no longer one of the input.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
+    created : function
+        Called when the folder has been made.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Run:
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self.lock = numbered, None
+        self.created: Callable[[], None] = lambda: None
 
     @property
     def quoted(self) -> str:
@@ -85,6 +88,7 @@ class Run:
                     raise
                 self.path = next_free(self.path.parent, self.numbered)
         self.write_config()
+        self.created()
 
     @contextmanager
     def begin(
