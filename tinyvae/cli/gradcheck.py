@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     what = "a class of yours, or path/to/file.py:Layer (default: all of tinyvae)"
     p.add_argument("target", nargs="?", metavar="module:Layer", help=what)
     text = "arguments to build it with, such as 3,2 (default: a guess)"
-    p.add("--args", terminal.option(_arguments), "A[,B…]", text=text)
+    p.add("--args", _arguments, "A[,B…]", text=text)
     text = "shape of the input, such as 4,3 (default: a batch of 5, of a width that fits)"
     p.add("--shape", terminal.SHAPE, "B[,D…]", text=text)
     p.add("--dtype", tuple(TOLERANCE), default="float64")

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     p = inputs.parser("interpolate", what)
     inputs.add_data(p)
     for name in ("i", "j"):
-        p.add_argument(name, metavar=name.upper(), type=terminal.whole(0), help="row, from 0")
+        p.add(name, terminal.whole(0), name.upper(), text="row, from 0")
     outputs.add_out(p, "walk.png or .npy")
     p.add("--steps", terminal.whole(2, largest=terminal.LARGEST), "N", 10)
     return terminal.run(p, _interpolate, argv)

@@ -4,7 +4,7 @@ import argparse
 import math
 from typing import Any
 
-from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, option, path, real, sizes, whole
+from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, sizes, whole
 from tinyvae.data import NAMES
 from tinyvae.threads import checked
 
@@ -26,7 +26,6 @@ _widths = sizes("the value must be widths such as 256,128, or none for a linear 
 _pixels = sizes("the value must be pixels such as 32 or 32x48", most=2)
 
 
-@option
 def _threads(text: str) -> int | str:
     return text if text == "auto" else checked(whole(1)(text))
 

@@ -27,7 +27,7 @@ def add_out(p: terminal.Parser, what: str, *suffixes: str) -> None:
             raise ValueError(f"the name must end in {' or '.join(suffixes)}, not {text!r}")
         return Path(text)
 
-    p.add("--out", terminal.option(path), "FILE", text=what, required=True)
+    p.add("--out", path, "FILE", text=what, required=True)
 
 
 def write(

@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         elif isinstance(kind, tuple):
             more["choices"] = kind
         else:
-            more |= {"type": kind, "metavar": metavar}
+            more |= {"type": _told(kind), "metavar": metavar}
         (to or self).add_argument(name, help=text, **more)
 
     def error(self, message: str) -> NoReturn:
@@ -191,8 +191,8 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def option(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return an argparse type from a function that raises ValueError with a sentence to print."""
+def _told(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return an argparse type that says what `convert` says where it raises ValueError."""
 
     def converted(text: str) -> Any:
         try:
@@ -203,8 +203,10 @@ def option(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     return converted
 
 
-def whole(minimum: int, maximum: int | None = None, largest: float = math.inf) -> Any:
-    """Return an argparse type: a whole number of at least `minimum`, at most `maximum`.
+def whole(
+    minimum: int, maximum: int | None = None, largest: float = math.inf
+) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `minimum`, at most `maximum`.
 
     One above `largest` is refused as too much to compute with.
     """
@@ -218,15 +220,15 @@ def whole(minimum: int, maximum: int | None = None, largest: float = math.inf) -
             raise OverflowError(f"{value} is too large")
         return value
 
-    return option(convert)
+    return convert
 
 
 COUNT, WIDTH, SEED = whole(1, largest=LARGEST), whole(1, largest=WIDEST), whole(0)
 DPI = whole(10, 2400)
 
 
-def real(*words: str, above: bool = False) -> Any:
-    """Return an argparse type: a finite number from 0 (or above it), or one of `words`."""
+def real(*words: str, above: bool = False) -> Callable[[str], float | str]:
+    """Return what reads a finite number from 0 (or above it), or one of `words`."""
 
     def convert(text: str) -> float | str:
         if text in words:
@@ -241,11 +243,14 @@ def real(*words: str, above: bool = False) -> Any:
             others = f", or {', '.join(words)}{meant(text, words)}" if words else ""
             raise ValueError(f"{error}{others}") from None
 
-    return option(convert)
+    return convert
 
 
-def sizes(wanted: str, most: int | None = None, none: str | None = None) -> Any:
-    """Return an argparse type: whole numbers above 0, with commas or x between them, as a tuple.
+Sizes = Callable[[str], tuple[int, ...]]
+
+
+def sizes(wanted: str, most: int | None = None, none: str | None = None) -> Sizes:
+    """Return what reads whole numbers above 0, with commas or x between them, as a tuple.
 
     `wanted` says what they must be, `most` how many there may be; the word `none` stands for ().
     """
@@ -261,7 +266,7 @@ def sizes(wanted: str, most: int | None = None, none: str | None = None) -> Any:
             raise OverflowError(f"{text} is too large")
         return tuple(map(int, parts))
 
-    return option(convert)
+    return convert
 
 
 SHAPE = sizes("invalid shape value: give positive whole numbers such as 4,3")
@@ -270,5 +275,5 @@ SHAPE = sizes("invalid shape value: give positive whole numbers such as 4,3")
 def path(text: str) -> Path:
     """Read the name of a file or folder."""
     if not text:
-        raise argparse.ArgumentTypeError("the name is empty")
+        raise ValueError("the name is empty")
     return Path(text)
