@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from tinyvae.audit.roles import role_of, signature
+from tinyvae.core.errors import Argument, InputError
 
 NAMES = {
     "sample": (
@@ -107,7 +108,7 @@ def functions(module: ModuleType, found: Any, chosen: dict[str, str | None]) -> 
                 result[role] = f"{prefix}.{usable[0]}", function
                 break
         if wanted and role not in result:
-            raise ValueError(f"--{role} {wanted}: no such function")
+            raise InputError(Argument(role, wanted), remedy="no such function")
     return result
 
 

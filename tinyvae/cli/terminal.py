@@ -53,9 +53,9 @@ class Parser(argparse.ArgumentParser):
     ) -> None:  # fmt: skip
         """Add an option: `kind` is a type, a tuple of choices, or None for a flag.
 
-        The help tells the default, unless `text` does.
+        The help tells the default; `text` tells it where it is None.
         """
-        if default is not None and kind is not None and "default" not in text:
+        if default is not None and kind is not None:
             text = f"{text} (default: {_typed(default)})".strip()
         if self.argument_default is not argparse.SUPPRESS:
             more["default"] = default if kind else False

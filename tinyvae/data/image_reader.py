@@ -111,15 +111,14 @@ class ImageFiles:
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
     """Open an image with Pillow; its many errors on damaged files become one line."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
             yield image
     except Exception as error:
-        reason = first_line(error)
-        if "cannot identify" in reason:
-            reason = "it is no image, or damaged"
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "it is no image, or damaged" if unknown else first_line(error)
         raise ValueError(
             f"{file} cannot be read as an image ({reason}): repair or remove it"
         ) from None

@@ -170,21 +170,26 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
     """Load arrays without pickle, those of an .npz as a dict; an error is one line."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
+    array_file = False
     try:
+        with path.open("rb") as file:
+            array_file = file.read(2) in (b"PK", b"\x93N")  # a zip of arrays, or one array
         loaded = np.load(path, allow_pickle=False, **options)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 loaded = {name: loaded[name] for name in loaded.files}
-        if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
-            raise ValueError("its content is of the other kind of .npy and .npz")
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        # An error of the system is told without the file's name.
-        reason = getattr(error, "strerror", None) or first_line(error)
-        if "pickle" in reason or "Python objects" in reason:
-            reason = "it holds Python objects, or is no array file; pickles are never loaded"
-        elif not isinstance(error, OSError) and "of the other kind" not in reason:
-            reason = f"is it cut off or damaged? ({reason})"
-        raise ValueError(f"{path} cannot be read: {reason}") from None
+    except OSError as error:  # without the file's name
+        raise ValueError(f"{path} cannot be read: {error.strerror or first_line(error)}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        problem = "it holds Python objects, or is no array file"
+        if array_file:
+            why = first_line(error)
+            problem = f"is it cut off or damaged, or does it hold Python objects? ({why})"
+        raise ValueError(f"{path} cannot be read: {problem}; pickles are never loaded") from None
+    if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
+        raise ValueError(
+            f"{path} cannot be read: its content is of the other kind of .npy and .npz"
+        )
     return loaded
 
 
