@@ -15,7 +15,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import numpy as np
 import pytest
 
-from tinyvae.core.arrays import get_backend
+from tinyvae.device import get_backend
 
 try:
     import cupy

@@ -20,9 +20,9 @@ import pytest
 
 from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load
 from tinyvae.cli import train
-from tinyvae.core.arrays import get_backend
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
+from tinyvae.device import get_backend
 from tinyvae.engines.communicator import MPI, _take_device, find
 from tinyvae.train import loop
 from tinyvae.train.runs import open_run
@@ -52,7 +52,7 @@ class CountedTable:
 
 
 def model(kind=VAE, **options):
-    return kind(D, 2, (5,), **options, dtype="float64", backend="numpy", seed=1)
+    return kind(D, 2, hidden=(5,), **options, dtype="float64", backend="numpy", seed=1)
 
 
 SCENARIOS = {

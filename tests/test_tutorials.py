@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvae import assembly
+from tinyvae import models
 from tinyvae.device import get_backend
 
 FOLDER = Path(__file__).parent
@@ -70,7 +70,7 @@ def passed(source: Path) -> Pass:
     """Run a notebook's cells, and at each exercise its stub, all answers, and its solution."""
     cells, namespace, result = build.read_cells(source), {"__name__": "__main__"}, Pass()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "get_backend", _named_backend)
+        patch.setattr(models, "get_backend", _named_backend)
         for cell in cells:
             if cell.role == "exercise":
                 result.exercises.append(cell.number)

@@ -4,14 +4,15 @@ Used by the models, the optimizers, training and the command line, so that the s
 same sentence everywhere.
 """
 
+import functools
 import inspect
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from numbers import Integral
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -22,8 +23,11 @@ from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
 from tinyvae.core.values import layer as layer
 from tinyvae.core.values import number as number
+from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def widths(name: str, value: object) -> tuple[int, ...]:
@@ -105,19 +109,48 @@ def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None
         raise InputTypeError(Argument(name, value, bare=True), f" must be {wanted}, not {found}")
 
 
-def no_unknown(kind: type, unknown: Iterable[str]) -> None:
-    """Raise TypeError where a class was given arguments of names that neither it nor its bases
-    know."""
-    names = []
-    for base in reversed(kind.__mro__[:-1]):
-        _, *arguments = inspect.signature(base.__init__).parameters.values()
-        names += [a.name for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
-    names = list(dict.fromkeys(names))
-    for name in unknown:
-        parts = [known for known in names if len(name) > 2 and name in known]
-        close = parts or get_close_matches(name, names)
-        remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
-        raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
+def by_keyword(function: F) -> F:
+    """Return the function, with one line that names the keyword where an argument that has to be
+    given by its name is given by its place, and the closest name where one is unknown."""
+    parameters = inspect.signature(function).parameters.values()
+    places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    known = frozenset(places + names)
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        if len(arguments) > len(places):
+            value = shown(arguments[len(places)])
+            raise TypeError(
+                f"{_name(function, arguments)} takes {_and(places)} by position, and all else by"
+                f" keyword: write {names[0]}={value}"
+            )
+        if not known.issuperset(named):
+            unknown = next(name for name in named if name not in known)
+            raise TypeError(_unknown(_name(function, arguments), unknown, [*places, *names]))
+        return function(*arguments, **named)
+
+    return cast(F, call)
+
+
+def _name(function: Callable, arguments: tuple) -> str:
+    """Return what a user calls a function: a constructor by the class that is made."""
+    is_constructor = function.__name__ == "__init__" and arguments
+    return type(arguments[0]).__name__ if is_constructor else function.__name__
+
+
+def _and(places: list[str]) -> str:
+    """Return the arguments that may be given by position, as words."""
+    return " and ".join(name for name in places if name != "self") or "nothing"
+
+
+def _unknown(function: str, unknown: str, names: list[str]) -> str:
+    """Return the line on an argument that does not exist."""
+    names = [name for name in names if name != "self"]
+    parts = [known for known in names if len(unknown) > 2 and unknown in known]
+    close = parts or get_close_matches(unknown, names)
+    remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
+    return f"{function} has no argument {unknown!r}: {remedy}"
 
 
 def path(name: str, value: Any) -> Any:
@@ -137,13 +170,6 @@ def function(name: str, value: Any, wanted: str) -> None:
         raise InputTypeError(
             Argument(name, value, bare=True), f" must be {wanted}, not {shown(value)}"
         )
-
-
-def parameters(value: Any) -> Any:
-    """Return what an optimizer steps on, if it has theta and grad, or raise TypeError."""
-    if not (hasattr(value, "theta") and hasattr(value, "grad")):
-        raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
-    return value
 
 
 def foreign(parts: Iterable[Any]) -> str | None:

@@ -37,8 +37,8 @@ def parser() -> terminal.Parser:
 
 
 def _explore(options: argparse.Namespace) -> None:
-    from tinyvae import VAE
     from tinyvae.explore.page import build, write
+    from tinyvae.models import VAE
     from tinyvae.train.runs import open_run
 
     out = options.out or Path(options.run) / "explorer.html"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae import Autoencoder
 from tinyvae.cli import terminal
 from tinyvae.data import NAMES, read_labelled, read_matrix, readers
 from tinyvae.data.blocks import blocks
 from tinyvae.data.scaling import Scaling
+from tinyvae.models import Autoencoder
 from tinyvae.train.checkpoint import FILE
 from tinyvae.train.runs import Run, open_run
 

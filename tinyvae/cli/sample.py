@@ -2,9 +2,9 @@
 
 import argparse
 
-from tinyvae import VAE
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.models import VAE
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 
 import numpy as np
 
-from tinyvae import VAE, Autoencoder, threads
+from tinyvae import threads
 from tinyvae.cli import options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
@@ -18,6 +18,7 @@ from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
 from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import next_free
 from tinyvae.train.loop import fit

@@ -59,3 +59,10 @@ def layer(value: Any) -> Any:
 def shown(value: Any) -> str:
     """Return the beginning of a value's repr, in one line."""
     return " ".join(repr(value).split())[:60]
+
+
+def parameters(value: Any) -> Any:
+    """Return what an optimizer steps on, if it has theta and grad, or raise TypeError."""
+    if not (hasattr(value, "theta") and hasattr(value, "grad")):
+        raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
+    return value

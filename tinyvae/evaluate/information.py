@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
-from tinyvae.core.model import VAE
 from tinyvae.evaluate.passes import BLOCK, checked, posterior, slices
+from tinyvae.models import VAE
 
 
 class MutualInformation(NamedTuple):
@@ -24,8 +25,9 @@ class MutualInformation(NamedTuple):
     information_limit: float
 
 
+@by_keyword
 def mutual_information(
-    model: VAE, x: Array, labels: Array | None = None, draws: int = 2000, seed: int = 0
+    model: VAE, x: Array, *, draws: int = 2000, seed: int = 0, labels: Array | None = None
 ) -> MutualInformation:
     """Split the KL in two (Hoffman & Johnson 2016): mean KL(q(z|x) ‖ p) = I(x; z) + KL(q(z) ‖ p).
 

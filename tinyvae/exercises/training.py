@@ -11,11 +11,11 @@ import numpy as np
 from tinyvae import gradcheck
 from tinyvae.core.arrays import sigmoid, softplus
 from tinyvae.core.layers import Dense, Sequential
-from tinyvae.core.model import VAE
 from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
+from tinyvae.models import VAE
 
 
 class _WatchedVAE(VAE):
@@ -60,7 +60,7 @@ def train_step(step: Any) -> str:
     """Judge `step(model, optimizer, x)` → terms."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 8))  # (40, 8), in two dimensions
-    model = _WatchedVAE(8, 2, (16,), sigma=0.5, backend="numpy")
+    model = _WatchedVAE(8, 2, hidden=(16,), sigma=0.5, backend="numpy")
     optimizer = _WatchedAdam(model, lr=0.01)
     losses = []
     for turn in range(60):

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Gaussian
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.explore.payload import Payload, collect, plot_kind, to_base64
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.files import write_text
 
 if TYPE_CHECKING:

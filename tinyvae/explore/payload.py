@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import seed_sequence
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
 from tinyvae.core.likelihood import Bernoulli, Gaussian
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.device import seed_sequence
+from tinyvae.models import VAE, Autoencoder
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -99,14 +99,14 @@ def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tupl
     """The codes of x, and the mean reconstruction and KL, in nats per example."""
     backend = model.backend
     if not isinstance(model, VAE):
-        z = model.encode(x, labels)
-        y = model.decoder_output(z, labels)
+        z = model.encode(x, labels=labels)
+        y = model.decoder_output(z, labels=labels)
         nll = model.likelihood.nll(y, model.as_batch(x))
         return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
-    mu, logvar = model.encode(x, labels)
+    mu, logvar = model.encode(x, labels=labels)
     rng = backend.generator(seed_sequence(0, "validation"))
     eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
-    y = model.decoder_output(reparameterize(mu, logvar, eps), labels)
+    y = model.decoder_output(reparameterize(mu, logvar, eps), labels=labels)
     nll = model.likelihood.nll(y, model.as_batch(x))
     means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
     codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
@@ -138,8 +138,8 @@ def _layers(prefix: str, network: Sequential) -> list[str]:
 
 
 def _likelihood(likelihood: Any) -> dict[str, Any]:
-    if type(likelihood) is Gaussian:
-        return {"kind": "Gaussian", "sigma": likelihood.sigma, "output": likelihood.output}
+    if isinstance(likelihood, Gaussian):
+        return {"kind": "Gaussian", "sigma": likelihood.sigma, "output": "identity"}
     if type(likelihood) is Bernoulli:
         return {"kind": "Bernoulli"}
     raise ValueError(

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinyvae import figures
-from tinyvae.core.model import VAE
 from tinyvae.data.dataset import counted
 from tinyvae.figures.picture import Picture
+from tinyvae.models import VAE
 from tinyvae.train.loop import fit
 
 CELLS = 16  # of each decoded grid, along a side
@@ -41,8 +41,8 @@ def train_three(
         if progress:
             print(f"{name}: {counted(epochs, 'epoch')}", flush=True)
         model = VAE(
-            x_train.shape[1], 2, (256, 128), sigma=0.5**0.5, output="sigmoid", backend=backend,
-            seed=seed, **weights,
+            x_train.shape[1], 2, hidden=(256, 128), sigma=0.5**0.5, output="sigmoid",
+            backend=backend, seed=seed, **weights,
         )  # fmt: skip
         fit(model, x_train, epochs, 100, lr_schedule="step", progress=progress)
         models.append(model)

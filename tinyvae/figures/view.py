@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.core.model import VAE
 from tinyvae.data.blocks import blocks
+from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
 BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.core.arrays import Backend
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
-from tinyvae.core.model import Autoencoder
+from tinyvae.device import Backend
+from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, locks
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
 

@@ -31,7 +31,7 @@ options = {"sigma": 0.5**0.5, "output": "sigmoid"}
 options["backend"] = "numpy"  # also where there is a GPU
 models = []
 for seed in (0, 1):
-    model = Autoencoder(784, 2, (128, 32), seed=seed, **options)
+    model = Autoencoder(784, 2, hidden=(128, 32), seed=seed, **options)
     fit(model, digits.x_train, epochs=8, batch_size=100, lr=0.004, progress=False)
     models.append(model)
 
@@ -249,7 +249,7 @@ figures.image_grid(
 # reconstructions were blurred. With 16 numbers for each picture they are much better:
 
 # %% long
-larger = Autoencoder(784, 16, (128, 32), seed=0, **options)
+larger = Autoencoder(784, 16, hidden=(128, 32), seed=0, **options)
 fit(larger, digits.x_train, epochs=8, batch_size=100, lr=0.004, progress=False)
 x_test = digits.x_test[:10]
 figures.reconstructions(x_test, larger.reconstruct(x_test), (28, 28))

@@ -370,7 +370,7 @@ from tinyvae.figures import gallery
 
 options = {"sigma": 0.5**0.5, "output": "sigmoid"}
 options["backend"] = "numpy"  # also where there is a GPU
-vae = VAE(784, 2, (128, 32), seed=0, **options)
+vae = VAE(784, 2, hidden=(128, 32), seed=0, **options)
 fit(vae, digits.x_train, epochs=15, batch_size=100, lr=0.004, lr_schedule="step", progress=False)
 gallery.figure("plane", vae, digits)
 
@@ -396,7 +396,7 @@ figures.image_grid(
 # %% long
 for seed in (0, 1):
     if seed:
-        vae = VAE(784, 2, (128, 32), seed=seed, **options)
+        vae = VAE(784, 2, hidden=(128, 32), seed=seed, **options)
         fit(vae, digits.x_train, epochs=8, batch_size=100, lr=0.004, progress=False)
     mu, logvar = vae.encode(digits.x_train)
     z = mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)

@@ -85,7 +85,7 @@ print(inspect.getsource(VAE.backward))
 from tinyvae import gradcheck
 
 rng = np.random.default_rng(6)
-small = VAE(6, 2, (4,), "tanh", sigma=1.0, dtype="float64", backend="numpy")
+small = VAE(6, 2, hidden=(4,), activation="tanh", sigma=1.0, dtype="float64", backend="numpy")
 x, eps = rng.standard_normal((5, 6)), rng.standard_normal((5, 2))
 print(gradcheck.check(small, x, eps=eps))
 
