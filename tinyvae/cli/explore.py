@@ -2,10 +2,9 @@
 
 import argparse
 import math
-import webbrowser
 from pathlib import Path
 
-from tinyvae.cli import terminal
+from tinyvae.cli import outputs, terminal
 
 MAX_MB = 32  # what browsers open without delay
 
@@ -37,17 +36,13 @@ def parser() -> terminal.Parser:
 
 
 def _explore(options: argparse.Namespace) -> None:
-    from tinyvae.explore.page import build, write
+    from tinyvae.explore.page import build
     from tinyvae.models import VAE
     from tinyvae.train.runs import open_run
 
     out = options.out or Path(options.run) / "explorer.html"
     run = open_run(options.run)
-    if out.is_dir() or not out.parent.is_dir():
-        problem = "it is a folder" if out.is_dir() else f"there is no folder {out.parent}"
-        raise ValueError(f"--out {out}: {problem}; name a file that can be written")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--out {out}: the name must end in .html")
+    outputs.check_page(out)
     page = build(
         run.model,
         run.dataset,
@@ -56,9 +51,6 @@ def _explore(options: argparse.Namespace) -> None:
         precision=options.precision,
         max_bytes=math.ceil(1e6 * options.max_bytes),
     )
-    write(out, page)
     if not isinstance(run.model, VAE):
         terminal.note("a plain autoencoder: the page has no prior, sigma, samples or KL")
-    print(f"wrote {out} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
-    if options.open and not webbrowser.open(out.resolve().as_uri()):
-        terminal.note("no browser found here: open the file yourself")
+    outputs.write_page(out, page, options.open)

@@ -1,5 +1,6 @@
-"""What the commands on a trained run write: rows as an array, or as a picture."""
+"""What commands write: rows as an array, or as a picture; and pages for a browser."""
 
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from tinyvae.cli import terminal
 from tinyvae.data.scaling import Scaling
-from tinyvae.train.files import write_atomically
+from tinyvae.train.files import write_atomically, write_text
 from tinyvae.train.runs import Run
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -57,3 +58,20 @@ def write(
         figure = figures.image_grid(scaling.to_picture(x), shape)
     write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
     print(f"{out}: {what}")
+
+
+def check_page(out: Path) -> None:
+    """Raise ValueError, before the work, where no page can be written to --out."""
+    if out.is_dir() or not out.parent.is_dir():
+        problem = "it is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise ValueError(f"--out {out}: {problem}; name a file that can be written")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {out}: the name must end in .html")
+
+
+def write_page(out: Path, page: str, show: bool) -> None:
+    """Write a page of HTML, say so, and `show` it in the browser if asked to."""
+    write_text(out, page)
+    print(f"wrote {out} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
+    if show and not webbrowser.open(out.resolve().as_uri()):
+        terminal.note("no browser found here: open the file yourself")
