@@ -137,7 +137,8 @@ def test_a_data_folder_is_named_in_ones_own_words(capsys, monkeypatch):
 
 
 def test_an_error_is_made_of_fields_and_travels_between_processes():
-    for kind in (errors.InputError, errors.InputTypeError, errors.MissingFileError):
+    kinds = (errors.InputError, errors.InputTypeError, errors.MissingFileError)
+    for kind in (*kinds, errors.DivergedError):
         error = kind(Argument("scale", "x"), " is odd", remedy=["take ", Argument("beta", 2.0)])
         error = pickle.loads(pickle.dumps(error))
         assert str(error) == "scale='x' is odd: take beta=2.0"

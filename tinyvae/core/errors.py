@@ -75,6 +75,10 @@ class InputTypeError(TinyVAEError, TypeError):
     """A value of a kind that cannot be used."""
 
 
+class DivergedError(TinyVAEError, FloatingPointError):
+    """A training whose loss is no longer finite."""
+
+
 class MissingFileError(TinyVAEError, FileNotFoundError):
     """A file or folder that is not there."""
 

@@ -10,14 +10,14 @@ from typing import Any
 from tinyvae.core.errors import InputError, wrong
 
 
-def integer(name: str, value: object, minimum: int) -> int:
+def integer(name: str, value: Any, minimum: int) -> int:
     """Return `value` as an int of at least `minimum`, or raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise wrong(name, value, f"be a whole number of at least {minimum}")
     return int(value)
 
 
-def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
+def number(name: str, value: Any, minimum: float = 0.0, *, above: bool = False) -> float:
     """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
     fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not fine or value < minimum or (above and value == minimum):
@@ -26,7 +26,7 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
     return float(value)
 
 
-def sigma(value: object) -> float:
+def sigma(value: Any) -> float:
     """Return a standard deviation whose square is far from the ends of the floats."""
     if number("sigma (or 'auto')", value, above=True) < 1e-12 or value > 1e12:
         raise wrong("sigma", value, "lie between 1e-12 and 1e12")
@@ -41,7 +41,7 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     return value
 
 
-def fraction(name: str, value: object) -> float:
+def fraction(name: str, value: Any) -> float:
     """Return `value` as a float in [0, 1), or raise ValueError."""
     if number(name, value) >= 1:
         raise wrong(name, value, "lie in [0, 1)")
