@@ -5,8 +5,11 @@ import math
 from typing import Any
 
 from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, sizes, whole
+from tinyvae.core.optim import OPTIMIZERS
 from tinyvae.data import NAMES
+from tinyvae.models import ACTIVATIONS
 from tinyvae.threads import checked
+from tinyvae.train.schedules import LR_SCHEDULES
 
 DESCRIPTION = """\
 Train a variational autoencoder (or a plain autoencoder) and leave a run folder with its
@@ -60,7 +63,7 @@ TABLE = {
         ("latent_dim", whole(1, largest=WIDEST), "N", 2, "latent dimensions"),
         ("hidden", _widths, "N[,N…]", (256, 128), "widths of the encoder's hidden layers, mirrored"
             " by the decoder; none for a linear model"),
-        ("activation", ("relu", "tanh", "sigmoid", "softplus"), None, "relu", ""),
+        ("activation", tuple(ACTIVATIONS), None, "relu", ""),
         ("likelihood", ("gaussian", "bernoulli"), None, "gaussian", "p(x|z)"),
         ("sigma", real("auto", above=True), "{auto,NUMBER}", None, "the Gaussian's standard"
             " deviation; auto learns it (default: 1/√2 for data in [0, 1], else auto)"),
@@ -84,8 +87,8 @@ TABLE = {
         ("epochs", whole(1), "N", None, "(default: 60, more for small data; mnist: 20)"),
         ("batch_size", whole(1), "N", 100, ""),
         ("lr", real(above=True), "RATE", 1e-3, "learning rate"),
-        ("optimizer", ("adam", "sgd"), None, "adam", ""),
-        ("lr_schedule", ("constant", "step", "cosine"), None, "step",
+        ("optimizer", tuple(OPTIMIZERS), None, "adam", ""),
+        ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
         ("seed", SEED, "N", 0, "fixes all that is random"),
         ("dtype", ("float32", "float64"), None, "float32", "precision"),
@@ -114,7 +117,7 @@ MIN_STEPS = 2700  # what 60 epochs come to on the digits
 
 MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
-DATA = ("labels", "image_size", "channels", "scale", "validation", "binarize", "data_dir", "seed")
+DATA = ("data_dir", "binarize", *(name for name, *_ in TABLE["data of your own"]), "seed")
 GOES_WITH_RESUME = (
     *("resume", "epochs", "backend", "threads", "tf32", "distributed", "no_figures", "quiet"),
 )
