@@ -1,6 +1,10 @@
 """`python -m tinyvae COMMAND …` (also `tinyvae COMMAND …`): finds the command and hands over."""
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from tinyvae import __version__
@@ -26,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command that the first argument names; return its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        from tinyvae.cli import terminal  # takes a moment: Ctrl-C during it is Ctrl-C too
-
+        with _importing():
+            from tinyvae.cli import terminal
         return terminal.guarded(lambda: _run(argv), "tinyvae")
     except KeyboardInterrupt:
         print("tinyvae: error: stopped", file=sys.stderr)
@@ -42,11 +46,32 @@ def _run(argv: list[str]) -> int:
     elif argv[0] == "--version":
         print(f"tinyvae {__version__}")
     elif argv[0] in COMMANDS:
-        return import_module(f"tinyvae.cli.{argv[0].replace('-', '_')}").main(argv[1:])
+        with _importing():
+            command = import_module(f"tinyvae.cli.{argv[0].replace('-', '_')}")
+        return command.main(argv[1:])
     else:
         known = ", ".join(COMMANDS)
         raise Failure(f"no command {argv[0]!r}; there are {known}{meant(argv[0], COMMANDS)}", 2)
     return 0
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: compiled code that is imported may lose exceptions."""
+    usual = signal.default_int_handler
+    with suppress(ValueError):  # in another thread than the first
+        if signal.getsignal(signal.SIGINT) is usual:
+            signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _stop:
+            signal.signal(signal.SIGINT, usual)
+
+
+def _stop(*_: object) -> None:
+    print("tinyvae: error: stopped", file=sys.stderr, flush=True)
+    os._exit(130)
 
 
 def usage() -> str:
