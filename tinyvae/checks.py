@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, cast
 
@@ -37,6 +37,37 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise wrong(name, value, "be a sequence of layer widths such as (256,)")
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
+
+
+def unmasked(name: str, x: Any) -> Any:
+    """Return x, or raise ValueError where it has masked entries, which an array would show."""
+    if np.ma.is_masked(x):
+        row, *column = np.argwhere(np.ma.getmaskarray(x))[0].tolist()
+        place = f"row {row}" + "".join(f", column {c}" for c in column)
+        problem = f" is masked in {place} (counted from 0): a model takes every value"
+        raise InputError(Argument(name, bare=True), problem, remedy="fill it in, or leave it out")
+    return x
+
+
+def array(name: str, x: Any, xp: Any = np) -> Any:
+    """Return x as an array, of the module xp where it is one already.
+
+    Raises ValueError for masked entries, and TypeError for what is no number among Python objects,
+    such as pandas' missing cells.
+    """
+    if isinstance(x, xp.ndarray) and not isinstance(x, np.ndarray):
+        return x
+    found = np.asarray(unmasked(name, x))
+    if found.dtype != object or not found.ndim:
+        return found
+    for place, value in np.ndenumerate(found):  # as pandas' nullable columns come
+        if not isinstance(value, Real):
+            where = "row {}, column {}".format(*place) if found.ndim == 2 else f"{place}"
+            problem = f" holds {shown(value)} in {where} (counted from 0), which is no number"
+            remedy = "fill it in, or leave it out"
+            raise InputTypeError(Argument(name, bare=True), problem, remedy=remedy)
+    whole = all(isinstance(value, Integral) for value in found.flat)
+    return found.astype(np.int64 if whole else np.float64)
 
 
 def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:

@@ -174,7 +174,7 @@ class Autoencoder(model.Autoencoder):
 
     def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
         """Return x, checked, as a batch of this model's backend and dtype."""
-        x = x if isinstance(x, self.backend.xp.ndarray) else np.asarray(x)
+        x = checks.array(name, x, self.backend.xp)
         unit = name == "x" and isinstance(self.likelihood, Bernoulli)
         checks.batch(name, x, width or self.n_features, unit=unit)
         return self.backend.asarray(x, self.dtype)

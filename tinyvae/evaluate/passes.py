@@ -25,8 +25,7 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     """Return x and labels on the host, or raise ValueError in one line."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     if not isinstance(x, LazyRows | BinarizedRows):
-        on_device = isinstance(x, model.backend.xp.ndarray)
-        x = model.backend.to_numpy(x) if on_device else np.asarray(x)
+        x = model.backend.to_numpy(checks.array("x", x, model.backend.xp))
     checks.batch("x", x, model.n_features)
     if isinstance(model.likelihood, Bernoulli):
         checks.unit_interval("x", *value_range(x))
@@ -93,7 +92,7 @@ def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
 
 def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
     """Return the key (2,) of each row's noise: a hash of the seed and the row's bytes."""
-    x = np.asarray(x, np.float32) + np.float32(0)  # −0 becomes 0
+    x = np.ascontiguousarray(x, np.float32) + np.float32(0)  # −0 becomes 0
     digests = (hashlib.blake2b(row, digest_size=16, key=b"%d" % seed).digest() for row in x)
     return [np.frombuffer(digest, "<u8") for digest in digests]
 

@@ -36,6 +36,8 @@ from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
 
+MAX_VARIANCE = 1e24  # a calibrated σ² above it is that of a training that diverged
+
 
 def fit(
     model: Autoencoder,
@@ -283,7 +285,7 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
 def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, Any]:
     """Return rows and labels, where the model can train on them, on the model's device."""
     lazy = isinstance(x, LazyRows | BinarizedRows)
-    x = x if lazy or isinstance(x, model.backend.xp.ndarray) else np.asarray(x)
+    x = x if lazy else checks.array(name, x, model.backend.xp)
     if lazy and x.shape[1] != model.n_features:
         columns = counted(x.shape[1], "column")
         raise ValueError(f"{name} has {columns}, the model takes {model.n_features}")
@@ -297,7 +299,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
 
 def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
-    wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
+    wrong = np.flatnonzero(~np.isfinite(log[:, 0]) | (log[:, 3] > MAX_VARIANCE))
     finite = model.backend.xp.isfinite(model.parameters.theta).all()
     if len(wrong) or not model.backend.to_numpy(finite):
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
@@ -308,7 +310,9 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         if epoch == step == 1:  # before the first step of the optimizer
             cause = "the data, or a weight such as beta, are too large to compute with"
             change = "data scaled to around 1, or a smaller weight"
-        problem = f"the loss is not finite since {since}{before}; most likely {cause}"
+        grown = len(wrong) and math.isfinite(log[step - 1, 0])  # a loss takes the log of σ²
+        what = "sigma has grown beyond all data" if grown else "the loss is not finite"
+        problem = f"{what} since {since}{before}; most likely {cause}"
         raise DivergedError(problem, remedy=f"try {change}")
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if isinstance(model.likelihood, CalibratedGaussian):
