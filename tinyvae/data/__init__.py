@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError
-from tinyvae.data import mnist, preparation, readers, shapes
+from tinyvae.data import csv_reader, mnist, preparation, readers, shapes
 from tinyvae.data.blocks import batches as batches
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
@@ -29,6 +29,10 @@ def load_dataset(
     scale: str | float = "infer",
     validation: float | None = None,
     binarize: str = "none",
+    header: str = "auto",
+    columns: csv_reader.Columns = None,
+    drop: csv_reader.Columns = None,
+    skip_damaged: bool = False,
     seed: int = 0,
 ) -> Dataset:
     """Return a data set by its name, or from one's own file or folder.
@@ -37,23 +41,32 @@ def load_dataset(
     ----------
     name : "digits", "mnist", "fashion-mnist", "shapes", or a path
         Of an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test` are
-        taken as the split), a .csv file, or a folder of images (`./digits` if it is called so).
+        taken as the split), a table in text (.csv, .tsv or .txt, or any of them as .gz), or a
+        folder of images (`./digits` if it is called so; `train` and `val` in it are the split).
     data_dir : folder
         Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once, into
         $TINYVAE_DATA_DIR or the user's cache folder.
     labels : str
-        Own data: the name (or number, from 1) of a CSV's column, the key in an .npz file, or the
+        Own data: the name (or number, from 1) of a table's column, the key in an .npz file, or the
         path of an .npy file beside an .npy file. A folder's labels are its subfolders.
     image_size : int or (H, W)
         Images of a folder are resized to it; rows of an array are images of it.
     channels : {"auto", "grey", "colour"}
         Of a folder of images; auto is grey where all are.
     scale : "infer", "none", "standardize", or a number to divide by
-        Own data: "infer" divides bytes by 255 and takes floats as they are.
+        Own data: "infer" divides bytes by 255, takes the floats of an array as they are, and
+        standardises a table in text, unless its columns are pixels.
     validation : float
-        The part of own data that is held out as the test rows; 0.1 unless given.
+        The part of own data that is held out as the test rows; 0.1 unless given. With 0, all rows
+        are trained on, and tested on too.
     binarize : {"none", "static", "dynamic"}
         Draw black and white pixels; see `tinyvae.data.rows.BinarizedRows` for the protocols.
+    header : {"auto", "yes", "no"}
+        Whether a table's first line names its columns; "auto" tells by what it holds.
+    columns, drop : str or sequence of str and int
+        Columns of a table to take, or to leave out: names, numbers from 1, or ranges such as "2-5".
+    skip_damaged : bool
+        Leave out images that cannot be read.
     seed : int
         Of the held-out part and of dynamic binarization.
 
@@ -72,7 +85,8 @@ def load_dataset(
     checks.instance("name", name, str | os.PathLike, f"a path or one of {', '.join(NAMES)}")
     name = os.fspath(name)
     given = {"labels": labels, "image_size": image_size, "validation": validation}
-    own = {"channels": channels, "scale": scale} | given
+    own = {"channels": channels, "scale": scale, "header": header} | given
+    own |= {"columns": columns, "drop": drop, "skip_damaged": skip_damaged}
     if binarize not in ("none", "static", "dynamic"):
         problem = f"binarize {binarize!r}"
         raise InputError(problem, remedy="expected none, static or dynamic")
@@ -84,12 +98,12 @@ def load_dataset(
                 raise
             problem = (str(error), "; data sets by name")
             raise MissingFileError(*problem, remedy=", ".join(NAMES)) from None
-        name = os.path.abspath(name)
+        name, own["scale"] = os.path.abspath(name), dataset.scaling.option
         if name.endswith(".npy") and labels:
             own["labels"] = os.path.abspath(labels)
     else:
         for key, value in own.items():
-            if value not in (None, "auto", "infer"):
+            if value not in (None, "auto", "infer", False):
                 problem = f" is for own files; {name} comes ready to train on"
                 raise InputError(Argument(key, value), problem)
         dataset = _shapes() if name == "shapes" else _handwritten(name, data_dir)

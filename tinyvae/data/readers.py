@@ -1,16 +1,20 @@
-"""People's own files as tables of raw values: .npy, .npz, .csv and folders of images. A table has
+"""People's own files as tables of raw values: arrays, text, and folders of images. A table has
 `shape` (N, D), `dtype` and `table[index]`; nothing is scaled here. What cannot be trained on is
 refused in one line that names the file and the place in it. No file is ever loaded by pickle."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +22,10 @@ from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
+from tinyvae.data.scaling import LEAST_PIXELS, Source
 
 ImageSize = int | tuple[int, int] | None
+FEW_LABELS = 20  # so many are taken even where each row has its own
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
 
 
@@ -33,6 +39,12 @@ class Table:
     feature_names: tuple[str, ...] | None = None
     test: Table | None = None  # the file's own test split
     remark: str = ""  # what is left out of it
+    kind: str = "array"  # or "table", "pixels", "images", "colours"
+    columns: tuple[str, ...] | None = None  # of text: their names, or their numbers from 1
+
+    def source(self, name: str) -> Source:
+        """Return what errors say of this table."""
+        return Source(name, self.kind, self.columns, self.image_shape)
 
 
 class NpyFile:
@@ -72,8 +84,12 @@ def read_table(
     labels: str | None = None,
     image_size: ImageSize = None,
     channels: str = "auto",
+    *,
+    skip_damaged: bool = False,
+    **text: Any,
 ) -> Table:
-    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`.
+    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`;
+    those in `text` are of `csv_reader.read`.
 
     Raises
     ------
@@ -87,24 +103,74 @@ def read_table(
     if not file or not path.exists():
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
+    if csv_reader.is_text(path):
+        _refuse(
+            path, "for images", skip_damaged=skip_damaged, channels=channels != "auto" and channels
+        )
+        return _read_text(path, labels, image_size, text)
+    _refuse(path, "for tables in text (.csv, .tsv, .txt)", **text)
     if path.is_dir() or suffix in image_reader.SUFFIXES:
         if labels is not None:
             remedy = "a folder's labels are its subfolders' names"
             raise InputError(Argument("labels", labels), remedy=remedy)
-        files = image_reader.find(path)
-        table = image_reader.ImageFiles(files, image_size, channels)
-        return Table(table, table.image_shape, image_reader.subfolders(path, files))
-    if channels != "auto":
-        problem = f" is for folders of images, not for {path}"
-        raise InputError(Argument("channels", channels), problem)
+        return _read_images(path, image_size, channels, skip_damaged)
+    _refuse(
+        path, "for folders of images", channels=channels != "auto" and channels,
+        skip_damaged=skip_damaged,
+    )  # fmt: skip
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
         return _read_npz(path, key, labels, image_size)
-    if suffix == ".csv":
-        x, classes, names = csv_reader.read(path, labels)
-        return Table(x, _image_shape(path, x, image_size), classes, names)
-    raise ValueError(f"{path} is no .npy, .npz or .csv file, no image and no folder of images")
+    raise ValueError(
+        f"{path} is no .npy, .npz or .csv file, no image and no folder of images (text may also be"
+        " .tsv or .txt, or compressed: .csv.gz)"
+    )
+
+
+def _refuse(path: Path, what: str, **options: Any) -> None:
+    """Raise ValueError for an option that is given for a file of another kind."""
+    for name, value in options.items():
+        if value not in (None, False, "auto"):
+            raise InputError(Argument(name, value), f" is {what}, not for {path}")
+
+
+def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: dict) -> Table:
+    x, classes, columns, named, remark = csv_reader.read(path, labels, **options)
+    pixels = named and all(name.lower().startswith("pixel") for name in columns)
+    side = math.isqrt(len(columns))
+    if image_size is None and pixels and side**2 == len(columns) and side >= 8:
+        image_size = side
+    shape = _image_shape(path, x, image_size)
+    wide = not named and classes is None and options.get("columns") is None
+    side = math.isqrt(len(columns) - 1)
+    if wide and side**2 == len(columns) - 1 >= LEAST_PIXELS and _whole_bytes(x):
+        problem = f"{path} has {len(columns)} columns, one more than {side} × {side} pixels have"
+        every = Argument("columns", f"1-{len(columns)}")
+        remedy = ["name the one of the labels, such as ", Argument("labels", 1), ", or take all"]
+        raise InputError(problem, remedy=[*remedy, " with ", every])
+    kind = "pixels" if pixels or (shape is not None and _whole_bytes(x)) else "table"
+    return Table(
+        x, shape, classes, columns if named else None, remark=remark, kind=kind, columns=columns
+    )
+
+
+def _whole_bytes(x: np.ndarray) -> bool:
+    return bool(x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all())
+
+
+def _read_images(path: Path, image_size: ImageSize, channels: str, skip_damaged: bool) -> Table:
+    files, tested, remark = image_reader.split(path)
+    everything = image_reader.ImageFiles(files + tested, image_size, channels, skip_damaged)
+    kind, tables = "images" if everything.drawn_grey else "colours", []
+    for root, part in ((path, files), (path, tested)):
+        kept = everything.only(part)
+        y, note = image_reader.subfolders(root, kept.of_rows, skip=bool(tested))
+        notes = [note, remark if part is files else "", everything.remark if part is files else ""]
+        remarks = ", ".join(filter(None, notes))
+        tables.append(Table(kept, kept.image_shape, y, remark=remarks, kind=kind))
+    train, test = tables
+    return dataclasses.replace(train, test=test if tested else None)
 
 
 def split_key(source: str) -> tuple[str, str | None]:
@@ -138,36 +204,87 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
 
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
-    arrays = load_arrays(path)
+    arrays = load_arrays(path, lazy=True)
+    names = f"(its arrays: {', '.join(arrays) or 'none'})"
     if key is None and len(arrays) == 1:
         key = next(iter(arrays))
-    key = key or next((name for name in ("x_train", "x") if name in arrays), None)
-    names = f"(its arrays: {', '.join(arrays) or 'none'})"
+    key = key or next((name for name in ("x_train", "x", "X", "data") if name in arrays), None)
     if key is None:
         raise ValueError(f"{path} has no array x or x_train {names}: give {path.name}:NAME")
     for name in (key, labels):
         if name is not None and name not in arrays:
             raise ValueError(f"{path} has no array {name!r} {names}")
-    y = labels or next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
-    table = _array_table(path, arrays[key], arrays.get(y), image_size)
-    if table.labels is not None and not labels and not _whole(table.labels):
-        table.labels, table.remark = None, f"{y} has fractions and is passed over"
+    table = _array_table(path, arrays[key], image_size)
     if key == "x_train" and "x_test" in arrays:
-        table.test = _array_table(path, arrays["x_test"], arrays.get("y_test"), image_size)
+        table.test = _array_table(path, arrays["x_test"], image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
             raise ValueError(f"{path}: x_test has other columns than x_train")
+    if labels is not None:
+        table.labels = arrays[labels]
+        if table.test:
+            beside = labels.replace("train", "test")
+            table.test.labels = arrays[beside] if beside in arrays else None
+        return table
+    found = next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
+    if found is None:
+        return table
+    names = [found, *(["y_test"] if table.test else [])]
+    for name, part in zip(names, (table, table.test), strict=False):
+        problem = _no_labels(arrays, name, part.raw.shape[0])
+        if problem:
+            table.remark = f"{name} {problem} and is passed over"
+            table.labels = None
+            break
+        part.labels = arrays[name]
     return table
 
 
-def _array_table(
-    path: Path, array: np.ndarray, labels: np.ndarray | None, image_size: ImageSize
-) -> Table:
+def _no_labels(arrays: Mapping[str, np.ndarray], name: str, n_rows: int) -> str:
+    """Return why an array that was not asked for holds no labels of these rows, or ""."""
+    if name not in arrays:
+        return "is missing"
+    try:
+        y = arrays[name]
+    except ValueError:
+        return "holds Python objects, which are never loaded (save it as .astype(str)),"
+    if y.shape != (n_rows,):
+        return f"has the shape {y.shape}, not {(n_rows,)},"
+    if y.dtype.kind not in "biufU":
+        return f"is of the type {y.dtype}"
+    return "" if _whole(y) else "has fractions"
+
+
+def _array_table(path: Path, array: np.ndarray, image_size: ImageSize) -> Table:
     shape = _image_shape(path, array, image_size)
-    return Table(array.reshape(len(array), -1), shape, labels)
+    return Table(array.reshape(len(array), -1), shape)
 
 
-def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
-    """Load arrays without pickle, those of an .npz as a dict; an error is one line."""
+class _Archive(Mapping[str, np.ndarray]):
+    """The arrays of an .npz file, each read when it is asked for."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        self.path, self.names = path, names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        return load_arrays(self.path, only=name)[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def load_arrays(
+    path: Path, only: str | None = None, lazy: bool = False, **options: Any
+) -> np.ndarray | Mapping[str, np.ndarray]:
+    """Load arrays without pickle, those of an .npz as a dict (`only` one of them, or each when it
+    is asked for); an error is one line."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
     array_file = False
@@ -177,16 +294,18 @@ def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
         loaded = np.load(path, allow_pickle=False, **options)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
-                loaded = {name: loaded[name] for name in loaded.files}
+                names = loaded.files if only is None else [only]
+                loaded = _Archive(path, names) if lazy else {name: loaded[name] for name in names}
     except OSError as error:  # without the file's name
         raise ValueError(f"{path} cannot be read: {error.strerror or first_line(error)}") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problem = "it holds Python objects, or is no array file"
+        which = path if only is None else f"{only} of {path}"
         if array_file:
             why = first_line(error)
             problem = f"is it cut off or damaged, or does it hold Python objects? ({why})"
-        raise ValueError(f"{path} cannot be read: {problem}; pickles are never loaded") from None
-    if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
+        raise ValueError(f"{which} cannot be read: {problem}; pickles are never loaded") from None
+    if isinstance(loaded, Mapping) != (path.suffix.lower() == ".npz"):
         raise ValueError(
             f"{path} cannot be read: its content is of the other kind of .npy and .npz"
         )
@@ -200,10 +319,14 @@ def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[
         raise ValueError(f"{path} holds values of type {array.dtype}: expected real numbers")
     if 0 in shape:
         raise ValueError(f"{path} is empty: its array has shape {shape}")
-    if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
+    if len(shape) == 4 and shape[1] == 1 and shape[3] not in (1, 3):
+        shape = (shape[0], *shape[2:])  # one channel, wherever it stands
+    if len(shape) == 4 and shape[3] not in (1, 3, 4) and shape[1] in (3, 4):
         raise ValueError(
             f"{path} has shape {shape}: colours come last, save x.transpose(0, 2, 3, 1)"
         )
+    if len(shape) == 4 and shape[3] == 4:
+        raise ValueError(f"{path} has shape {shape}: drop the alpha, save x[..., :3]")
     if len(shape) not in (2, 3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise ValueError(
             f"{path} has shape {shape}: expected (rows, columns), (N, H, W) or (N, H, W, 3)"
@@ -248,13 +371,28 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
                 f"{source} has {counted(n_rows, 'row')} whose labels are {shape}: expected one each"
             )
     values = np.concatenate([part.labels for part in tables])
+    if values.dtype.kind in "OS":
+        values = values.astype(str)
+    missing = np.isin(values, ("", "nan", "NaN", "None")) if values.dtype.kind == "U" else []
+    if np.any(missing):
+        row = int(np.argmax(missing)) + 1
+        problem = f"{source} has no label in row {row:,} ({values[row - 1]!r})"
+        raise InputError(problem, remedy="fill it in, or remove the row")
+    if values.dtype.kind == "U":
+        with suppress(ValueError):
+            values = values.astype(float)
     if values.dtype.kind == "f" and _whole(values):
         values = values.astype(np.int64)
-    elif values.dtype.kind == "U" and all(value.isdecimal() for value in values.tolist()):
-        values = values.astype(np.int64)
+    if values.dtype.kind == "f":
+        problem = f"{source} has labels of type float64, such as {values[values % 1 != 0][0]:g}"
+        raise InputError(problem, remedy="expected whole numbers or text")
     if values.dtype.kind not in "biuU":
         raise ValueError(
             f"{source} has labels of type {values.dtype}: expected whole numbers or text"
         )
     names, y = np.unique(values, return_inverse=True)
+    if len(names) > max(FEW_LABELS, len(values) // 2):
+        found = f"{len(names):,} different labels in {counted(len(values), 'row')}"
+        remedy = "labels are classes that several rows share: name another column"
+        raise InputError(f"{source} has {found}", remedy=remedy)
     return y.astype(np.int64), tuple(map(str, names))
