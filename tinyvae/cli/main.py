@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": ("commands", "evaluate", "how good is it: ELBO, log p(x), active units"),
     "figures": ("commands", "figures", "draw a run's figures again"),
     "explore": ("explore", "main", "write a page that opens the latent space in a browser"),
+    "playground": ("playground", "main", "write a page in which a VAE trains before your eyes"),
     "sample": ("commands", "sample", "make new data"),
     "encode": ("commands", "encode", "from data to mu and logvar"),
     "decode": ("commands", "decode", "from latent points to data"),

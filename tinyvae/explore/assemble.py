@@ -32,7 +32,7 @@ def script(modules: Mapping[str, str]) -> str:
 
 
 def _module(name: str, source: str) -> str:
-    pattern = r"^export (?:async )?(?:const|class|function) (\w+)"
+    pattern = r"^export (?:async )?(?:const|class|function\*?) (\w+)"
     exports = re.findall(pattern, source, re.MULTILINE)
     source = re.sub(r"^\s*(?://|/\*\*|\*).*\n", "", source, flags=re.MULTILINE)
     source = re.sub(

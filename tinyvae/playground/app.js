@@ -28,7 +28,7 @@ class App {
     const first = fromHash(location.hash);
     Object.assign(this, {
       world, worker, running: false, frame: null, past: [], every: 1, skipped: 0, moment: null, secret: false,
-      story: null, picked: { index: 0, x: null }, waiting: null, warm: null, hiddenWhile: false,
+      story: null, picked: { index: 0, x: null }, waiting: null, warm: null,
     });
     this.charts = new Charts($("charts"));
     this.machine = new Machine($("flow"), $("code"), () => this.send("roll"));
@@ -39,8 +39,8 @@ class App {
     this.panel = new Knobs((knobs, word) => this.turn(knobs, word));
     worker.onmessage = ({ data }) => this[`on_${data.type}`](data);
     this.send("data", {
-      datasets: world.datasets.map(({ x, n_train, n_test, D, unit, image_shape, walk, shown }) =>
-        ({ x, n_train, n_test, D, unit, shape: image_shape, walk, shown })),
+      datasets: world.datasets.map(({ x, n_train, n_test, D, unit, image_shape, walks, shown }) =>
+        ({ x, n_train, n_test, D, unit, shape: image_shape, walks, shown })),
       wasm: world.wasm, run: world.run,
     });
     this.connect();
@@ -122,7 +122,7 @@ class App {
     const knobs = valid(given);
     const rebuilt = ["latent", "hidden"].some((name) => name in knobs && knobs[name] !== this.knobs[name]);
     if ("error" in knobs) this.guess(knobs);
-    if ("beta" in knobs && this.warm) this.warm = null;
+    if ("beta" in knobs && this.warm) [this.warm, this.story] = [null, null];
     Object.assign(this.knobs, knobs);
     if (rebuilt) this.begin();
     else {
@@ -147,8 +147,8 @@ class App {
   riddle() {
     const names = Object.keys(ERRORS);
     const error = names[Math.floor(Math.random() * names.length)];
-    this.secret = false;
     this.clearTests();
+    this.story = null;
     Object.assign(this.knobs, this.initial, { latent: this.knobs.latent, hidden: this.knobs.hidden, error });
     this.secret = true;
     this.begin();
@@ -195,6 +195,7 @@ class App {
     }
     if (this.past.length > MOMENTS) {
       this.past = this.past.filter((_, k) => k % 2 === 0);
+      if (this.moment !== null) this.moment = Math.floor(this.moment / 2);
       this.every *= 2;
     }
     this.redraw();
@@ -258,7 +259,6 @@ class App {
     if (this.world.run && this.index === 0) Object.assign(config, this.world.run.config, { beta: config.beta });
     if (config.sigma !== undefined && config.likelihood !== "bernoulli") arrays.push(["sigma", [], knobs.sigma]);
     arrays.push(["config", [], JSON.stringify(config)]);
-    arrays.forEach((array) => Array.isArray(array[1]) && array);
     const link = element("a", { href: URL.createObjectURL(npz(arrays)), download: "playground.npz" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -299,8 +299,8 @@ class App {
 
   fillStrips() {
     const { dataset } = this;
-    const canvases = (box, make) => {
-      const all = Array.from({ length: STRIP }, (_, k) => make(k));
+    const canvases = (box, make, n = STRIP) => {
+      const all = Array.from({ length: n }, (_, k) => make(k));
       box.replaceChildren(...all.map(({ node }) => node));
       return all.map(({ canvas }) => canvas);
     };
@@ -321,8 +321,8 @@ class App {
     this.strips = {
       seen: canvases($("seen"), button),
       reconstructions: canvases($("reconstructions"), plain),
-      prior: canvases($("prior"), plain),
-      walk: canvases($("walk"), plain),
+      prior: canvases($("prior"), plain, 2 * STRIP),
+      walk: canvases($("walk"), plain, 2 * STRIP),
     };
     this.showSeen();
     this.markPicked();
@@ -423,9 +423,7 @@ class App {
   }
 
   tell() {
-    const story = STORIES[this.story];
     document.querySelectorAll(".story").forEach((node) => node.classList.toggle("told", node.dataset.name === this.story));
-    if (story) this.charts.mark("");
   }
 
   clearTests() {
@@ -466,7 +464,7 @@ class App {
     $("map").onchange = () => this.redraw();
     $("time").oninput = () => {
       const at = Number($("time").value);
-      this.moment = at >= this.past.length - 1 ? null : at;
+      this.moment = at >= Number($("time").max) ? null : at;
       this.redraw();
     };
     $("check").onclick = () => this.check();
@@ -538,7 +536,6 @@ class App {
   }
 
   connectPad() {
-    const { world } = this;
     const pad = new Pad($("pad"), (strokes) => {
       const { dataset } = this;
       if (!strokes.length || !dataset.image_shape) return;
@@ -554,7 +551,6 @@ class App {
     });
     $("clear").onclick = () => pad.clear();
     this.pad = pad;
-    return world;
   }
 
   connectKeys() {

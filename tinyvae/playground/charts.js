@@ -6,9 +6,9 @@ import { prepare, theme } from "./theme.js";
 
 const MOST = 1200; // points of a curve; every second one is dropped when there are more
 const SERIES = [
-  { name: "reconstruction", words: "−log p(x|z)", digits: 1, of: ({ terms }) => terms.reconstruction },
-  { name: "kl", words: "KL(q ‖ prior)", digits: 2, of: ({ terms }) => terms.kl },
-  { name: "elbo", words: "−ELBO on the test data", digits: 1, of: ({ test }) => test && test.reconstruction + test.kl },
+  { name: "reconstruction", words: "reconstruction, −log p(x|z)", digits: 1, of: ({ terms }) => terms.reconstruction },
+  { name: "kl", words: "KL of q(z|x) from the prior", digits: 2, of: ({ terms }) => terms.kl },
+  { name: "elbo", words: "−ELBO, test data", digits: 1, of: ({ test }) => test && test.reconstruction + test.kl },
 ];
 const GHOSTS = { reconstruction: ({ ghost }) => ghost?.terms?.reconstruction, kl: ({ ghost }) => ghost?.terms?.kl };
 
@@ -81,7 +81,7 @@ export class Charts {
     if (usable.length < 2) return;
     const last = usable.at(-1).steps;
     const [low, high] = range(usable, name);
-    const [left, bottom] = [34, height - 3];
+    const [left, bottom] = [34, height - 6];
     const across = (steps) => left + ((width - left - 6) * steps) / last;
     const up = (value) =>
       bottom - ((bottom - 6) * (Math.min(high, Math.max(low, value)) - low)) / (high - low);
@@ -153,9 +153,9 @@ export function nats(value, digits) {
 /** Low and high of a curve: all of its later part, not the fall of its first steps. */
 function range(points, name) {
   const values = points.map((point) => point[name]);
-  const settled = values.slice(Math.min(values.length - 2, Math.floor(0.08 * values.length)));
+  const settled = values.slice(Math.min(values.length - 2, Math.floor(0.2 * values.length)));
   const ghosts = points.map(({ ghost }) => ghost[name]).filter(Number.isFinite);
-  let [low, high] = [Math.min(...settled, ...ghosts), Math.max(...settled, ...ghosts.slice(-200))];
+  let [low, high] = [Math.min(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length))), Math.max(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length)))];
   if (name === "kl") low = Math.min(0, low);
   const least = name === "kl" ? 1 : 4;
   if (high - low < least) high = low + least;
@@ -172,7 +172,7 @@ function ticks(low, high) {
 }
 
 function plain(value) {
-  const text = Math.abs(value) >= 1e5 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
+  const text = Math.abs(value) >= 1e4 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
   return text.replace("-", "−");
 }
 

@@ -22,7 +22,8 @@ async function readDataset(about, k) {
   const labels = about.labels && Uint16Array.from(about.labels);
   const test = { x: x.subarray(n_train * D), labels: labels?.subarray(n_train) };
   const shown = severalLabels(test, n_test);
-  return { ...about, x, labels, n_train, n_test, D, shown, walk: [shown[0], farthest(test, shown[0], D)] };
+  const walks = [[0, 1], [3, 7]].map((ends) => ends.map((k) => shown[Math.min(k, shown.length - 1)]));
+  return { ...about, x, labels, n_train, n_test, D, shown, walks };
 }
 
 /** Eight test rows, of as many labels as there are. */
@@ -33,19 +34,6 @@ function severalLabels({ labels }, n_test) {
   const first = labels ? rows.filter(isNew).sort((i, j) => labels[i] - labels[j]) : [];
   const others = rows.filter((i) => !first.includes(i));
   return [...first, ...others].slice(0, 8);
-}
-
-/** The row of another label, among the first hundred, whose picture differs most from row i's. */
-function farthest({ x, labels }, i, D) {
-  let best = { j: i, distance: -1 };
-  const n = Math.min(100, x.length / D);
-  for (let j = 0; j < n; j++) {
-    if (labels && labels[j] === labels[i]) continue;
-    let distance = 0;
-    for (let d = 0; d < D; d++) distance += (x[i * D + d] - x[j * D + d]) ** 2;
-    if (distance > best.distance) best = { j, distance };
-  }
-  return best.j;
 }
 
 /** The bytes of an element that holds them deflated, as base64 text. */

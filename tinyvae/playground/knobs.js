@@ -35,6 +35,7 @@ export class Knobs {
     }
     $("error").append(
       element("option", { value: "", textContent: "none: the right code" }),
+      element("option", { value: "?", textContent: "one of these: which?", hidden: true }),
       ...Object.entries(ERRORS).map(([value, { name }]) => element("option", { value, textContent: name })),
     );
     $("error").onchange = () => {
@@ -60,7 +61,7 @@ export class Knobs {
         input.checked = Number(input.value) === knobs[name];
       }
     }
-    $("error").value = secret ? "" : (knobs.error ?? "");
+    $("error").value = secret ? "?" : (knobs.error ?? "");
   }
 }
 

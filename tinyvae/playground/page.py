@@ -1,4 +1,4 @@
-"""Assemble the playground: data sets as deflated bytes, style, scripts, in one text, and write it."""
+"""Assemble the playground, data sets as deflated bytes, style and scripts in one text; write it."""
 
 from __future__ import annotations
 
@@ -115,14 +115,7 @@ def write(path: str | os.PathLike, page: str) -> None:
 def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     """Return what the page says of a data set, and its rows, training rows first, deflated."""
     D = dataset.n_features
-    fitting = MOST_VALUES // D
-    if fitting < LEAST_ROWS:
-        raise ValueError(
-            f"{dataset.name}: rows of {D:,} values are too large for a page, which takes"
-            f" {MOST_VALUES // LEAST_ROWS:,}: resize the images (image_size, \"--image-size\")"
-        )
-    n_test = min(MOST_TEST, len(dataset.x_test), max(LEAST_ROWS // 4, fitting // 10))
-    n_train = min(len(dataset.x_train), fitting - n_test)
+    n_train, n_test = _fitting(dataset)
     rows = [_spread(len(x), n) for x, n in ((dataset.x_train, n_train), (dataset.x_test, n_test))]
     x = np.concatenate(
         [np.asarray(part[i], np.float32) for part, i in zip(_parts(dataset), rows, strict=True)]
@@ -137,19 +130,40 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
         "D": D,
         "n_train": n_train,
         "n_test": n_test,
-        "of": [len(dataset.x_train), len(dataset.x_test)],
         "labels": None if labels is None else labels.tolist(),
         "unit": unit,
         "levels": LEVELS if unit else None,
         "config": model_config(
-            VAE(
-                D, 2, hidden=(2,), output="sigmoid" if unit else "identity", sigma=1.0, beta=1.0
-            )
+            VAE(D, 2, hidden=(2,), output="sigmoid" if unit else "identity", sigma=1.0, beta=1.0)
         )
         | {"tinyvae": __version__},
     }
     raw = np.rint(LEVELS * x).astype(np.uint8) if unit else x.astype("<f4")
     return about, zlib.compress(raw.tobytes(), 9)
+
+
+def _fitting(dataset: Dataset) -> tuple[int, int]:
+    """Return how many training and test rows a page takes."""
+    fitting = MOST_VALUES // dataset.n_features
+    if fitting < LEAST_ROWS:
+        raise ValueError(
+            f"{dataset.name}: rows of {dataset.n_features:,} values are too large for a page, which"
+            f' takes {MOST_VALUES // LEAST_ROWS:,}: resize the images (image_size, "--image-size")'
+        )
+    n_test = min(MOST_TEST, len(dataset.x_test), max(LEAST_ROWS // 4, fitting // 10))
+    return min(len(dataset.x_train), fitting - n_test), n_test
+
+
+def left_out(dataset: Dataset) -> str | None:
+    """Return a sentence on the rows that the page leaves out, None where it holds all of them."""
+    n_train, n_test = _fitting(dataset)
+    of_train, of_test = len(dataset.x_train), len(dataset.x_test)
+    if (n_train, n_test) == (of_train, of_test):
+        return None
+    return (
+        f"of {dataset.name} the page holds {n_train:,} of {counted(of_train, 'training row')}"
+        f" and {n_test:,} of {counted(of_test, 'test row')}, spread evenly"
+    )
 
 
 def _parts(dataset: Dataset) -> tuple[Any, Any]:
@@ -204,9 +218,7 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _words(
-    datasets: Sequence[Dataset], description: dict[str, Any], title: str
-) -> dict[str, str]:
+def _words(datasets: Sequence[Dataset], description: dict[str, Any], title: str) -> dict[str, str]:
     """Return the texts that depend on the data."""
     about = description["datasets"][0]
     noun = about["noun"]
@@ -216,13 +228,9 @@ def _words(
         f" Each mark is the code of a test {noun}; behind it, what each place decodes to."
     )
     footer = [f"{dataset.describe()}." for dataset in datasets]
-    for dataset, shown in zip(datasets, description["datasets"], strict=True):
-        if [shown["n_train"], shown["n_test"]] != shown["of"]:
-            footer.append(
-                f"Of {dataset.name} the page holds {shown['n_train']:,} of"
-                f" {counted(shown['of'][0], 'training row')} and {shown['n_test']:,} of"
-                f" {counted(shown['of'][1], 'test row')}."
-            )
+    for dataset in datasets:
+        if words := left_out(dataset):
+            footer.append(f"{words[0].upper()}{words[1:]}.")
     if any(dataset.name in ("digits", "mnist") for dataset in datasets):
         footer.append(MNIST_CREDIT)
     footer.append(f"Made with tinyvae {__version__}.")

@@ -100,7 +100,7 @@ const RIDDLE = "One of six errors is planted. Look at the plane, at the curves a
 export function verdict(frame) {
   const { knobs: { error }, terms, ghost, planted, codes } = frame;
   const { name } = ERRORS[error];
-  if (planted < 120 || !ghost?.terms) return `Planted: ${name}. Beneath it the right run goes on in grey, with the same batches and noise. Watch.`;
+  if ((planted < 120 && error !== "kl-sign") || !ghost?.terms) return `Planted: ${name}. Beneath it the right run goes on in grey, with the same batches and noise. Watch.`;
   const far = rms(codes);
   const right = ghost.terms;
   const both = `reconstruction ${nats(terms.reconstruction, 1)} (right run ${nats(right.reconstruction, 1)}), KL ${nats(terms.kl, 2)} (${nats(right.kl, 2)})`;

@@ -10,9 +10,10 @@ import { DEFAULTS, ranAway, Training } from "./training.js";
 export const MAP = 15; // decoded images along each side of the plane
 export const STRIP = 8; // pictures of each kind below it
 const SLICE = 30; // ms of training between two frames
-const FORCES = 200; // test rows whose forces are drawn
+const FORCES = 80; // test rows whose forces are drawn
 const TEST_EVERY = 600; // ms between two evaluations of all test rows
 const KEEP_EVERY = 2000; // ms between two states that one can go back to
+const TICK = 25; // ms between two weights of the gradient check
 const NEAR = 3.6; // latent units from the origin that are always in view
 
 class Trainer {
@@ -37,7 +38,7 @@ class Trainer {
     this.training = new Training(data, this.wasm, { ...DEFAULTS, ...knobs }, seed, run);
     const L = this.training.model.latent_dim;
     const stream = new Stream(seed + 99);
-    this.prior = stream.normal(STRIP * L);
+    this.prior = stream.normal(2 * STRIP * L);
     Object.assign(this, {
       eps: stream.normal(L), dims: L > 1 ? [0, 1] : [0, null], radius: NEAR, last: null, kept: [],
       tested: -Infinity, keptAt: performance.now(), pace: [], test: null, planted: null,
@@ -126,7 +127,7 @@ class Trainer {
       const { value, done } = this.checking.next();
       if (!done) {
         this.post({ type: "checked", ...value });
-        setTimeout(next, 40);
+        setTimeout(next, TICK);
         return;
       }
       const { latent } = training.model;
@@ -303,26 +304,21 @@ class Trainer {
     return data.unit ? Uint8Array.from(x_hat, (value) => 255 * value + 0.5) : x_hat;
   }
 
-  /** Reconstructions of the first test rows, draws from the prior, and a walk, (8, D) each. */
+  /** Reconstructions of the rows that are shown, draws from the prior, and two walks, (n, D) each. */
   strips([mu]) {
-    const { model, data: { walk } } = this.training;
+    const { model, data: { walks, shown } } = this.training;
     const L = model.latent_dim;
-    const way = new Float32Array(STRIP * L);
-    for (let k = 0; k < STRIP; k++) {
-      for (let j = 0; j < L; j++) {
-        const [a, b] = walk.map((i) => mu[i * L + j]);
-        way[k * L + j] = a + ((b - a) * k) / (STRIP - 1);
-      }
-    }
+    const code = (i) => mu.subarray(i * L, (i + 1) * L);
+    const steps = walks.flatMap(([from, to]) =>
+      Array.from({ length: STRIP }, (_, k) => {
+        const t = k / (STRIP - 1);
+        return code(from).map((value, j) => (1 - t) * value + t * code(to)[j]);
+      }),
+    );
+    const decode = (codes) => model.decode(Float32Array.from(codes.flatMap((z) => [...z])));
     return {
-      reconstructions: model.decode(this.shown().flatMap((i) => [...mu.slice(i * L, (i + 1) * L)])),
-      prior: model.decode(this.prior),
-      walk: model.decode(way),
+      reconstructions: decode(shown.map(code)), prior: model.decode(this.prior), walk: decode(steps),
     };
-  }
-
-  shown() {
-    return this.training.data.shown;
   }
 }
 
