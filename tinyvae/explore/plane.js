@@ -9,7 +9,7 @@ import { labelColour, prepare, theme, traceMark } from "./theme.js";
 const MAP = 15; // decoded images along each side of the map
 const FINE = 33; // places along each side at which the speed of change is measured
 const STEP = 0.1; // standard deviations of the codes: a small step
-const FAST = 16; // squared change in such a step that is coloured fully
+const FAST = 4; // squared change in such a step that is coloured fully
 const LENS = 76; // pixels, of the decoded image beside the pointer
 
 export class Plane {
@@ -196,11 +196,11 @@ export class Plane {
     const cell = this.side / FINE;
     context.fillStyle = theme.accent;
     values.forEach((value, k) => {
-      context.globalAlpha = 0.75 * Math.min(1, value / FAST) ** 0.7;
+      context.globalAlpha = 0.75 * Math.min(1, value / FAST) ** 0.6;
       context.fillRect((k % FINE) * cell, Math.floor(k / FINE) * cell, cell + 0.5, cell + 0.5);
     });
     context.globalAlpha = 1;
-    document.getElementById("fastest").textContent = readable(largest);
+    document.getElementById("fastest").textContent = `: up to ${readable(largest)} in what is seen now`;
   }
 
   /** The mean squared change over steps to the right and up, (FINE²,), and the largest. */
