@@ -31,10 +31,12 @@ if find_spec("tinyvae") is None:
     %pip install -q tinyvae
 """
 MARKER = re.compile(r"^# %%(.*)$")
-WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
-# One thread: the same numbers each time, and no slower for models of this size. And no GPU.
+WORDS = {"[markdown]", "exercise", "check", "hint", "solution"}
+WORDS |= {"long", "machine", "drawing", "covered"}
+# One thread: the same numbers each time, and no slower for models of this size. And no GPU, and no
+# record of exercises.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": ""}
+ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": "", "TINYVAE_PROGRESS": ""}
 MAX_BYTES = 600_000
 # Of a stored picture: more are hardly to be told apart.
 GREYS, COLORS, MAX_WIDTH = 44, 64, 960
@@ -128,6 +130,8 @@ def _code(text: str, tags: list[str]) -> dict[str, Any]:
     metadata: dict[str, Any] = {"tags": tags} if tags else {}
     if "drawing" in tags:
         metadata["jupyter"] = {"source_hidden": True}
+    if "covered" in tags:
+        metadata |= {"jupyter": {"outputs_hidden": True}, "collapsed": True}
     return {
         "cell_type": "code",
         "metadata": metadata,

@@ -141,7 +141,7 @@ def train_step(model, optimizer, x):
 # %% right 6.1
 def train_step(model, optimizer, x):
     eps = np.random.default_rng(1).standard_normal((len(x), 2))
-    terms = model.forward(x, eps)
+    terms = model.forward(x, eps=eps)
     model.backward()
     optimizer.step()
     return list(terms)

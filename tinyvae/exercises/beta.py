@@ -203,14 +203,15 @@ def planes(
     from tinyvae.core.latent import reparameterize
 
     eps = np.random.default_rng(0).standard_normal((len(x), 2))
-    extent = (-4.0, 4.0, -4.0, 4.0)
+    grid = figures.plane_grid(figures.NEAR_PRIOR, 14)
     columns = []
     for name, model in models.items():
         z = reparameterize(*model.encode(x), eps)  # (N, 2)
-        decoded = model.decode(figures.plane_grid(extent, 14))
         remark = f"a KL of {evaluate.elbo(model, x).kl:.1f} nats"
-        columns.append((name, remark, z, extent, decoded))
-    return figures.three_panels(columns, labels, image_shape, "What beta does to the latent plane")
+        columns.append((name, remark, z, model.decode(grid), None))
+    title = "What beta does to the latent plane"
+    subtitle = "Above: draws of z for the test images, coloured by digit, on the prior's circles."
+    return figures.three_panels(columns, labels, image_shape, title, subtitle)
 
 
 def kl_by_epoch(histories: Mapping[str, Sequence[dict]]) -> Any:

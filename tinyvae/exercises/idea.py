@@ -4,6 +4,7 @@ whose log p(x) is known exactly. Its pictures stand here too."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def log_joint(x: float, z: Any) -> Any:
     return log_density(x, 2 * z, 1.0) + log_density(z, 0.0, 1.0)
 
 
-@judge.check("the logarithm of the normal density")
+@judge.check("the logarithm of the normal density", reference=log_density)
 def normal(function: Any) -> str:
     """Judge `log_density(x, mu, sigma)`."""
     x, mu, sigma = judge.draw((5, 3), (5, 3), (5, 3))
@@ -156,6 +157,33 @@ def elbo(function: Any) -> str:
         raise Wrong(f"{given:.3f} is near the ELBO, but not from the draws eps: z = mu + sigma eps")
     judge.same("the ELBO", given, right)
     return found
+
+
+@styled
+def gap(x: float, answers: Sequence[tuple[float, float]]) -> Picture:
+    """Bars of log p(x) of the small model as the ELBO and the gap below it, for q = N(mu, σ²)."""
+    subtitle = (
+        f"The small model at x = {x:g}, for several q(z|x). Blue: the ELBO, from 0 to the left. "
+        "Red: the gap, from there back to log p(x), the line."
+    )
+    fig = page(8.0, 1.5 + 0.42 * len(answers), "log p(x) = ELBO + gap", subtitle)
+    ax = panel(fig, 1.6, 0.9, 5.8, 0.42 * len(answers))
+    evidence = log_evidence(x)
+    for row, (mu, sigma) in enumerate(answers):
+        kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
+        bound = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2 - kl
+        ax.barh(row - 0.18, bound, color="#7fb2d0", height=0.36)
+        ax.barh(row + 0.18, evidence - bound, left=bound, color=ACCENT, alpha=0.6, height=0.36)
+        parts = f"ELBO {bound:.2f}, gap {evidence - bound:.2f}".replace("-", "−")
+        ax.text(0.15, row, parts, color=INK, size=8, va="center")
+    ax.axvline(evidence, color=ACCENT, lw=1.6)
+    names = [f"mu {mu:g}, sigma {sigma:.2f}" for mu, sigma in answers]
+    ax.set(yticks=range(len(answers)), yticklabels=names, xlabel="nats")
+    ax.set_xticks([tick for tick in ax.get_xticks() if tick <= 0])
+    ax.set_xlim(None, 3)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    return fig
 
 
 def log_evidence(x: float) -> float:

@@ -2,7 +2,8 @@
 say in one line what is wrong: the factor, the sign, the shape, a missing term.
 
 A check raises `Wrong` with these words, or returns what has been shown; the decorator `check`
-prints them after ✗ or ✓. An exercise that is not done yet prints a friendly line, no traceback.
+prints them after ✗ or ✓, records the verdict, and hands the reader's function on if it is right. An
+exercise that is not done yet prints a friendly line, no traceback.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import gradcheck
+from tinyvae.exercises import progress
 from tinyvae.gradcheck.report import Report, pattern
 
 TOLERANCE = 1e-5  # of a gradient check: an answer in float32 is right too
@@ -31,23 +33,34 @@ class Wrong(Exception):
     """The answer is wrong; the message says in what."""
 
 
-def check(task: str) -> Callable:
-    """Make a function that judges answers into a check, which prints one verdict."""
+def check(task: str, reference: Callable | None = None) -> Callable:
+    """Make a function that judges answers into a check, which prints one verdict and records it.
 
-    def decorate(judge: Callable[..., str]) -> Callable[..., None]:
+    A check with a `reference` returns the reader's function where it is right, and the reference
+    where it is not, so that a notebook goes on with `kl = check.kl(kl)`.
+    """
+
+    def decorate(judge: Callable[..., str]) -> Callable[..., Callable | None]:
         @functools.wraps(judge)
-        def checked(*answers: Any) -> None:
+        def checked(*answers: Any) -> Callable | None:
+            name = f"{judge.__module__.rpartition('.')[2]}.{judge.__name__}"
             try:
                 if any(is_gap(answer) for answer in answers):
                     raise NotYet(FILL_IN)
                 print(f"✓ {task}: {judge(*answers)}.")
+                progress.record(name, solved=True)
+                return answers[0] if reference else None
             except NotYet as todo:
                 print(f"not yet: {task}. To do: {todo}.")
             except Wrong as mistake:
                 words = str(mistake)
                 print(f"✗ {task}: {words}{'' if words.endswith('?') else '.'}")
+                progress.record(name, solved=False, words=words)
             except Exception as error:  # an answer that no check foresaw must not be a traceback
-                print(f"✗ {task}: it stops with {type(error).__name__}: {error}.")
+                words = f"it stops with {type(error).__name__}: {error}"
+                print(f"✗ {task}: {words}.")
+                progress.record(name, solved=False, words=words)
+            return reference
 
         return checked
 

@@ -27,7 +27,17 @@ def stretched_codes(answer: Any) -> str:
     )
 
 
-@judge.check("the nearest code")
+def nearest_code(z: Any, codes: Any) -> Any:
+    """Return the index (M,) of the code (N, L) nearest to each point z (M, L)."""
+    return ((z[:, None] - codes[None]) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def normal_like(codes: Any, n: int, rng: np.random.Generator) -> Any:
+    """Return n normal draws (n, L) with the means and standard deviations of codes (N, L)."""
+    return codes.mean(axis=0) + codes.std(axis=0) * rng.standard_normal((n, codes.shape[1]))
+
+
+@judge.check("the nearest code", reference=nearest_code)
 def nearest(function: Any) -> str:
     """Judge `nearest(z, codes)` → the index (M,) of the code nearest to each z."""
     z, codes = judge.draw((40, 3), (30, 3))
@@ -52,7 +62,7 @@ def nearest(function: Any) -> str:
     raise Wrong(f"{len(off)} of 40 are wrong: for z[{i}] you say {given[i]:g}, nearest is {right}")
 
 
-@judge.check("draws like the codes")
+@judge.check("draws like the codes", reference=normal_like)
 def draw_like(function: Any) -> str:
     """Judge `draw_like(codes, n, rng)` → z (n, L), normal, with the codes' means, deviations."""
     (codes,) = judge.draw((500, 2))

@@ -4,6 +4,7 @@ the gradient of the Bernoulli loss, and a layer of one's own that learns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
+from tinyvae.figures.picture import ACCENT, INK, MARGIN, Picture, page, panel, styled
 
 
 class _WatchedVAE(VAE):
@@ -55,12 +57,19 @@ class _WatchedAdam(Adam):
         super().step()
 
 
-@judge.check("a step of training")
+def _train_step(model: Any, optimizer: Any, x: Any) -> Any:
+    terms = model.forward(x)
+    model.backward()
+    optimizer.step()
+    return terms
+
+
+@judge.check("a step of training", reference=_train_step)
 def train_step(step: Any) -> str:
     """Judge `step(model, optimizer, x)` → terms."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 8))  # (40, 8), in two dimensions
-    model = _WatchedVAE(8, 2, (16,), sigma=0.5, backend="numpy")
+    model = _WatchedVAE(8, 2, hidden=(16,), sigma=0.5, backend="numpy")
     optimizer = _WatchedAdam(model, lr=0.01)
     losses = []
     for turn in range(60):
@@ -305,3 +314,27 @@ def _span(a: np.ndarray) -> str:
     """Return "0.25", or "between 0.20 and 0.31" where the values differ."""
     low, high = (f"{value:.2f}".replace("-", "−") for value in (a.min(), a.max()))
     return low if low == high else f"between {low} and {high}"
+
+
+@styled
+def overfitting(histories: Mapping[str, Sequence[dict]]) -> Picture:
+    """Draw the reconstruction of trainings by epoch, on training and on test pictures."""
+    fig = page(8.4, 3.9, "Learning, and learning by heart", "Reconstruction in nats, by epoch.")
+    last = []
+    for i, (name, history) in enumerate(histories.items()):
+        ax = panel(fig, MARGIN + 0.4 + i * 4.05, 1.05, 3.3, 2.2)
+        epochs = [row["epoch"] for row in history]
+        for key, color, words in (
+            ("reconstruction", INK, "training pictures"),
+            ("val_reconstruction", ACCENT, "test pictures"),
+        ):
+            values = [row[key] for row in history]
+            ax.plot(epochs, values, color=color, lw=1.3, label=words)
+            last += values[9:]
+        ax.set(xlabel="epoch")
+        ax.set_title(name, pad=8)
+        ax.grid(axis="y", color="#eceef1", lw=0.8)
+        ax.legend(labelcolor="linecolor", handlelength=1.4)
+    for ax in fig.axes:
+        ax.set_ylim(min(last) - 1, max(last) + 1)
+    return fig

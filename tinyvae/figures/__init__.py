@@ -35,9 +35,18 @@ from tinyvae.figures.picture import (
     tile,
     top_labels,
 )
-from tinyvae.figures.plane import manifold, plane, plane_grid, quantile_grid, square, three_panels
+from tinyvae.figures.plane import (
+    NEAR_PRIOR,
+    manifold,
+    plane,
+    plane_grid,
+    quantile_grid,
+    square,
+    three_panels,
+)
 
 __all__ = [
+    "NEAR_PRIOR",
     "aggregate",
     "curves",
     "factor_figure",

@@ -52,7 +52,7 @@ digits = load_dataset("digits")
 
 def new_vae(latent_dim, **options):
     options = {"sigma": 0.5**0.5, "output": "sigmoid", "backend": "numpy", **options}
-    return VAE(784, latent_dim, (128,), seed=0, **options)
+    return VAE(784, latent_dim, hidden=(128,), seed=0, **options)
 
 
 def train(model, epochs, **options):

@@ -50,7 +50,7 @@ figures.image_grid(x_test[:18], (28, 28), columns=18)
 
 # %% long
 training = {"epochs": 15, "batch_size": 100, "lr": 0.002, "lr_schedule": "step"}
-vae = VAE(784, 10, (200,), likelihood="bernoulli", backend="numpy", seed=0)
+vae = VAE(784, 10, hidden=(200,), likelihood="bernoulli", backend="numpy", seed=0)
 fit(vae, x_train, **training, progress=False)
 terms = evaluate.elbo(vae, x_test, samples=10)
 print(f"ELBO {terms.elbo:.1f} = −({terms.reconstruction:.1f} + {terms.kl:.1f})")
@@ -508,7 +508,7 @@ report()
 # Now we can compare. A plane is pretty, but how much does it cost to have only L = 2 numbers?
 
 # %% long
-plane = VAE(784, 2, (200,), likelihood="bernoulli", backend="numpy", seed=0)
+plane = VAE(784, 2, hidden=(200,), likelihood="bernoulli", backend="numpy", seed=0)
 fit(plane, x_train, **training, progress=False)
 for name, model in (("L = 2 ", plane), ("L = 10", vae)):
     found = evaluate.log_likelihood(model, few, samples=500).log_likelihood

@@ -58,10 +58,10 @@ except RuntimeError:
 x = load_dataset("digits").x_train[:128]  # (B, D)
 eps = np.random.default_rng(0).standard_normal((128, 20))  # (B, L)
 for name in names:
-    vae = VAE(784, 20, (400,), likelihood="bernoulli", backend=name, seed=0)
+    vae = VAE(784, 20, hidden=(400,), likelihood="bernoulli", backend=name, seed=0)
     optimizer = Adam(vae.parameters)
     for _ in range(10):
-        terms = vae.forward(x, eps)
+        terms = vae.forward(x, eps=eps)
         vae.backward()
         optimizer.step()
     library = type(vae.parameters.theta).__module__
@@ -144,11 +144,11 @@ def clip_gradient(grad, largest):
 # %%
 weights = []
 for name, backend in (("numpy", "numpy"), ("stand-in", Backend("stand-in", standin))):
-    vae = VAE(784, 20, (50,), likelihood="bernoulli", backend=backend, seed=0)
+    vae = VAE(784, 20, hidden=(50,), likelihood="bernoulli", backend=backend, seed=0)
     optimizer = Adam(vae.parameters)
     before = standin.copies
     for _ in range(3):
-        vae.forward(x, eps)
+        vae.forward(x, eps=eps)
         vae.backward()
         optimizer.step()
     print(f"{name:8}: {standin.copies - before} copies from the device to the host")
@@ -226,7 +226,7 @@ print(inspect.getsource(Adam.move))
 # before the work is done.) "The rest" are activations, the loss, the noise and Python itself.
 
 # %% long machine
-vae = VAE(784, 20, (400,), likelihood="bernoulli", backend=names[-1], seed=0)
+vae = VAE(784, 20, hidden=(400,), likelihood="bernoulli", backend=names[-1], seed=0)
 xp, batch = vae.backend.xp, vae.backend.asarray(x)
 optimizer = Adam(vae.parameters)
 
