@@ -14,6 +14,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import linecache
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,9 +88,10 @@ def _named_backend(backend):
 
 def _run(code: str, namespace: dict, cell) -> str:
     """Run code as a cell of a notebook; return what it printed."""
-    printed = io.StringIO()
+    printed, name = io.StringIO(), f"<{' '.join(cell.words)} {cell.number}>"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)  # as IPython
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, f"<{' '.join(cell.words)} {cell.number}>", "exec"), namespace)
+        exec(compile(code, name, "exec"), namespace)
     return printed.getvalue()
 
 
@@ -104,7 +106,7 @@ def _try_answers(source: Path, cells: list, exercise, namespace: dict, result: P
     tries.append(("solution", "", of("solution").text))
     for kind, words, code in tries:
         _run(code, namespace, exercise)
-        said = _run(of("check").text, namespace, exercise)
+        said = _run(of("check").text, namespace, of("check"))
         result.verdicts.append(Verdict(exercise.number, kind, words, said, code))
 
 

@@ -163,6 +163,7 @@ def run(notebook: dict[str, Any]) -> dict[str, Any]:
     client = NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet)
     client.execute(env={**os.environ, **ENVIRONMENT})
     notebook = json.loads(json.dumps(node))
+    notebook["metadata"]["language_info"] = {"name": "python"}  # without this machine's version
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
         if cell["cell_type"] == "code":

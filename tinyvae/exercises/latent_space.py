@@ -24,6 +24,7 @@ def stretched_codes(answer: Any) -> str:
             "b": "the same pictures come out, so the squared differences cannot get smaller",
             "c": "the factors 100 and 1/100 cancel in z W, so the same pictures come out",
         },
+        meanings={"a": r"\bris|larger|grow", "b": r"\bfall|smaller", "c": r"\bstay|same|equal"},
     )
 
 
@@ -44,6 +45,8 @@ def nearest(function: Any) -> str:
     given = judge.call(function, "index", z, codes)
     if given.shape == (len(codes),):
         raise Wrong("index has 30 entries for 40 points z: you found the nearest z of each code")
+    if given.shape == (len(z), 1):
+        raise Wrong("index has the shape (40, 1), and should have (40,): leave keepdims out")
     judge.same_shape("index", given, (len(z),))
     away = z[:, None] - codes[None]  # (M, N, L)
     squares = (away**2).sum(axis=2)
@@ -55,6 +58,10 @@ def nearest(function: Any) -> str:
         raise Wrong("index names the code farthest away: argmax where argmin is meant")
     if np.array_equal(given, np.abs(away).sum(axis=2).argmin(axis=1)):
         raise Wrong("these are sums of absolute differences; the distance has squares: Σ (z − c)²")
+    if np.array_equal(given, (z @ codes.T).argmin(axis=1)) or np.array_equal(
+        given, (z @ codes.T).argmax(axis=1)
+    ):
+        raise Wrong("this goes by the products z · c; the distance is Σ (z − c)²")
     if np.allclose(given, np.sqrt(squares.min(axis=1))) or np.allclose(given, squares.min(axis=1)):
         raise Wrong("this is the distance to the nearest code; return its index (argmin, not min)")
     off = np.flatnonzero(given != squares.argmin(axis=1))

@@ -182,7 +182,11 @@ def _bernoulli(y: Any, x: Any) -> float:
     return float((softplus(y) - x * y).sum() / len(y))
 
 
-@judge.check("the backward pass of the Bernoulli loss")
+def _bernoulli_backward(y: Any, x: Any) -> Any:
+    return (sigmoid(y) - x) / len(y)
+
+
+@judge.check("the backward pass of the Bernoulli loss", reference=_bernoulli_backward)
 def bernoulli_backward(backward: Any) -> str:
     """Judge `backward(y, x)` → dy of the batch's mean loss, for logits y and pixels x (B, D)."""
     for B, D in ((5, 4), (2, 3)):

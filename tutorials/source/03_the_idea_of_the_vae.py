@@ -178,6 +178,34 @@ def bernoulli_nll(y, x):
 
 
 # %% [markdown]
+# ### Exercise 3.3: another distribution, without a word of help
+#
+# A squared error is large where a single pixel is far off. The **Laplace** distribution is milder:
+# its density falls as e^(−|x − x_hat| / b) on both sides of x_hat. Find the constant that gives it
+# the area 1, take the negative logarithm, and write `nll (B,)` for pixels `x` and `x_hat`, `(B,
+# D)` each, and the number `scale`, which is b.
+
+
+# %% exercise 3.3
+def laplace_nll(x, x_hat, scale):
+    nll = ...  # (B,)
+    return nll
+
+
+# %% check 3.3
+check.laplace(laplace_nll)
+
+# %% [markdown] hint 3.3
+# How large is the area under e^(−u/b) from u = 0 to infinity? There are two such sides: what must
+# stand before the exponential? What does its logarithm add to the loss, and how often in D pixels?
+
+
+# %% solution 3.3
+def laplace_nll(x, x_hat, scale):
+    return (np.abs(x - x_hat) / scale + np.log(2 * scale)).sum(axis=1)
+
+
+# %% [markdown]
 # ## How a picture is made
 #
 # Now tell the story of a picture backwards, from the code to the pixels:
@@ -303,13 +331,13 @@ idea.gap(3.0, [(0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)])
 # gap says how far the encoder's answer is from the true posterior.
 
 # %% [markdown]
-# ### Exercise 3.3: the ELBO from draws
+# ### Exercise 3.4: the ELBO from draws
 #
 # For the small model, `log_joint(x, z)` gives log p(x, z) = log p(x|z) + log p(z). Write the ELBO
 # of q = N(mu, sigma²) as a mean over draws from q. `eps (S,)` holds S draws from N(0, 1).
 
 
-# %% exercise 3.3
+# %% exercise 3.4
 from tinyvae.exercises.idea import log_joint
 
 
@@ -318,16 +346,16 @@ def elbo(x, mu, sigma, eps):
     return result
 
 
-# %% check 3.3
+# %% check 3.4
 check.elbo(elbo)
 
-# %% [markdown] hint 3.3
+# %% [markdown] hint 3.4
 # First: `eps` are draws from N(0, 1), and the mean is over draws from q. How did exercise 2.3 turn
 # one into the other? Then: which two logarithms stand in the bracket of the ELBO, and which
 # function gives each? Last: what is done with the S numbers?
 
 
-# %% solution 3.3
+# %% solution 3.4
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
@@ -527,4 +555,4 @@ figures.image_grid(
 #   lie around 0.
 #
 # **Next:** the reconstruction is a mean over random draws of z. How can the gradient pass through
-# a dice throw? Notebook 4 has the trick, and a true story about the mistake that is made there.
+# a dice throw? Notebook 4 has the trick, and the mistake that every gradient check lets pass.
