@@ -344,7 +344,7 @@ class MySigmoid:
         return dy * self.y * (1 - self.y)
 
 
-# %% wrong 1.3: the first parameter of a method is self
+# %% wrong 1.3: The first parameter of a method is self
 class MySigmoid:
     def forward(x):
         return 1 / (1 + np.exp(-x))

@@ -111,7 +111,7 @@ def quantiles(n):
     return [NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, n)]
 
 
-# %% wrong 7.2: below z[
+# %% wrong 7.2: this is the CDF, from z to shares
 def quantiles(n):
     return [NormalDist().cdf((i + 0.5) / n) for i in range(n)]
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "three-panels": ("three_panels", "main", "the picture that explains the VAE"),
     "gradcheck": ("gradcheck", "main", "check gradients, tinyvae's or your own"),
     "audit": ("audit", "main", "check anybody's VAE, and name the error"),
+    "tutorials": ("tutorials", "main", "copy the notebooks of the course to a folder"),
+    "exercises": ("exercises", "main", "which exercises of the course are solved"),
 }
 
 

@@ -173,7 +173,7 @@ def _wrong_steps(
 @judge.check("a step of Adam", reference=adam)
 def adam_step(step: Any) -> str:
     """Judge `step(theta, grad, m, v, t, lr, beta1, beta2, epsilon)` → theta, m, v."""
-    for t in (1, 7):
+    for t in (7, 1):
         theta, grad, m, v = judge.draw((6,), (6,), (6,), (6,))
         m, v = (m * 0, v * 0) if t == 1 else (m, v**2)
         settings = (t, 0.01, 0.8, 0.9, 0.001)
@@ -205,4 +205,4 @@ def adam_step(step: Any) -> str:
         if not np.allclose(given[0], right[0]):
             judge.named_mistake(given[0], _wrong_steps(theta, grad, m, v, *settings))
         judge.same("theta", given[0], right[0])
-    return "theta, m and v after step 1 and after step 7"
+    return "theta, m and v at step 1 and at step 7"

@@ -25,7 +25,7 @@ def _name_mistake(given: np.ndarray, right: np.ndarray, mistakes: Mapping[str, A
             raise Wrong(words)
 
 
-@judge.check("log-mean-exp")
+@judge.check("log-mean-exp", reference=_exact)
 def log_mean_exp(function: Any) -> str:
     """Judge `function(a)` → (N,), for a (N, S)."""
     (a,) = judge.draw((5, 40))

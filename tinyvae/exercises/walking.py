@@ -120,8 +120,8 @@ def aggregate(sample: Any) -> str:
     given = judge.call(sample, "z", *more, 6, np.random.default_rng(70))
     if given.shape == (4, 3):
         raise Wrong(
-            "z has one draw for each of the 4 examples instead of n = 6: a permutation takes each "
-            "example once; rng.integers(N, size=n) may take one again"
+            "z has the shape (4, 3), and should have (6, 3): that is one draw for each of the 4 "
+            "examples, not n = 6. (A permutation takes each once; rng.integers may take one again)"
         )
     judge.same_shape("z", given, (6, 3))
     z = draw(DRAWS, 71)

@@ -545,6 +545,30 @@ figures.plane(
 # where equal digits lie together, the decoder's work is easier.
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Why does `dW` sum over the examples of the batch, and `dx` over the outputs?
+#
+# **b.** A colleague doubles the batch, and forgets the 1/B in the loss. What happens to the
+# gradient, and what to a step of Adam?
+#
+# **c.** A gradient check of your layer shows a relative error of 1e-11. What do you know now, and
+# what do you not know?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** A weight acts on the loss through every example; an input through every output of its own
+# example. The slopes of all ways are added.
+#
+# **b.** The gradient becomes twice as large. Adam divides by the size of the gradient, so its step
+# hardly changes; a plain step would be twice as long.
+#
+# **c.** That backward is the slope of this forward at this point. Not that forward computes what
+# you meant, nor that it holds at other points, such as at a kink.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - A layer is two functions: forward computes `y`, backward turns ∂loss/∂y into ∂loss/∂x and the

@@ -8,7 +8,7 @@
 #
 # **At the end you can** name the three reasons why it goes wrong, and you have measured each.
 #
-# **Time:** about 15 minutes. **You need:** notebook 1 (encoder, decoder, code, loss, dense layer).
+# **Time:** about 20 minutes. **You need:** notebook 1 (encoder, decoder, code, loss, dense layer).
 
 # %% [markdown]
 # ## The model
@@ -313,6 +313,28 @@ for L in (2, 16):
 # A variational autoencoder, **VAE**, does that. Its loss has one more term than the one you know.
 # Three numbers of this notebook are kept for the comparison at the end of notebook 3: the spread of
 # the codes, which no two models share; the shares of the digits; and the distance of a draw.
+
+# %% [markdown]
+# ## Three questions
+#
+# **a.** Two autoencoders have the same loss. Why may their codes lie in quite different places?
+#
+# **b.** Why do draws with the right means and standard deviations still miss the codes with 16
+# numbers, and hardly with 2?
+#
+# **c.** Would more training pictures cure the first failure?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** The loss sees pictures only. Whatever one network does to the codes, the other can undo:
+# turn, stretch, bend.
+#
+# **b.** Means and standard deviations say nothing about which combinations occur. In 16 dimensions
+# the combinations that do are a small part of all.
+#
+# **c.** No. Nothing in the loss asks for a place, however many pictures there are.
+#
+# </details>
 
 # %% [markdown]
 # ## In three lines

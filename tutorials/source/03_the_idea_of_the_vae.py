@@ -265,7 +265,7 @@ for noise in (1.0, 0.1, 0.01):
 # %% [markdown]
 # With many latent numbers hardly a draw explains the picture, and the average is made of a few
 # lucky ones. (With 2 latent numbers it would still work: a few draws in a hundred come near.
-# Notebook 9 measures where it stops.)
+# Notebook 9 shows what is done where it does not.)
 
 # %% [markdown]
 # ## The encoder proposes
@@ -543,6 +543,29 @@ figures.image_grid(
 # what comes out are digits, where the autoencoder gives scraps. They are still blurred: with σ_x²
 # = ½ the model counts a wrong pixel as cheap, and leaves most of the 16 numbers unused. Notebook 6
 # trains it on black and white pixels, where a wrong pixel is dear, and the draws become sharp.
+
+# %% [markdown]
+# ## Three questions
+#
+# **a.** A colleague reports an ELBO that is larger than log p(x). What follows?
+#
+# **b.** Which part of the loss keeps regions from being points, and which keeps them from being
+# far away?
+#
+# **c.** Why is the mean over draws from the prior a poor way to log p(x) with many latent numbers?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** There is an error, in one of the two numbers or in the model: the gap is a KL, and no KL
+# is negative. (Or the estimate is noisy: ask for its standard error.)
+#
+# **b.** The KL does both: log σ² makes a narrow region dear, mu² a distant one. The reconstruction
+# wants narrow and distant ones.
+#
+# **c.** Nearly no draw explains a given picture, so the mean is made of a few lucky draws;
+# notebook 9 measures it.
+#
+# </details>
 
 # %% [markdown]
 # ## In three lines

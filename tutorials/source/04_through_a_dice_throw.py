@@ -392,6 +392,28 @@ mu, logvar, eps = rng.standard_normal((3, 5, 2))
 print(gradcheck.check(latent.reparameterize, fresh_noise, mu, logvar, eps=eps))
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Why must backward use the same eps as forward?
+#
+# **b.** At which single value of logvar does exp(logvar) look right as a standard deviation, and
+# what does that teach about tests?
+#
+# **c.** When would you use the score function although its variance is larger?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** The gradient is that of the loss with this eps. With another one it is the gradient of
+# another loss.
+#
+# **b.** At logvar = 0, where both are 1. A test at one point, above all at 0 or 1, misses factors
+# and powers: use several, and crooked ones.
+#
+# **c.** Where z is a choice among categories, or f is a program with no slope.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - z = mu + exp(½ logvar) · eps: with eps held still, a draw is an ordinary function, and has a

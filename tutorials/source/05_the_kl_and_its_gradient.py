@@ -414,6 +414,27 @@ from tinyvae.audit import audit
 print(audit(kl=wrong_kl).errors[0].message)
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Which q with mu = 0 costs 0 nats, and what does it say about the picture?
+#
+# **b.** Your Monte Carlo estimate is 5 standard errors away from your closed form. What do you do?
+#
+# **c.** Why is KL(q ‖ p) not the same as KL(p ‖ q)?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** σ = 1: q is the prior, whatever the picture is, so it says nothing.
+#
+# **b.** Not more draws: that is no chance. Look for an error in one of the two, beginning with σ,
+# σ² and logvar.
+#
+# **c.** The mean is over draws from the first. A place where q draws often counts in one, a place
+# where p does in the other.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - KL(q ‖ p) is the mean of log q(z) − log p(z) over draws from q; for N(mu, σ²) and N(0, 1) it is

@@ -10,7 +10,7 @@
 # there for, see over-fitting and tell it from learning, train on black and white pictures, and put
 # a layer of your own into the model.
 #
-# **Time:** about 45 minutes. **You need:** layers and Adam from notebook 1, the reconstruction
+# **Time:** about 60 minutes. **You need:** layers and Adam from notebook 1, the reconstruction
 # term from notebook 3, `z = mu + σ eps` from notebook 4, the KL from notebook 5.
 
 # %% [markdown]
@@ -509,6 +509,27 @@ class PReLU:
         self.da[...] = np.where(self.x > 0, 0, dy * self.x).sum(axis=0)
         return np.where(self.x > 0, dy, self.a * dy)
 
+
+# %% [markdown]
+# ## Three questions
+#
+# **a.** With the reconstruction alone the decoder draws its training pictures best. Why is it the
+# worst at new ones from the prior?
+#
+# **b.** In training with the KL alone the decoder's gradient is 0. Why?
+#
+# **c.** A loss on training pictures falls and on test pictures rises. Name two remedies that this
+# notebook has shown or named.
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** Its codes lie where the prior has no draws. What it draws elsewhere was never trained.
+#
+# **b.** x_hat stands in the reconstruction only, and that has the factor 0.
+#
+# **c.** The KL and its noise; more pictures, a smaller network or fewer epochs.
+#
+# </details>
 
 # %% [markdown]
 # ## In four lines

@@ -1,0 +1,61 @@
+"""`python -m tinyvae tutorials [DIR]`: copy the notebooks of the tutorials to a folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tinyvae.cli import terminal
+
+PROG = "tinyvae tutorials"
+DEFAULT = "tinyvae-tutorials"
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return terminal.run(_tutorials, argv, PROG)
+
+
+def notebooks_folder() -> Path:
+    """Return the folder of the notebooks: in an installed package, or beside it in a clone.
+
+    Raises FileNotFoundError where there are none.
+    """
+    for folder in (PACKAGE / "tutorials", PACKAGE.parent / "tutorials"):
+        if any(folder.glob("*.ipynb")):
+            return folder
+    raise FileNotFoundError("this installation came without the notebooks; install it again")
+
+
+def _tutorials(argv: list[str] | None) -> int:
+    parser = terminal.Parser(
+        prog=PROG, description="Copy the notebooks of the tutorials to a new folder."
+    )
+    parser.add_argument(
+        "folder", metavar="DIR", nargs="?", type=terminal.path, default=Path(DEFAULT),
+        help=f"where to (default: {DEFAULT}); it must be new or empty",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open it in JupyterLab at once")
+    options = parser.parse_args(argv)
+    folder = options.folder
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: your answers may be in it; name a new folder")
+    if options.open and importlib.util.find_spec("jupyterlab") is None:
+        raise ValueError("--open needs JupyterLab: python -m pip install jupyterlab")
+    source = notebooks_folder()
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    copied = [*sorted(source.glob("*.ipynb")), *sorted(source.glob("*.md"))]
+    for file in [*copied, *sorted((source / "images").glob("*.png"))]:
+        shutil.copyfile(file, folder / file.relative_to(source))
+    notebooks = [file.name for file in copied if file.suffix == ".ipynb"]
+    print(f"copied {len(notebooks)} notebooks to {folder}; begin with {notebooks[0]}")
+    if options.open:
+        return subprocess.call([sys.executable, "-m", "jupyterlab", str(folder)])
+    print(f"open them with: python -m jupyterlab {folder}")
+    return 0
