@@ -662,6 +662,13 @@ def test_three_panels_decode_the_same_draws_from_the_prior_and_say_what_lies_out
     assert_nothing_clipped(fig)
 
 
+def test_figures_say_in_words_what_they_show(rng):
+    fig = figures.plane(rng.standard_normal((9, 2)), title="A plane", subtitle="Of nine points.")
+    _, metadata = fig._repr_png_()
+    assert metadata["alt"] == "A plane. Of nine points. Where the encoder puts 9 examples"
+    assert figures.image_grid(ink(rng, 4), SHAPE)._repr_png_()[1]["alt"] == "Images side by side"
+
+
 def test_three_panels_of_one_epoch_say_epoch(rng, capsys):
     panels.train_three(rng.random((8, 4), dtype=np.float32), epochs=1, progress=True)
     assert ": 1 epoch\n" in capsys.readouterr().out

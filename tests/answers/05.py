@@ -347,3 +347,9 @@ def kl_monte_carlo(mu, logvar, eps):
 def kl_monte_carlo(mu, logvar, eps):
     differences = log_q(z, mu, logvar) - log_p(z)
     return differences.mean(), differences.std() / np.sqrt(len(differences))
+
+
+# %% wrong 5.3: dmu is divided by L = 3; the mean is over the batch
+def kl_backward(mu, logvar):
+    L = mu.shape[1]
+    return mu / L, 0.5 * (np.exp(logvar) - 1) / L

@@ -50,6 +50,7 @@ def log_mean_exp(function: Any) -> str:
     judge.same("the result", given, _exact(a), sizes={"S": 40})
     far = np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]
     _extreme(function, a + far, "exp(−900) is 0 and exp(900) is infinite", far.ravel())
+    _extreme(function, a - 20000.0, "exp(−20000) is 0 in floats of any width")
     spread = a.copy()
     spread[:, 0], spread[:, 1:20] = 1000.0, -1000.0
     _extreme(function, spread, "a row may reach from −1000 to 1000")

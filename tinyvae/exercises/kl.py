@@ -187,6 +187,8 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
     right = latent.kl_backward(1 / B, mu, logvar)
     if np.allclose(dmu, right[1]) and np.allclose(dlogvar, right[0]):
         raise Wrong("dmu and dlogvar come in the wrong order")
+    if np.allclose(dmu * L, B * right[0]) and B != L:
+        raise Wrong(f"dmu is divided by L = {L}; the mean is over the batch, B = {B}: len(mu)")
     judge.same("dmu", dmu, right[0], sizes={"B": B, "L": L}, relatives={"mu": mu})
     var, sigma = np.exp(logvar), np.exp(0.5 * logvar)
     along = "dlogvar is the slope along {}; one factor of the chain rule is missing: ∂{}/∂logvar"

@@ -5,6 +5,7 @@ the gradient of the Bernoulli loss, and a layer of one's own that learns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ PLANES = {
     "KL alone": (
         "a",
         {
-            "b": "a code far from 0 costs ½ mu², and nobody gains from it there",
+            "b": "a code far from 0 costs ½ mu², and nothing is gained by it there",
             "c": "to tell digits apart helps the reconstruction only, which does not count there",
         },
     ),
@@ -341,4 +342,35 @@ def overfitting(histories: Mapping[str, Sequence[dict]]) -> Picture:
         ax.legend(labelcolor="linecolor", handlelength=1.4)
     for ax in fig.axes:
         ax.set_ylim(min(last) - 1, max(last) + 1)
+    return fig
+
+
+@styled
+def there_and_back(columns: Sequence[tuple[str, np.ndarray, np.ndarray | None]]) -> Picture:
+    """Draw a small network: in each unit its value, and below it the slope of the loss along it.
+
+    `columns` has for each layer its name, the values (n,) and their slopes (n,), or None.
+    """
+    subtitle = "In each circle the value from the forward pass; below it, the slope of the loss."
+    fig = page(9.4, 4.3, "One step, there and back", subtitle)
+    ax = panel(fig, MARGIN, 0.95, 8.7, 3.05)
+    places = [
+        [(1.5 * i, 1.15 * (len(values) - 1) / 2 - 1.15 * j) for j in range(len(values))]
+        for i, (_, values, _) in enumerate(columns)
+    ]
+    for left, right in pairwise(places):
+        for x0, y0 in left:
+            for x1, y1 in right:
+                ax.plot((x0, x1), (y0, y1), color="#dfe3e8", lw=1, zorder=1)
+    for (name, values, slopes), spots in zip(columns, places, strict=True):
+        ax.text(spots[0][0], 1.85, name, ha="center", size=9.5, weight="bold")
+        for k, (x, y) in enumerate(spots):
+            ax.scatter([x], [y], s=900, color="white", edgecolor=INK, lw=1.1, zorder=2)
+            text = f"{values[k]:.2f}".replace("-", "−")
+            ax.text(x, y, text, ha="center", va="center", size=8.5, zorder=3)
+            if slopes is not None:
+                text = f"{slopes[k]:+.2f}".replace("-", "−")
+                ax.text(x, y - 0.47, text, ha="center", va="center", size=8.5, color=ACCENT)
+    ax.set(xlim=(-0.6, 1.5 * (len(columns) - 1) + 0.6), ylim=(-1.75, 2.15), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     return fig

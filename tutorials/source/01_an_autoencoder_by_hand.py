@@ -59,18 +59,15 @@ figures.image_grid(digits.x_train[:36], (28, 28), columns=18)
 # The simplest useful function with weights makes each output a weighted sum of all inputs, plus a
 # constant. With 3 inputs and 2 outputs:
 #
-# ```text
-# y_1 = x_1 W_11 + x_2 W_21 + x_3 W_31 + b_1
-# y_2 = x_1 W_12 + x_2 W_22 + x_3 W_32 + b_2
-# ```
+# $$y_1 = x_1 W_{11} + x_2 W_{21} + x_3 W_{31} + b_1$$
+#
+# $$y_2 = x_1 W_{12} + x_2 W_{22} + x_3 W_{32} + b_2$$
 #
 # That is a matrix product, `y = x W + b`. It is called a **dense layer**: every input is connected
 # to every output. We send several examples through it at once, one in each row. Such a group is a
 # **batch** of `B` examples. Shapes tell what is what:
 #
-# ```text
-# x (B, n_in)     W (n_in, n_out)     b (n_out,)     y (B, n_out)
-# ```
+# $$x\ (B, n_{in}) \qquad W\ (n_{in}, n_{out}) \qquad b\ (n_{out},) \qquad y\ (B, n_{out})$$
 
 # %%
 x = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])  # (2, 3): B = 2 examples
@@ -535,7 +532,7 @@ figures.plane(
     digits.y_test,
     prior=False,
     title="All codes in one plane",
-    subtitle="One point for each test picture, coloured by digit. Nobody told the network "
+    subtitle="One point for each test picture, coloured by digit. The network was never told "
     "which digit is which.",
 )
 

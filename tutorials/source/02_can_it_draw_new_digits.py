@@ -42,7 +42,7 @@ for model in models:
 # Both are about equally good.
 
 # %% [markdown]
-# ## First reason: nobody knows where the codes lie
+# ## First reason: the place of the codes is not known
 #
 # All possible codes together are the **latent space** ("latent" means hidden: the codes stand in
 # no data set). With 2 numbers it is a plane. Here is the **latent plane** of the first model. On

@@ -33,9 +33,8 @@ idea.bell(mu + sigma * rng.standard_normal(100_000), mu, sigma)
 # The line is the **density**: how many draws fall there, per unit of length. Its area is 1. For a
 # normal distribution it is
 #
-# ```text
-# N(x; mu, σ²) = 1/√(2πσ²) · exp(−½ (x − mu)² / σ²)
-# ```
+# $$N(x;\ \mu, \sigma^2) = \frac1{\sqrt{2\pi\sigma^2}}\, \exp\left(-\tfrac12 \frac{(x -
+# \mu)^2}{\sigma^2}\right)$$
 #
 # Highest at x = mu, and falling on both sides, faster for a small σ.
 #
@@ -43,10 +42,8 @@ idea.bell(mu + sigma * rng.standard_normal(100_000), mu, sigma)
 # such a product soon becomes too small for a computer. So one works with its logarithm, where
 # products become sums. A natural logarithm of a probability or a density is measured in **nats**.
 #
-# ```text
-# log N(x; mu, σ²) = log 1/√(2πσ²) − ½ (x − mu)² / σ²
-#                  = −½ log(2πσ²)  − ½ (x − mu)² / σ²
-# ```
+# $$\log N(x;\ \mu, \sigma^2) = \log \frac1{\sqrt{2\pi\sigma^2}} - \tfrac12 \frac{(x -
+# \mu)^2}{\sigma^2} = -\tfrac12 \log(2\pi\sigma^2) - \tfrac12 \frac{(x - \mu)^2}{\sigma^2}$$
 #
 # (1/√a is a^(−½), and the logarithm turns the power into a factor.)
 #
@@ -122,20 +119,17 @@ print("the difference ", (nll - squares).round(2))
 # If a pixel is either ink (1) or paper (0), a better p(x|z) is: ink with probability p, paper with
 # probability 1 − p. This is the **Bernoulli** distribution. Both cases in one formula:
 #
-# ```text
-# −log p(x|z) = −Σ_d [ x_d log p_d + (1 − x_d) log(1 − p_d) ]        x_d is 0 or 1
-# ```
+# $$-\log p(x|z) = -\sum_d \big[ x_d \log p_d + (1 - x_d) \log(1 - p_d) \big], \qquad x_d\ \text{is
+# 0 or 1}$$
 #
 # The decoder gives any numbers y, called **logits**, and the sigmoid turns them into
 # probabilities: p = 1/(1 + e^(−y)) = e^y/(1 + e^y). Put that in:
 #
-# ```text
-# log p       = y − log(1 + e^y)
-# log(1 − p)  =   − log(1 + e^y)                     as 1 − p = 1/(1 + e^y)
+# $$\log p = y - \log(1 + e^y) \qquad \log(1 - p) = -\log(1 + e^y), \quad \text{as}\ 1 - p = 1/(1 +
+# e^y)$$
 #
-# nll = −Σ_d [ x_d y_d − x_d log(1 + e^y_d) − (1 − x_d) log(1 + e^y_d) ]
-#     =  Σ_d [ log(1 + e^y_d) − x_d y_d ]
-# ```
+# $$\text{nll} = -\sum_d \big[ x_d y_d - x_d \log(1 + e^{y_d}) - (1 - x_d) \log(1 + e^{y_d}) \big]
+# = \sum_d \big[ \log(1 + e^{y_d}) - x_d y_d \big]$$
 #
 # What is equal on paper need not be equal on a computer:
 
@@ -219,9 +213,9 @@ def laplace_nll(x, x_hat, scale):
 # If this story is to tell of digits, real digits must be likely under it. How likely is a picture
 # x? Any z may have made it, so take the average of p(x|z) over all draws of z:
 #
-# ```text
-# p(x) = mean over z ~ p(z) of p(x|z)              (~ means "drawn from")
-# ```
+# $$p(x) = \mathbb E_{z \sim p(z)}\big[p(x|z)\big]$$
+#
+# (~ means "drawn from", and E stands for the mean, the "expectation".)
 #
 # That is what training should make large: log p(x), for the pictures of the data.
 
@@ -230,9 +224,7 @@ def laplace_nll(x, x_hat, scale):
 #
 # To see what is going on we take a picture of one pixel, and a decoder that doubles its input:
 #
-# ```text
-# z ~ N(0, 1)        x ~ N(2 z, 1)
-# ```
+# $$z \sim N(0, 1) \qquad x\,|\,z \sim N(2 z, 1)$$
 #
 # Here p(x) is known. x is the sum of two independent draws: 2z, with the variance 4, and the
 # noise, with the variance 1. The variances add up to 5. (Both have the mean 0, so a variance is
@@ -290,7 +282,7 @@ for noise in (1.0, 0.1, 0.01):
 # $$\log p(x) = \big[\log p(x, z) - \log q(z|x)\big] + \big[\log q(z|x) - \log p(z|x)\big]$$
 #
 # In the second line log q was subtracted and added again. The left side does not depend on z. So
-# take the mean over draws z ~ q on the right (written E, for "expectation"), and nothing changes
+# take the mean over draws z ~ q on the right, and nothing changes
 # on the left:
 #
 # $$\log p(x) = \underbrace{\mathbb E_{z \sim q}\big[\log p(x, z) - \log q(z|x)\big]}_{\text{ELBO}}
@@ -379,11 +371,8 @@ for mu, sigma in ((0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)):
 # the same number. N(1.2, 0.2), with σ = √0.2 = 0.45, is the true posterior here. To see it, write
 # log p(x, z) for x = 3 as a function of z ("…" stands for what does not depend on z):
 #
-# ```text
-# log p(z) + log p(x|z) = −½ z² − ½ (3 − 2z)² + …
-#                       = −½ (5 z² − 12 z) + …                 as (3 − 2z)² = 9 − 12 z + 4 z²
-#                       = −½ · 5 (z − 1.2)² + …                as 5 (z − 1.2)² = 5 z² − 12 z + 7.2
-# ```
+# $$\log p(z) + \log p(x|z) = -\tfrac12 z^2 - \tfrac12 (3 - 2z)^2 + \ldots = -\tfrac12 (5 z^2 - 12
+# z) + \ldots = -\tfrac12 \cdot 5\, (z - 1.2)^2 + \ldots$$
 #
 # That is the logarithm of a normal density with mu = 1.2 and 1/σ² = 5. With this q, KL(q ‖ true
 # posterior) is 0, and the bound is exact. All answers at once:
@@ -444,9 +433,9 @@ figures.image_grid(
 # %% [markdown]
 # ## The three failures, measured again
 #
-# **First: nobody knew where the codes lie.** Train a second model from other first weights, and
-# look at draws from the q(z|x) of all training pictures. (`logvar` is the encoder's way of telling
-# σ. Notebook 4 explains the line.)
+# **First: the place of the codes was not known.** Train a second model from other first weights,
+# and look at draws from the q(z|x) of all training pictures. (`logvar` is the encoder's way of
+# telling σ. Notebook 4 explains the line.)
 
 # %% long
 from tinyvae import Autoencoder

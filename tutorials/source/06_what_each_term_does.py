@@ -96,6 +96,72 @@ print(f"model.forward: reconstruction {terms.reconstruction:.4f}, KL {terms.kl:.
 print(inspect.getsource(VAE.backward))
 
 # %% [markdown]
+# ## Once with numbers
+#
+# Here is one step there and back through a VAE so small that each number has a place: 3 pixels, 2
+# hidden units, 1 latent number, 2 hidden units, 3 pixels, one example, no constants. First forward:
+
+# %%
+x = np.array([[1.0, 0.0, 0.5]])  # (1, 3)
+W_1 = np.array([[0.8, -0.4], [0.3, 0.5], [-0.6, 0.9]])  # (3, 2)
+W_mu, W_logvar = np.array([[1.0], [0.5]]), np.array([[-0.5], [0.8]])  # (2, 1) each
+W_3 = np.array([[0.9, -0.7]])  # (1, 2)
+W_4 = np.array([[0.6, 0.1, -0.3], [-0.8, 0.2, 0.4]])  # (2, 3)
+eps = 0.5
+
+
+def loss_of(W_1):
+    h = np.tanh(x @ W_1)  # (1, 2)
+    mu, logvar = h @ W_mu, h @ W_logvar  # (1, 1) each
+    sigma = np.exp(0.5 * logvar)
+    z = mu + sigma * eps  # (1, 1)
+    g = np.tanh(z @ W_3)  # (1, 2)
+    x_hat = g @ W_4  # (1, 3)
+    reconstruction = ((x - x_hat) ** 2).sum()  # σ_x² = ½, without the constant
+    kl = 0.5 * (mu**2 + sigma**2 - 1 - logvar).sum()
+    return h, mu, logvar, sigma, z, g, x_hat, reconstruction, kl
+
+
+h, mu, logvar, sigma, z, g, x_hat, reconstruction, kl = loss_of(W_1)
+for name in ("h", "mu", "logvar", "sigma", "z", "g", "x_hat"):
+    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+print(f"loss {reconstruction + kl:.3f} = reconstruction {reconstruction:.3f} + KL {kl:.3f}")
+
+# %% [markdown]
+# Then back, from the last line to the first. Each line is a formula that you have derived:
+
+# %%
+dx_hat = 2 * (x_hat - x)  # the squares
+dg = dx_hat @ W_4.T  # a dense layer
+dz = (dg * (1 - g**2)) @ W_3.T  # tanh, and a dense layer
+dmu = dz + mu  # through z, and through the KL
+dlogvar = dz * 0.5 * sigma * eps + 0.5 * (sigma**2 - 1)
+dh = dmu @ W_mu.T + dlogvar @ W_logvar.T  # h acts on both
+dW_1 = x.T @ (dh * (1 - h**2))  # (3, 2)
+for name in ("dx_hat", "dg", "dz", "dmu", "dlogvar", "dh"):
+    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+
+step, nudge = 1e-5, np.array([[1.0, 0], [0, 0], [0, 0]])
+up, down = (sum(loss_of(W_1 + sign * step * nudge)[-2:]) for sign in (1, -1))
+print(f"dW_1[0, 0] = {dW_1[0, 0]:.6f}; by a central difference {(up - down) / (2 * step):.6f}")
+
+# %%
+from tinyvae.exercises import training as pictures
+
+pictures.there_and_back(
+    [
+        ("x", x[0], None),
+        ("h", h[0], dh[0]),
+        ("mu, logvar", np.array([mu[0, 0], logvar[0, 0]]), np.array([dmu[0, 0], dlogvar[0, 0]])),
+        ("z", z[0], dz[0]),
+        ("g", g[0], dg[0]),
+        ("x_hat", x_hat[0], dx_hat[0]),
+    ]
+)
+
+# %% [markdown]
+# ## All slopes at once
+#
 # Every slope of the whole model, by central differences, on a VAE small enough to try all its
 # weights. The noise must be held still for that, so it is passed in as `eps`.
 
@@ -307,8 +373,6 @@ for name, beta in (("reconstruction alone", 0.0), ("both", 1.0)):
     )
 
 # %% long
-from tinyvae.exercises import training as pictures
-
 pictures.overfitting(histories)
 
 # %% [markdown]

@@ -209,7 +209,7 @@ for name, model in {**models, "4.0, L = 10": vae}.items():
 # it often has a cause that has nothing to do with the data:
 
 # %% [markdown]
-# ## The beta that nobody chose
+# ## The beta that was never chosen
 #
 # Losses are often written with a mean, because a library's function takes the mean by default.
 # Over the batch that is fine: both terms are averaged over B. But look at the pixels here:
@@ -234,7 +234,7 @@ def kl(mu, logvar):
 #
 # $$\text{loss} = \frac{R}{D} + K \qquad D \cdot \text{loss} = R + D \cdot K$$
 #
-# That is the loss with beta = D = 784. Nobody asked for that, and nothing in the code looks wrong.
+# That is the loss with beta = D = 784. That was never meant, and nothing in the code looks wrong.
 # From the table above you know what 16 does.
 #
 # ### Exercise 8.2: the effective beta
@@ -266,7 +266,7 @@ def effective_beta(D, L, pixels, latents):
 
 
 # %% [markdown]
-# `audit` finds this factor in anybody's loss, from its values alone. It needs only the two
+# `audit` finds this factor in any loss, from its values alone. It needs only the two
 # functions above:
 
 # %%

@@ -315,30 +315,23 @@ print(f"the products take {wide_time / narrow_time:.1f} times as long in float64
 # **Rounding.** Each value of f is rounded, relative to its size, by about u: 2⁻⁵³ in float64, 2⁻²⁴
 # in float32. Say f is about 1. The difference of two values is wrong by up to 2u. Divided by 2h:
 #
-# ```text
-# error from rounding ≈ 2u / 2h = u / h                    small h: bad
-# ```
+# $$\text{error from rounding} \approx \frac{2u}{2h} = \frac uh \qquad \text{a small}\ h\ \text{is
+# bad}$$
 #
 # **The curve.** Near x, a smooth function is nearly a polynomial in h. Its factors are the slope
 # f′, the slope of the slope f″, and the slope of that, f‴, all at x. This is **Taylor's formula**:
 #
-# ```text
-# f(x + h) = f(x) + h f′ + ½ h² f″ + ⅙ h³ f‴ + …
-# f(x − h) = f(x) − h f′ + ½ h² f″ − ⅙ h³ f‴ + …
-# ```
+# $$f(x \pm h) = f(x) \pm h f' + \tfrac12 h^2 f'' \pm \tfrac16 h^3 f''' + \ldots$$
 #
 # ("…" has factors h⁴ and higher: far smaller still.) In the difference of the two, f(x) and f″
 # cancel:
 #
-# ```text
-# (f(x + h) − f(x − h)) / 2h = f′ + ⅙ h² f‴ + …            large h: bad
-# ```
+# $$\frac{f(x + h) - f(x - h)}{2h} = f' + \tfrac16 h^2 f''' + \ldots \qquad \text{a large}\ h\
+# \text{is bad}$$
 #
 # Leave the constants away, and the error is about
 #
-# ```text
-# error(h) ≈ u/h + h²
-# ```
+# $$\text{error}(h) \approx \frac uh + h^2$$
 #
 # ### Exercise 20.3: the best step
 #
