@@ -18,8 +18,12 @@ SENTENCES = (
      "array; np.where(condition, this, that) or np.maximum answers it for each entry"),
     (r"truth value of an array", r"\bmax\(|\bmin\(", "max and min compare whole arrays; "
      "np.maximum and np.minimum go entry by entry"),
-    (r"truth value of an array", "", "`and`, `or` and `not` ask one question of a whole array; "
-     "np.where, & and | answer for each entry"),
+    (r"truth value of an array", r"\band\b|\bor\b|\bnot\b", "`and`, `or` and `not` ask one "
+     "question of a whole array; np.where, & and | answer for each entry"),
+    (r"truth value of an array", "", "a function that takes one number got a whole array: call it "
+     "for each entry, or take NumPy's function of that name"),
+    (r"broadcast", r"permutation", "a permutation takes each example once, so there are no more of "
+     "them; rng.integers may take one again"),
     (r"only (length-1|size-1|0-dim\w*|integer scalar) arrays", r"\bmath\.", "the functions of math "
      "take one number; those of np, such as np.exp and np.log, take an array"),
     (r"scalar index|interpreted as an integer|must be an integer", r"np\.(max|min)\(", "the second "
@@ -50,9 +54,13 @@ def in_words(function: Callable, error: Exception, called_with: int | None = Non
     line = next((f.line for f in reversed(frames) if f.name == name and f.line), "") or ""
     message = str(error).splitlines()[0] if str(error) else ""
     where = f" in the line `{line.strip()}`" if line else ""
-    code = line or _source(function)
-    advice = _sentence(message, code) or _about_arguments(function, message, called_with)
-    advice = advice or _about_shapes(message, code)
+    source = _source(function)
+    advice = (
+        _sentence(message, line or source)
+        or _about_arguments(function, message, called_with)
+        or _sentence(message, source)
+        or _about_shapes(message, line + source)
+    )
     return f"{name} stops with {type(error).__name__}: {message}{where}" + (
         f". {advice[0].upper()}{advice[1:]}" if advice else ""
     )

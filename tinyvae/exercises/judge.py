@@ -242,9 +242,12 @@ def same_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def has_decimals(name: str, given: np.ndarray, right: np.ndarray) -> None:
-    """Raise Wrong where `given` is `right` cut to whole numbers."""
-    if np.array_equal(given, np.trunc(right)) and np.any(given):
-        raise Wrong(f"{name} has lost its decimals: is there an .astype(int), or a // for a /?")
+    """Raise Wrong where `given` is `right` cut or rounded to whole numbers."""
+    whole = (np.trunc(right), np.round(right), np.floor(right))
+    if any(np.array_equal(given, one) for one in whole) and np.any(given):
+        raise Wrong(
+            f"{name} has lost its decimals: is there an .astype(int), a round, or a // for a /?"
+        )
 
 
 def same(

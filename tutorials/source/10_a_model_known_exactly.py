@@ -231,8 +231,14 @@ pictures.three_values(exact[:60], estimate.log_likelihood[:60], bound[:60])
 # %% [markdown]
 # ## What the gap is made of
 #
-# Notebook 3 had log p(x) = ELBO + KL(q(z|x) ‖ p(z|x)). For this model the true posterior is known,
-# so its KL to q can be computed from a formula, and compared with the gap that was measured:
+# Notebook 3 had log p(x) = ELBO + KL(q(z|x) ‖ p(z|x)). For this model the true posterior is known:
+# a normal distribution with a mean m and, as in exercise 10.3, a precision P, here a matrix. So
+# its KL to q is that of notebook 5, for another prior (compare exercise 5.4):
+#
+# $$KL = \tfrac12\Big[(\mu - m)\,P\,(\mu - m)^\top + \sum_j P_{jj}\,\sigma_j^2 - L - \sum_j
+# \log\sigma_j^2 - \log\det P\Big]$$
+#
+# Compare it with the gap that was measured:
 
 # %%
 
