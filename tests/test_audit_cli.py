@@ -48,7 +48,7 @@ def test_an_object_that_is_wrong(file, capsys):
 
 
 def test_what_was_not_found_is_said(file, capsys):
-    assert main([file]) == 0
+    assert main([file]) == 3
     assert "not found: sample" in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.audit import frameworks, roles
+from tinyvae.audit import frameworks, roles, scales
 
 SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
 
@@ -66,6 +66,46 @@ class Function:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
 
+    def counts(self) -> bool:
+        """Return whether a whole number in the function's objects moves with every call."""
+        found = []
+        for _, item in frameworks.reachable(self.function):
+            settings = getattr(item, "__dict__", None)
+            if isinstance(settings, dict) and not isinstance(item, type(sys)):
+                found.append((settings, dict(settings)))
+        self(**self.last)
+        return any(
+            isinstance(before.get(key), (int, float)) and settings[key] != before[key]
+            for settings, before in found
+            for key in settings
+            if isinstance(settings[key], (int, float)) and not isinstance(settings[key], bool)
+        )
+
+    def zero_weights(self) -> list[str]:
+        """Return the names of weights in the function's objects that are 0."""
+        found = []
+        for _, item in frameworks.reachable(self.function):
+            settings = getattr(item, "__dict__", None)
+            if isinstance(settings, dict) and not isinstance(item, (type(sys), type)):
+                found += [
+                    key
+                    for key, number in settings.items()
+                    if isinstance(number, (int, float)) and not isinstance(number, bool)
+                    if number == 0 and re.search("beta|kl|anneal|weight|coeff", key.lower())
+                ]
+        return found
+
+    def names_s(self) -> str:
+        """Return the name of the parameter that s goes to, or "" where none has a name."""
+        for arrangement in self.arrangements[:1]:
+            if arrangement.names.get("s"):
+                return arrangement.names["s"]
+        return ""
+
+    def reading_named(self) -> tuple[str, bool] | None:
+        """Return the reading that the name of that parameter states, and whether it binds."""
+        return scales.named(self.names_s())
+
     def hold_counters(self) -> None:
         """From now on, put back the plain numbers in the function's objects before each call.
 
@@ -85,6 +125,7 @@ class Function:
         ValueError
             The function raised; its message is kept, with what it was given.
         """
+        self.last = values
         if self.settled:
             return self._attempt(*self.settled, values)
         first: Exception | None = None
@@ -136,6 +177,11 @@ class Function:
             f"{self.name} raised {type(error).__name__}: {reason} (it was given {given}; "
             "pass pixels=, latent=, batch= for other sizes, wrap= for another kind of array)"
         )
+
+
+def as_shape(size: object) -> tuple[int, ...]:
+    """Return a size, a whole number or a shape, as a shape."""
+    return tuple(size) if isinstance(size, (tuple, list)) else (size,)
 
 
 def numbers_in(function: Callable) -> dict[str, list[int]]:

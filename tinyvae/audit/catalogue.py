@@ -70,4 +70,19 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gradient-wrong": ("the backward pass of the blocks named", "derive it again, layer by layer"),
     # A whole loss
     "loss-deterministic": ("z = mu", "z = mu + std * eps, with new noise in every call"),
+    "kl-power": (
+        "a factor B, L or D on one term",
+        "the same sum and the same mean on both terms",
+    ),
+    # Without a line of code: what is not judged, and notes
+    **dict.fromkeys(
+        (
+            "sampler objective kl reconstruction wiring heads kl-unknown kl-prior kl-schedule "
+            "kl-free-bits kl-monte-carlo kl-constant reconstruction-unknown reconstruction-norm "
+            "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
+            "arguments-swapped terms-apart noise-given bce-unclipped sigma-optimal loss-whole "
+            "squared-error-no-half gradient-float32"
+        ).split(),
+        ("", ""),
+    ),
 }

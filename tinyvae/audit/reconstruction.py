@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyvae.audit.findings import Finding, error, note, value
+from tinyvae.audit.findings import Finding, error, note, unjudged, value
 from tinyvae.audit.measure import Term
 
 TARGETS = np.array([0.0, 0.25, 0.6, 1.0])
@@ -27,6 +27,10 @@ def cross_entropy(t: np.ndarray, p: np.ndarray, lift: float = 0.0) -> np.ndarray
 
 def _logits(t: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logaddexp(0.0, y) - t * y
+
+
+def _sigmoid(y: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * y)
 
 
 def _total(f: Callable) -> Callable:
@@ -52,6 +56,20 @@ for _name, _pixel in {
     "log cosh": lambda t, p: np.log(np.cosh(t - p)),
     "Poisson": lambda t, p: p - t * np.log(p),
     "Poisson on logs": lambda t, p: np.exp(p) - t * p,
+    "squared error of the sigmoid": lambda t, p: (t - _sigmoid(p)) ** 2,
+    "squared error of the tanh": lambda t, p: (t - np.tanh(p)) ** 2,
+    "squared error of 2 sigmoid − 1": lambda t, p: (t - 2 * _sigmoid(p) + 1) ** 2,
+    "smooth absolute error": lambda t, p: np.where(
+        abs(t - p) < 1, 0.5 * (t - p) ** 2, abs(t - p) - 0.5
+    ),
+    "square root of 1 + squared error": lambda t, p: np.sqrt(1 + (t - p) ** 2),
+    "cross-entropy of data in [−1, 1]": lambda t, p: cross_entropy(0.5 * (t + 1), 0.5 * (p + 1)),
+    "cross-entropy on logits of data in [−1, 1]": lambda t, p: _logits(0.5 * (t + 1), p),
+    "cross-entropy of binarised targets": lambda t, p: cross_entropy(1.0 * (t > 0), p),
+    "cross-entropy of targets binarised at ½": lambda t, p: cross_entropy(1.0 * (t > 0.5), p),
+    "cross-entropy on logits of binarised targets": lambda t, p: _logits(1.0 * (t > 0), p),
+    "cross-entropy on logits of targets binarised at ½": lambda t, p: _logits(1.0 * (t > 0.5), p),
+    "cross-entropy on the sigmoid of probabilities": lambda t, p: _logits(t, _sigmoid(p)),
     "Bernoulli log of the right class only": lambda t, p: np.where(t > 0, -t * np.log(p), 0.0),
 }.items():
     FORMS[_name] = (_pixel, _total(_pixel))
@@ -97,6 +115,11 @@ class Reconstruction:
         """Whether its scale σ is free to choose, so that no balance is wrong in itself."""
         return "cross-entropy" not in self.form
 
+    @property
+    def known(self) -> bool:
+        """Return whether the formula was recognised."""
+        return self.form != "unknown"
+
 
 def _fit(term: Term, pixel: Callable, t: np.ndarray, p: np.ndarray, values: np.ndarray):
     """Factor and constant of a form, or None where it does not explain the values."""
@@ -120,16 +143,17 @@ def audit_reconstruction(term: Term) -> Reconstruction:
     """Return the form and weight of a reconstruction, and what is wrong with it."""
     targets = TARGETS[[0, -1]] if term.target == 1 else TARGETS
     t, p, values = _values(term, targets)
-    if np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max():
+    flat = np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max()
+    if flat and not _moves(term):
         text = "the loss does not depend on x_hat"
         return Reconstruction(findings=[error("reconstruction-missing", text, 0.0, 1.0)])
-    swapped = None
     rng = np.random.default_rng(3)
     shape = (term.sizes.B, *term.sizes.pixels)
     x, x_hat = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
     x = np.round(x) if term.target == 1 else x
     mixed = term(x=x, x_hat=x_hat)
-    for name, (pixel, total) in FORMS.items():
+    swapped = None
+    for name, (pixel, total) in FORMS.items() if not flat else ():
         if "swapped" in name and term.target == 1:
             continue
         if "swapped" in name:
@@ -144,10 +168,25 @@ def audit_reconstruction(term: Term) -> Reconstruction:
         if abs(per_cell * total(x, x_hat) + c - mixed) > 20 * tolerance:
             continue
         return _described(term, name, per_cell, a)
-    text = "neither a squared or absolute error nor a cross-entropy: the balance stays unknown"
+    return _unrecognised(term, t, values)
+
+
+def _moves(term: Term) -> bool:
+    """Whether the loss depends on an x_hat that varies (a softmax ignores constants)."""
+    rng = np.random.default_rng(3)
+    shape = (term.sizes.B, *term.sizes.pixels)
+    x = np.full(shape, term.target)
+    seen = [term(x=x, x_hat=rng.uniform(0.1, 0.9, shape)) for _ in range(2)]
+    return bool(abs(seen[1] - seen[0]) > 1e-6 * abs(seen[0]))
+
+
+def _unrecognised(term: Term, t: np.ndarray, values: np.ndarray) -> Reconstruction:
+    """A form that none of those known explains: its weight is taken relative to its own size."""
+    text = "neither a squared or absolute error nor a cross-entropy that is known here: whether "
+    text += "it is a likelihood was not judged; pass reconstruction=, or allow it"
     if not np.isfinite(values).all():
         text = f"NaN or infinity at x = {t[~np.isfinite(values)][0]}, x_hat in (0, 1); " + text
-    return Reconstruction(findings=[note("reconstruction-unknown", text)])
+    return Reconstruction(findings=[unjudged("reconstruction-unknown", text)])
 
 
 def _norm_weight(term: Term, name: str, a: float) -> float:
@@ -157,8 +196,11 @@ def _norm_weight(term: Term, name: str, a: float) -> float:
 
 
 def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstruction:
-    weight = 2 * per_cell if "squared error" in name else per_cell
+    weight = 2 * per_cell if name.startswith("squared error") else per_cell
     found = Reconstruction(name, float(weight))
+    if name == "cross-entropy on the sigmoid of probabilities":
+        text = "the loss applies a sigmoid to its argument twice"
+        found.findings.append(error("bce-double-sigmoid", text))
     if "swapped" in name:
         text = "x_hat stands where the target belongs: −x_hat log x − …"
         if term.function.named:

@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 from tinyvae.audit import discover
+from tinyvae.audit.findings import STATUS
 from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 from tinyvae.audit.verdict import audit
@@ -29,16 +30,14 @@ def parser() -> argparse.ArgumentParser:
     result = Parser(
         prog="tinyvae audit",
         description="Tell whether a VAE, in any framework, is right; if not, name the error.",
-        epilog="Exit status: 0 no error found, 1 errors found, 2 nothing that could be audited.",
+        epilog="Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not judged.",
     )
     result.add_argument(
         "target", nargs="?", metavar="module:object",
         help="a class, an object or a module with reparameterize, loss_function or the like",
     )  # fmt: skip
     result.add_argument("--self", action="store_true", help="audit tinyvae itself")
-    result.add_argument(
-        "--scale", default="logvar", choices=SCALES, help="the encoder's 2nd output"
-    )
+    result.add_argument("--scale", choices=SCALES, help="the encoder's 2nd output")
     result.add_argument("--beta", type=float, help="the weight that the KL is meant to have")
     result.add_argument("--batch", type=int, help="rows, where the code insists on a number")
     result.add_argument("--latent", type=int, help="latent dimensions")
@@ -59,7 +58,7 @@ def shape(text: str) -> tuple[int, ...]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 right, 1 wrong, 2 nothing audited."""
+    """Run the command line and return its exit status: 0 right, 1 wrong, 2 nothing audited, 3 not judged."""
     options = parser().parse_args(argv)
     if options.self:
         _refuse_ignored(options)
@@ -88,7 +87,7 @@ def _audit_self(as_json: bool) -> int:
     else:
         for name, report in reports.items():
             print(f"{name}\n  " + str(report).replace("\n", "\n  "))
-    return 0 if all(report.ok for report in reports.values()) else 1
+    return max(STATUS[report.state] for report in reports.values())
 
 
 def _audit_target(options: argparse.Namespace) -> int:
@@ -116,7 +115,7 @@ def _audit_target(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.json:
         print(json.dumps(report.to_dict()))
-        return 0 if report.ok else 1
+        return STATUS[report.state]
     print("found: " + ", ".join(f"{role} = {title}" for role, (title, _) in functions.items()))
     needed = (
         ["sample", "objective"] if not {"kl", "reconstruction"} & set(functions) else ROLES[::2]
@@ -124,4 +123,4 @@ def _audit_target(options: argparse.Namespace) -> int:
     missing = [role for role in needed if role not in functions]
     print(f"not found: {', '.join(missing)}") if missing else None
     print(report)
-    return 0 if report.ok else 1
+    return STATUS[report.state]
