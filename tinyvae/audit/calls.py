@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyvae.audit import frameworks, roles, scales
 
+EXTRAS = {"eps", "key", "beta", "training"}
 SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
 
 
@@ -47,10 +48,9 @@ class Function:
             self.arrangements = roles.arrangements(function, wanted)
         except TypeError as error:
             raise TypeError(f"{name} {error}: wrap it in a lambda") from None
-        makers = [wrap] if wrap else None
-        self.makers = makers or [
-            frameworks.maker(name, function) for name in frameworks.candidates(function)
-        ]
+        kinds = ["wrapped"] if wrap else frameworks.candidates(function)
+        self.makers = [wrap or frameworks.maker(kind, function) for kind in kinds]
+        self.kinds = kinds
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
         self.narrow = False  # whether it computes in float32, whatever it is given
@@ -61,6 +61,27 @@ class Function:
     def named(self) -> bool:
         """Whether the function's own parameter names told the order of its arguments."""
         return self.settled is not None and self.settled[0].named
+
+    @property
+    def framework(self) -> str:
+        """Return the framework whose arrays the function takes, or "" where none is known yet."""
+        if not self.settled:
+            return ""
+        return self.kinds[self.makers.index(self.settled[1])]
+
+    def again(self, values: dict[str, Any]) -> Any:
+        """Return the function's own result at these values, under one seed."""
+        arrangement, make = self.settled
+        frameworks.reseed(0)
+        for settings, numbers in self.counters:
+            settings.update(numbers)
+        if arrangement.roles() & EXTRAS:
+            self.calls, self.rng = 0, np.random.default_rng(1)
+            values = {**self._extras(values), **values}
+        made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        positions, keywords = arrangement.arguments(made)
+        result = self.function(*positions, **keywords)
+        return frameworks.drawn(result, self._key()) if self.name == "sample" else result
 
     def uses(self, role: str) -> bool:
         """Whether the function takes this role besides those it must."""
@@ -147,12 +168,14 @@ class Function:
         self.calls += 1
         for settings, numbers in self.counters:
             settings.update(numbers)
-        if arrangement.roles() & {"eps", "key", "beta", "training"}:
+        if arrangement.roles() & EXTRAS:
             values = {**self._extras(values), **values}
         try:
             made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
             positions, keywords = arrangement.arguments(made)
             result = self.function(*positions, **keywords)
+            if self.name == "sample":
+                result = frameworks.drawn(result, self._key())
         except Exception as error:
             raise ValueError(self._failed(error, values)) from error
         items = list(frameworks.leaves(result, self.name))
@@ -162,10 +185,13 @@ class Function:
     def _extras(self, values: dict) -> dict[str, Any]:
         extras: dict[str, Any] = {"beta": self.beta, "training": True}
         if "s" in values:
-            extras["eps"] = self.rng.standard_normal(values["s"].shape).astype(values["s"].dtype)
-        if "jax" in sys.modules:
-            extras["key"] = sys.modules["jax"].random.PRNGKey(self.calls)
+            eps = self.rng.standard_normal(np.shape(values["s"]))
+            extras["eps"] = eps.astype(str(values["s"].dtype).rpartition(".")[2])
+        extras["key"] = self._key()
         return extras
+
+    def _key(self) -> Any:
+        return sys.modules["jax"].random.PRNGKey(self.calls) if "jax" in sys.modules else None
 
     def _failed(self, error: Exception, values: dict) -> str:
         given = ", ".join(

@@ -70,6 +70,15 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gradient-wrong": ("the backward pass of the blocks named", "derive it again, layer by layer"),
     # A whole loss
     "loss-deterministic": ("z = mu", "z = mu + std * eps, with new noise in every call"),
+    "edge-reconstruction": (
+        "torch.log(x_hat.clamp(1e-8, 1 - 1e-8))",
+        "binary_cross_entropy_with_logits(y, x), or a clamp at 1e-6",
+    ),
+    "edge-kl": ("torch.log(torch.exp(0.5 * logvar) ** 2)", "logvar"),
+    "gradient-cut": (
+        ".detach(), .item(), .data, no_grad, or sample() for rsample()",
+        "leave the tensor in the graph",
+    ),
     "kl-power": (
         "a factor B, L or D on one term",
         "the same sum and the same mean on both terms",
@@ -80,8 +89,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
             "sampler objective kl reconstruction wiring heads kl-unknown kl-prior kl-schedule "
             "kl-free-bits kl-monte-carlo kl-constant reconstruction-unknown reconstruction-norm "
             "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
-            "arguments-swapped terms-apart noise-given bce-unclipped sigma-optimal loss-whole "
-            "squared-error-no-half gradient-float32"
+            "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
+            "squared-error-no-half gradient-float32 gradient-scaled gradients"
         ).split(),
         ("", ""),
     ),

@@ -135,6 +135,23 @@ class Term:
             arrays["z"] = z.astype(self.dtype)
         return self.function(**arrays)
 
+    def generic(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return arguments at a generic point, by role."""
+        latents, images = (
+            (self.sizes.B, *self.sizes.latents), (self.sizes.B, *self.sizes.pixels),
+        )  # fmt: skip
+        x = rng.uniform(0.1, 0.9, images)
+        values = {
+            "mu": rng.standard_normal(latents),
+            "s": rng.choice(self.reading.s, latents),
+            "x": np.round(x) if self.target == 1 else x,
+            "x_hat": rng.uniform(0.1, 0.9, images),
+        }
+        values = {role: array for role, array in values.items() if role in self.roles}
+        if self.function.uses("z"):
+            values["z"] = values["mu"] + rng.standard_normal(latents)
+        return values
+
     def __call__(self, sizes: Sizes | None = None, **point) -> float:
         """Return the loss at a point, as one number (NaN where it is none)."""
         sizes = sizes or self.sizes

@@ -233,7 +233,7 @@ def _clipping(term: Term, a: float, swapped: bool) -> list[Finding]:
     except ValueError:
         return []
     if not np.isfinite(cap):
-        return [note("bce-unclipped", "infinite or NaN at x_hat = 0: use logits, or clip x_hat")]
+        return []
     text = f"−log x_hat is cut at {cap:.3g} (x_hat at {np.exp(-cap):.2g})"
     if cap < 7:
         return [error("bce-clipped", text, float(cap), 16.0)]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.audit import balance, scales
+from tinyvae.audit import balance, edges, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.catalogue import CATALOGUE
 from tinyvae.audit.divergence import KL, audit_kl
@@ -16,6 +16,7 @@ from tinyvae.audit.gradient import audit_gradient
 from tinyvae.audit.measure import Term
 from tinyvae.audit.reconstruction import Reconstruction, audit_reconstruction
 from tinyvae.audit.sampler import READING, Sampler, audit_sampler
+from tinyvae.audit.slopes import sampler_slopes, term_slopes
 from tinyvae.audit.whole import audit_decoder, audit_encoder, audit_loss
 
 
@@ -231,6 +232,10 @@ class _Audit:
                 continue
             if reading != expected or not found.off or reading == "logvar" or self.scale:
                 self.expected = reading
+                if found.measured:
+                    found.findings += sampler_slopes(
+                        self.functions["sample"], found.measured.s, found.latents
+                    )
                 return found
         raise failure
 
@@ -299,8 +304,16 @@ class _Audit:
         if kl_term and kl_term is rec_term and kl_term.apart:
             text = "the two terms were returned apart: audited as their plain sum"
             findings.append(note("terms-apart", text))
+        if kl and not kl_term.apart:
+            moved = ("mu", "s") if kl_term is not rec_term else ("x_hat", "mu", "s")
+            findings += term_slopes(kl_term, moved)
+        if rec and kl_term is not rec_term:
+            findings += term_slopes(rec_term, ("x_hat",))
         if rec:
             self.reconstruction = rec
+            findings += edges.audit_corners(rec_term, rec)
+        if kl and kl.weight and kl.right:
+            findings += edges.audit_extremes(kl_term)
         unclear = {"kl-form", "kl-unknown", "kl-prior"}
         if kl and rec and any(f.name in unclear for f in kl.findings):
             return findings + balance.audit_reconstruction_alone(rec_term, rec)

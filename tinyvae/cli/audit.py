@@ -58,7 +58,7 @@ def shape(text: str) -> tuple[int, ...]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 right, 1 wrong, 2 nothing audited, 3 not judged."""
+    """Run the command line and return its exit status, as `--help` lists them."""
     options = parser().parse_args(argv)
     if options.self:
         _refuse_ignored(options)
