@@ -79,6 +79,12 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         ".detach(), .item(), .data, no_grad, or sample() for rsample()",
         "leave the tensor in the graph",
     ),
+    # A whole step
+    "wiring-z": ("x_hat = decode(mu)", "x_hat = decode(z)"),
+    "wiring-swapped": ("return x_hat, logvar, mu", "return x_hat, mu, logvar"),
+    "head-shared": ("return self.fc1(h), self.fc1(h)", "return self.fc_mu(h), self.fc_logvar(h)"),
+    "head-range": ("logvar = softplus(self.fc_logvar(h))", "logvar = self.fc_logvar(h)"),
+    "data-range": ("x in [−1, 1] or [0, 255]", "x scaled to what the likelihood takes"),
     "kl-power": (
         "a factor B, L or D on one term",
         "the same sum and the same mean on both terms",
@@ -90,7 +96,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
             "kl-free-bits kl-monte-carlo kl-constant reconstruction-unknown reconstruction-norm "
             "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
             "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
-            "squared-error-no-half gradient-float32 gradient-scaled gradients"
+            "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined data"
         ).split(),
         ("", ""),
     ),

@@ -114,11 +114,30 @@ def law(
         whole = abs(power - round(power)) < 0.15 if math.isfinite(power) else False
         powers[name] = float(round(power)) if whole else None
         odd |= set() if whole else {name}
+    _read(term, weight, powers, odd)
     constant = weight
     for name, power in powers.items():
         constant /= _size(term.sizes, name) ** (power or 0.0)
     fixed = frozenset(n for n, power in powers.items() if power is None and n not in odd)
     return _explain(term.sizes, Law(constant, powers, fixed, frozenset(odd)))
+
+
+def _read(term: Term, weight: float, powers: dict[str, float | None], odd: set[str]) -> None:
+    """Fill in the powers of sizes that a step insists on, from the means seen in it.
+
+    A quotient that is 1/D is taken for one; 1/L might be a β.
+    """
+    means = getattr(term.function, "means", None)
+    if means is None:
+        return
+    for name in [n for n, power in powers.items() if power is None and n not in odd]:
+        powers[name] = -1.0 if means.get(name) else 0.0
+    if powers.get("D") == 0.0 and not means.get("D"):
+        left = weight / term.sizes.B ** (powers.get("B") or 0.0)
+        left /= term.sizes.L ** (powers.get("L") or 0.0)
+        whole = any(abs(left * term.sizes.D - nice) < 2e-3 * nice for nice in NICE)
+        if whole and term.sizes.D >= 16:
+            powers["D"] = -1.0
 
 
 def _size(sizes: Sizes, name: str) -> int:

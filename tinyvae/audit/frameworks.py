@@ -210,3 +210,56 @@ def reseed(number: int) -> None:
         sys.modules["torch"].manual_seed(number)
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].random.set_seed(number)
+
+
+def framework_of(*values: Any) -> set[str]:
+    """Return the frameworks of the arrays and the classes in some values."""
+    found = set()
+    for value in values:
+        kinds = {_root(base.__module__) for base in type(value).__mro__}
+        found |= kinds & set(MAKERS)
+        for item in arrays_of(value):
+            found |= {_root(base.__module__) for base in type(item).__mro__} & set(MAKERS)
+        if isinstance(value, (dict, list, tuple)):
+            items = value.values() if isinstance(value, dict) else value
+            found |= framework_of(*list(items)[:20])
+        elif not hasattr(value, "shape"):
+            for item in list(getattr(value, "__dict__", {}).values())[:50]:
+                found |= {_root(base.__module__) for base in type(item).__mro__} & set(MAKERS)
+    if "keras" in found:
+        found.add(sys.modules["keras"].backend.backend())
+    return found
+
+
+def arrays_of(value: Any) -> Iterator[Any]:
+    """Yield the arrays of any framework in nested tuples, lists and mappings."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from arrays_of(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from arrays_of(item)
+
+
+def with_arrays_of(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and mappings with the arrays of any framework changed."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return change(value)
+    if isinstance(value, Mapping):
+        return type(value)({k: with_arrays_of(v, change) for k, v in value.items()})
+    if isinstance(value, (tuple, list)):
+        items = [with_arrays_of(v, change) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def like(array: np.ndarray, other: Any) -> Any:
+    """Return a NumPy array as an array of the same kind as another."""
+    if isinstance(other, np.ndarray):
+        return array
+    root = _root(type(other).__module__)
+    if root == "torch":
+        return sys.modules["torch"].as_tensor(array).to(other.device)
+    return MAKERS[root](array, sys.modules.get(root), None)

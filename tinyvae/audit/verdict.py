@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.audit import balance, edges, scales
+from tinyvae.audit import balance, edges, follow, onestep, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.catalogue import CATALOGUE
 from tinyvae.audit.divergence import KL, audit_kl
-from tinyvae.audit.findings import Finding, Report, note, unjudged, unseen
+from tinyvae.audit.findings import Finding, Report, error, note, unjudged, unseen, value
 from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.gradient import audit_gradient
 from tinyvae.audit.measure import Term
@@ -21,6 +21,10 @@ from tinyvae.audit.whole import audit_decoder, audit_encoder, audit_loss
 
 
 def audit(
+    model: Any = None,
+    x: Any = None,
+    *,
+    step: Callable | None = None,
     sample: Callable | None = None,
     objective: Callable | None = None,
     kl: Callable | None = None,
@@ -45,6 +49,11 @@ def audit(
 
     Parameters
     ----------
+    model, x : the model and a batch of its data, as the training loop has them
+        One real training step is followed; nothing else needs to be passed.
+    step : function (model, x) → loss
+        One training step: everything from the batch to the loss. Left out, the model's own
+        `training_step`, `compute_loss` or `loss` is taken.
     sample : function (mu, s) → z
         The reparameterization; s is the encoder's second output.
     objective : function (x, x_hat, mu, s) → loss
@@ -111,12 +120,23 @@ def audit(
     unknown = [name for name in allow if name not in CATALOGUE]
     if unknown:
         raise ValueError(f"allow: no finding is named {unknown[0]!r}")
+    if isinstance(prior, (int, float)) or len(tuple(prior)) != 2 or not prior[1] > 0:
+        raise ValueError(f"prior must be (mean, standard deviation), not {prior!r}")
+    settings = (beta, tuple(prior), scale, wrap, batch, latent, pixels, dtype)
+    if model is not None or step is not None:
+        given = {"sample": sample, "objective": objective, "kl": kl, "loss": loss}
+        given |= {"reconstruction": reconstruction, "encode": encode, "decode": decode}
+        extra = [name for name, f in given.items() if f is not None]
+        if extra:
+            raise ValueError(f"pass a model with step=, or functions: leave out {extra[0]}=")
+        with np.errstate(all="ignore"):
+            return _audit_step(model, x, step, settings, tuple(allow))
     if not any((sample, objective, kl, reconstruction, encode, loss, gradient)):
-        raise ValueError("nothing to audit: pass sample=, objective=, kl=, … as functions")
-    audited = _Audit(
-        {"sample": sample, "objective": objective, "kl": kl, "reconstruction": reconstruction},
-        beta, prior, scale, wrap, batch, latent, pixels, dtype,
-    )  # fmt: skip
+        raise ValueError("nothing to audit: pass a model with x and step=, or sample=, objective=")
+    functions = {
+        "sample": sample, "objective": objective, "kl": kl, "reconstruction": reconstruction
+    }  # fmt: skip
+    audited = _Audit(functions, *settings)
     with np.errstate(all="ignore"):  # a probe at the edge may overflow in somebody's NumPy code
         findings = audited.run()
     checked = audited.checked
@@ -134,6 +154,60 @@ def audit(
         checked.append("loss")
     findings += _left_out(set(audited.functions))
     return Report(findings, checked, audited.beta_found, tuple(allow))
+
+
+def _audit_step(
+    model: Any, x: Any, step: Callable | None, settings: tuple, allow: tuple[str, ...]
+) -> Report:
+    """Audit one training step of a model."""
+    beta, prior, scale, _, batch, _, _, dtype = settings
+    if x is None:
+        raise ValueError("pass x=, a batch of the model's data")
+    findings: list[Finding] = []
+    if step is None:
+        step, words = onestep.usual_step(model)
+        findings.append(value("step", f"taken: {words}"))
+    if not callable(step):
+        raise TypeError(f"step must be a function of the model and x, not {step!r}")
+    checked = ["step"]
+    try:
+        followed = follow.Step(step, model, x)
+        pieces = follow.find(followed)
+    except follow.Deterministic as failure:
+        return Report([*findings, error("loss-deterministic", str(failure))], checked, None, allow)
+    except follow.NotFollowed as failure:
+        return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
+    findings += pieces.findings
+    heads = onestep.Heads(followed, pieces, beta)
+    why = heads.order()
+    if why == "shared":
+        text = "mu and s are one and the same layer's output"
+        return Report([*findings, error("head-shared", text)], checked, None, allow)
+    if why:
+        return Report([*findings, unjudged("heads", why)], checked, None, allow)
+    if not pieces.outputs:
+        if not pieces.findings:
+            findings.append(unjudged("step", "the decoder's output was not found in the loss"))
+        return Report(findings, checked, None, allow)
+    findings += onestep.audit_heads(heads) + onestep.audit_parameters(followed, pieces)
+    latents = followed.graph.shape(pieces.heads[0][0])[1:]
+    data = followed.data
+    pixels = data.shape[1:] if data.dtype.kind == "f" else None
+    pixels = pixels or followed.graph.shape(pieces.outputs[0][0])[1:]
+    pieces.means = onestep.averaged(followed, pieces, latents, pixels)
+    functions = {
+        name: follow.StepFunction(followed, pieces, name, beta) for name in ("sample", "objective")
+    }
+    audited = _Audit(
+        functions, beta, prior, scale, None, batch, tuple(latents), tuple(pixels), dtype
+    )
+    findings += audited.run()
+    if audited.kl is not None and not audited.kl.right and audited.swapped():
+        text = "mu and s are exchanged between the sampler and the KL"
+        findings = [f for f in findings if not f.name.startswith("kl-")]
+        findings.append(error("wiring-swapped", text))
+    findings += onestep.audit_data(followed, audited.reconstruction)
+    return Report(findings, [*checked, *audited.checked], audited.beta_found, allow)
 
 
 def _shape(name: str, size: object) -> tuple[int, ...] | None:
@@ -181,6 +255,8 @@ class _Audit:
         sampler = self._sampler() if "sample" in self.functions else None
         name = next((n for n in ("objective", "kl") if n in self.functions), None)
         term, kl, agreed = self._kl(name, sampler) if name else (None, None, None)
+        self.kl = kl
+        self.sampler = sampler
         findings = self._losses(term, kl)
         if sampler is None:
             return findings
@@ -202,6 +278,19 @@ class _Audit:
                 if finding.name == "sampler-std":
                     finding.kind = "not judged"
         return sampler.findings + findings
+
+    def swapped(self) -> bool:
+        """Return whether the objective's KL is right if mu and s change places in it."""
+        function = self.functions["objective"]
+        heads = function.pieces.heads
+        function.pieces.heads = heads[::-1]
+        try:
+            _, kl, agreed = self._kl("objective", self.sampler)
+            return agreed is not None and kl.right
+        except ValueError:
+            return False
+        finally:
+            function.pieces.heads = heads
 
     def _named(self, name: str) -> str | None:
         """Return what the name of the parameter for s says, if it says something."""

@@ -1,0 +1,167 @@
+"""A training step of JAX (and of Keras on JAX), operation by operation, from its jaxpr."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core
+
+from tinyvae.audit import frameworks
+from tinyvae.audit.tape import Key, Op, Stopped, Trace
+
+INLINE = {  # primitives that hold a jaxpr, under the name of the parameter that holds it
+    "pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "remat": "jaxpr",
+    "checkpoint": "jaxpr", "remat2": "jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
+}  # fmt: skip
+DRAWS = {"_normal": "normal", "_normal_real": "normal", "_uniform": "uniform",
+         "_truncated_normal": "uniform"}  # fmt: skip
+
+
+class JaxTape:
+    """Traces step(model, x) once for each shape of x, and evaluates it operation by operation."""
+
+    framework = "jax"
+
+    def __init__(self, step: Callable, model: Any) -> None:
+        self.step, self.model = step, model
+        self.traced: dict[Any, Any] = {}
+        self.rng = np.random.default_rng(0)
+        self.names: list[str] = []
+
+    def _jaxpr(self, x: Any) -> Any:
+        leaves, tree = jax.tree.flatten(x)
+        shapes = tuple((np.shape(a), str(getattr(a, "dtype", type(a)))) for a in leaves)
+        if shapes not in self.traced:
+            floats = [i for i, leaf in enumerate(leaves) if hasattr(leaf, "shape")]
+
+            def run(*arrays: Any) -> list[Any]:
+                whole = list(leaves)
+                for i, array in zip(floats, arrays, strict=True):
+                    whole[i] = array
+                result = self.step(self.model, jax.tree.unflatten(tree, whole))
+                items = list(frameworks.raw_leaves(result))
+                self.names = [name for name, _ in items]
+                return [jax.numpy.asarray(item) for _, item in items]
+
+            with _stateless():
+                self.traced[shapes] = jax.make_jaxpr(run)(*(leaves[i] for i in floats)), floats
+        return self.traced[shapes], leaves
+
+    def run(
+        self,
+        x: Any,
+        replace: dict[Key, Any] | None = None,
+        until: Key | None = None,
+        seed: int | None = None,
+        gradients: bool = False,
+    ) -> Trace:
+        """Return the trace of one run; with `until`, up to the array of that key."""
+        (closed, floats), leaves = self._jaxpr(x)
+        rng = self.rng if seed is None else np.random.default_rng(seed)
+        run = _Run(replace or {}, until, rng)
+        for i, const in enumerate(closed.consts):
+            run.leaf(const, ("parameter" if np.ndim(const) else "constant", i))
+        try:
+            arguments = [run.leaf(leaves[i], ("x", n)) for n, i in enumerate(floats)]
+            consts = [(("parameter" if np.ndim(c) else "constant", i), c)
+                      for i, c in enumerate(closed.consts)]  # fmt: skip
+            results = run.evaluate(closed.jaxpr, consts, arguments)
+            for name, (key, value) in zip(self.names, results, strict=True):
+                run.trace.items.append((name, value, key))
+        except Stopped:
+            pass
+        return run.trace
+
+
+@contextlib.contextmanager
+def _stateless():
+    """Keep Keras's variables as they are while a step is traced."""
+    import sys
+
+    if "keras" not in sys.modules:
+        yield
+        return
+    with sys.modules["keras"].StatelessScope():
+        yield
+
+
+class _Run:
+    """One evaluation of a jaxpr; each value goes with its key."""
+
+    def __init__(self, replace: dict, until: Key | None, rng: np.random.Generator) -> None:
+        self.trace, self.replace, self.until, self.rng = Trace(), replace, until, rng
+
+    def leaf(self, value: Any, key: Key) -> tuple[Key, Any]:
+        """Note an array that no operation made."""
+        self.trace.values[key] = value
+        self.trace.shapes[key] = np.shape(value)
+        return key, value
+
+    def evaluate(self, jaxpr: Any, consts: list, arguments: list) -> list[tuple[Key, Any]]:
+        """Return the results of a jaxpr with the keys of the operations that made them."""
+        values: dict[Any, tuple[Key, Any]] = {}
+
+        def read(atom: Any) -> tuple[Key, Any]:
+            if isinstance(atom, core.Literal):
+                return self.leaf(atom.val, ("constant", f"literal {id(atom)}"))
+            return values[atom]
+
+        values.update(zip(jaxpr.constvars, consts, strict=True))
+        values.update(zip(jaxpr.invars, arguments, strict=True))
+        for equation in jaxpr.eqns:
+            inputs = [read(atom) for atom in equation.invars]
+            outputs = self._equation(equation, inputs)
+            values.update(zip(equation.outvars, outputs, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _equation(self, equation: Any, inputs: list[tuple[Key, Any]]) -> list[tuple[Key, Any]]:
+        name, params = equation.primitive.name, equation.params
+        draw = DRAWS.get(params.get("name")) if name in ("pjit", "jit") else None
+        if draw:
+            (out,) = equation.outvars
+            noise = getattr(self.rng, {"normal": "standard_normal"}.get(draw, draw))
+            value = noise(size=out.aval.shape).astype(out.aval.dtype)
+            return self._made(draw, [], [jax.numpy.asarray(value)])
+        held = params.get(INLINE.get(name, ""))
+        if held is not None:
+            jaxpr, consts = (held.jaxpr, held.consts) if hasattr(held, "consts") else (held, [])
+            leaves = [self.leaf(c, ("constant", f"inner {id(c)}")) for c in consts]
+            return self.evaluate(jaxpr, leaves, inputs)
+        arguments, params = equation.primitive.get_bind_params(params)
+        results = equation.primitive.bind(*arguments, *(v for _, v in inputs), **params)
+        results = results if equation.primitive.multiple_results else [results]
+        keys = [key for key, _ in inputs]
+        mean = 1.0
+        if name in ("div", "mul") and np.ndim(results[0]) < 2 and len(inputs) == 2:
+            mean = _divisor(name, inputs[1])
+        return self._made(name, keys, results, mean)
+
+    def _made(
+        self, name: str, inputs: list[Key], results: list, mean: float = 1.0
+    ) -> list[tuple[Key, Any]]:
+        number = len(self.trace.ops)
+        self.trace.ops.append(Op(name, inputs, [np.shape(r) for r in results], mean))
+        made = []
+        for i, value in enumerate(results):
+            key = (number, i)
+            if key in self.replace:
+                new = jax.numpy.asarray(self.replace[key], value.dtype)
+                if new.shape != value.shape:
+                    raise ValueError(f"the shape {value.shape} is expected, not {new.shape}")
+                value = new
+            self.trace.values[key] = value
+            if key == self.until:
+                raise Stopped
+            made.append((key, value))
+        return made
+
+
+def _divisor(name: str, factor: tuple[Key, Any]) -> float:
+    """Return the number by which a sum is divided, as a mean is."""
+    if factor[0][0] != "constant" or np.ndim(factor[1]):
+        return 1.0
+    number = float(factor[1])
+    return number if name == "div" else 1 / number if number else 1.0
