@@ -256,7 +256,8 @@ RIGHT = {
     "squared error of a sigmoid": lambda: tutorial(
         lambda r, x, mu, s: 0.5 * ((r - x) ** 2).sum() + kl_sum(mu, s)),
     "squared error, any data": lambda: logits_model(
-        lambda r, x, mu, s: F.mse_loss(r, x, reduction="sum") + kl_sum(mu, s), images(low=-3, high=3)),
+        lambda r, x, mu, s: F.mse_loss(r, x, reduction="sum") + kl_sum(mu, s),
+        images(low=-3, high=3)),
     "data in [−1, 1]": lambda: logits_model(
         lambda r, x, mu, s: ((torch.tanh(r) - x) ** 2).sum() + kl_sum(mu, s), images(low=-1)),
     "cross-entropy of data in [−1, 1]": lambda: tutorial(
@@ -382,8 +383,8 @@ WRONG = {
     "no sigmoid": ("bce-needs-sigmoid", lambda: logits_model(
         lambda r, x, mu, s: -(x * torch.log(r.clamp(1e-6)) + (1 - x)
                               * torch.log((1 - r).clamp(1e-6))).sum() + kl_sum(mu, s))),
-    "data in [0, 255]": ("data-range", lambda: tutorial(
-        lambda r, x, mu, s: F.binary_cross_entropy_with_logits(torch.logit(r), x, reduction="sum")
+    "data in [0, 255]": ("data-range", lambda: logits_model(
+        lambda y, x, mu, s: F.binary_cross_entropy_with_logits(y, x, reduction="sum")
         + kl_sum(mu, s), images(high=255.0).round())),
     "data in [−1, 1] under a sigmoid": ("data-range", lambda: tutorial(
         lambda r, x, mu, s: ((r - x) ** 2).sum() + kl_sum(mu, s), images(low=-1))),
@@ -394,7 +395,7 @@ WRONG = {
         Distributions(floor=0.5, kl_floor=0.0), images(), lambda m, x: -m.elbo(x))),
     "sample(), distributions": ("gradient-cut", lambda: whole(
         Distributions(draw="sample"), images(), lambda m, x: -m.elbo(x))),
-    "Monte Carlo KL, wrong": ("kl-unknown", lambda: whole(
+    "Monte Carlo KL, wrong": ("kl-log-sigma", lambda: whole(
         MonteCarlo(wrong=True), images(), lambda m, x: m.loss(x))),
     "σ = exp(logvar), latent images": ("sampler-std", lambda: whole(
         Spatial(), images(1, 8, 8), lambda m, x: m.step(x, factor=1.0))),

@@ -43,34 +43,43 @@ def kl_law(term: Term, found: KL) -> Law:
         far, near = term.mean(sizes, 8, mu=high, s=s)[0], term.mean(sizes, 8, mu=low, s=at)[0]
         return (far - near) / (sizes.B * sizes.L)
 
-    return law(term, found.weight, effect, "BLD" if "x" in term.roles else "BL")
+    return law(term, found.weight, effect, "BLD" if "x" in term.roles else "BL", "L")
 
 
 def reconstruction_law(term: Term, found: Reconstruction) -> Law:
     """Return the weight of Σ nll over batch and pixels; of an unknown form, its powers alone."""
+    with term.held():
+        return _reconstruction_law(term, found)
+
+
+def _reconstruction_law(term: Term, found: Reconstruction) -> Law:
     names = "BLD" if "mu" in term.roles else "BD"
-    if found.known:
+    if found.known and not found.categories:
 
         def effect(sizes: Sizes) -> float:
             x = term.target
             far, near = term(sizes, x=x, x_hat=0.97), term(sizes, x=x, x_hat=0.2)
             return (far - near) / (sizes.B * sizes.D)
 
-        return law(term, found.weight, effect, names)
-    B, latents, pixels = term.sizes
-    doubled = (*pixels[:-1], 2 * pixels[-1])
-    others = {"B": Sizes(2 * B, latents, pixels), "D": Sizes(B, latents, doubled)}
+        return law(term, found.weight, effect, names, "D")
+    sizes, pixels = term.sizes, term.sizes.pixels
+    axis = 0 if found.categories == "last" and len(pixels) > 1 else len(pixels) - 1
+    doubled = tuple(n * (2 if i == axis else 1) for i, n in enumerate(pixels))
+    others = {"B": sizes._replace(B=2 * sizes.B), "D": sizes._replace(pixels=doubled)}
     rng = np.random.default_rng(7)
     x, a, b = rng.uniform(0.1, 0.9, (3, *pixels))
     x = np.round(x) if term.target == 1 else x
+    if found.categories:
+        x = (x == x.max(axis=1 - axis, keepdims=True)).astype(float) if len(pixels) > 1 else x
 
     def repeated(sizes: Sizes) -> float:
         """The same image in each row, beside itself where there is twice the room."""
-        times = sizes.pixels[-1] // pixels[-1]
-        x_, a_, b_ = (np.concatenate([array] * times, axis=-1) for array in (x, a, b))
+        times = sizes.pixels[axis] // pixels[axis]
+        x_, a_, b_ = (np.concatenate([array] * times, axis=axis) for array in (x, a, b))
         return (term(sizes, x=x_, x_hat=a_) - term(sizes, x=x_, x_hat=b_)) / (sizes.B * sizes.D)
 
-    return law(term, 1.0, repeated, names.replace("L", ""), others)
+    weight = found.weight if found.known else 1.0
+    return law(term, weight, repeated, names.replace("L", ""), "D", others)
 
 
 def _near(number: float, targets: list[float], doubt: float) -> bool:
@@ -145,6 +154,7 @@ def audit_reconstruction_alone(term: Term, found: Reconstruction) -> list[Findin
 def _described(found: Reconstruction, weight: Law) -> list[Finding]:
     factor = weight.constant / (2.0 if found.form.startswith("squared error") else 1.0)
     text = f"{factor:.4g} × {found.form}, {_reduced(weight, 'D')}"
+    text = text.replace("pixels", "tokens") if found.categories else text
     findings = [value("reconstruction", text, factor)]
     if found.form.startswith("squared error") and abs(factor - 1) < CLOSE and weight["D"] == 0:
         text = "Σ (x − x_hat)² without ½: a Gaussian with σ² = ½"

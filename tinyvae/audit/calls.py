@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class Function:
         self.kinds = kinds
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.rows = 13  # of a batch at first
+        self.seed: int | None = None  # holds the global noise still, where it is a number
         self.narrow = False  # whether it computes in float32, whatever it is given
         self.counters: list[tuple[dict, dict]] = []
         self.rng = np.random.default_rng(20140425)
@@ -87,10 +89,19 @@ class Function:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
 
+    def labels(self, B: int) -> np.ndarray | None:
+        """Return the data where they are whole numbers that stay as they are, else None."""
+        return None
+
+    def objects(self) -> Iterator[Any]:
+        """Yield the objects that the function's code refers to."""
+        for _, item in frameworks.reachable(self.function):
+            yield item
+
     def counts(self) -> bool:
         """Return whether a whole number in the function's objects moves with every call."""
         found = []
-        for _, item in frameworks.reachable(self.function):
+        for item in self.objects():
             settings = getattr(item, "__dict__", None)
             if isinstance(settings, dict) and not isinstance(item, type(sys)):
                 found.append((settings, dict(settings)))
@@ -105,7 +116,7 @@ class Function:
     def zero_weights(self) -> list[str]:
         """Return the names of weights in the function's objects that are 0."""
         found = []
-        for _, item in frameworks.reachable(self.function):
+        for item in self.objects():
             settings = getattr(item, "__dict__", None)
             if isinstance(settings, dict) and not isinstance(item, (type(sys), type)):
                 found += [
@@ -132,7 +143,7 @@ class Function:
 
         A schedule (`self.step += 1`) then stays where it is.
         """
-        for _, item in frameworks.reachable(self.function):
+        for item in self.objects():
             settings = getattr(item, "__dict__", None)
             if isinstance(settings, dict) and not isinstance(item, type(sys)):
                 numbers = {k: v for k, v in settings.items() if isinstance(v, (int, float))}
@@ -166,6 +177,8 @@ class Function:
 
     def _attempt(self, arrangement: roles.Arrangement, make: Callable, values: dict) -> list:
         self.calls += 1
+        if self.seed is not None:
+            frameworks.reseed(self.seed)
         for settings, numbers in self.counters:
             settings.update(numbers)
         if arrangement.roles() & EXTRAS:

@@ -96,7 +96,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
             "kl-free-bits kl-monte-carlo kl-constant reconstruction-unknown reconstruction-norm "
             "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
             "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
-            "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined data"
+            "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined "
+            "data target-hidden"
         ).split(),
         ("", ""),
     ),

@@ -27,13 +27,15 @@ def _value(term: Term, **point) -> float:
 def audit_corners(term: Term, found: Reconstruction) -> list[Finding]:
     """Return an error where x, x_hat ∈ {0, 1}, or logits of ±100, give NaN or infinity."""
     form = found.form
-    if "cross-entropy" not in form and "sigmoid" not in form:
+    if found.categories or ("cross-entropy" not in form and "sigmoid" not in form):
         return []
     low = -1.0 if "[−1, 1]" in form else 0.0
     logits = "logits" in form or "sigmoid" in form
     far = LOGITS.get(term.function.framework, 100.0)
     outputs = (-far, far) if logits else (-1.0 if "tanh" in form or low else 0.0, 1.0)
-    swapped = any(f.name in ("bce-swapped", "arguments-swapped") for f in found.findings)
+    if any(f.name == "bce-swapped" for f in found.findings):
+        return []
+    swapped = any(f.name == "arguments-swapped" for f in found.findings)
     for x in (low, 1.0):
         for x_hat in outputs:
             at = {"x": x_hat, "x_hat": x} if swapped else {"x": x, "x_hat": x_hat}
@@ -58,7 +60,7 @@ def _why(number: float, x_hat: float, logits: bool) -> str:
 def audit_extremes(term: Term) -> list[Finding]:
     """Return an error where a representable KL is NaN or infinite in float32."""
     reading = term.reading
-    if not (reading.name in ("logvar", "logstd") or not reading.known):
+    if term.random or not (reading.name in ("logvar", "logstd") or not reading.known):
         return []
     half = 0.5 if reading.name == "logstd" else 1.0
     for logvar in (-40.0, 40.0, -120.0) if reading.known else (-40.0, 40.0):

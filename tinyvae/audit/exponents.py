@@ -65,11 +65,10 @@ def _power(name: str, power: float) -> str:
 
 def other_sizes(sizes: Sizes) -> dict[str, Sizes]:
     """Return for each of B, L, D sizes that differ in that one alone."""
-    B, latents, pixels = sizes
     return {
-        "B": Sizes(7 if B != 7 else 11, latents, pixels),
-        "L": Sizes(B, _other(latents, (3,), (5,)), pixels),
-        "D": Sizes(B, latents, _other(pixels, (23,), (31,))),
+        "B": sizes._replace(B=7 if sizes.B != 7 else 11),
+        "L": sizes._replace(latents=_other(sizes.latents, (3,), (5,))),
+        "D": sizes._replace(pixels=_other(sizes.pixels, (23,), (31,))),
     }
 
 
@@ -88,6 +87,7 @@ def law(
     weight: float,
     effect: Callable[[Sizes], float],
     names: str,
+    axis: str,
     others: dict[str, Sizes] | None = None,
 ) -> Law:
     """Measure the powers of a weight.
@@ -97,6 +97,7 @@ def law(
     weight : the weight at the term's own sizes
     effect : sizes → a quantity proportional to the weight
     names : which of B, L, D the function can depend on
+    axis : the one of L and D that the term is summed or averaged over
     others : sizes to compare with, for each of B, L, D; primes where left out
     """
     powers: dict[str, float | None] = {}
@@ -114,7 +115,7 @@ def law(
         whole = abs(power - round(power)) < 0.15 if math.isfinite(power) else False
         powers[name] = float(round(power)) if whole else None
         odd |= set() if whole else {name}
-    _read(term, weight, powers, odd)
+    _read(term, weight, powers, odd, axis)
     constant = weight
     for name, power in powers.items():
         constant /= _size(term.sizes, name) ** (power or 0.0)
@@ -122,7 +123,9 @@ def law(
     return _explain(term.sizes, Law(constant, powers, fixed, frozenset(odd)))
 
 
-def _read(term: Term, weight: float, powers: dict[str, float | None], odd: set[str]) -> None:
+def _read(
+    term: Term, weight: float, powers: dict[str, float | None], odd: set[str], axis: str
+) -> None:
     """Fill in the powers of sizes that a step insists on, from the means seen in it.
 
     A quotient that is 1/D is taken for one; 1/L might be a β.
@@ -131,8 +134,8 @@ def _read(term: Term, weight: float, powers: dict[str, float | None], odd: set[s
     if means is None:
         return
     for name in [n for n, power in powers.items() if power is None and n not in odd]:
-        powers[name] = -1.0 if means.get(name) else 0.0
-    if powers.get("D") == 0.0 and not means.get("D"):
+        powers[name] = -1.0 if name == axis and means.get(name) else 0.0
+    if powers.get("D") == 0.0:
         left = weight / term.sizes.B ** (powers.get("B") or 0.0)
         left /= term.sizes.L ** (powers.get("L") or 0.0)
         whole = any(abs(left * term.sizes.D - nice) < 2e-3 * nice for nice in NICE)

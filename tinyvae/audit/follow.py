@@ -4,7 +4,7 @@ loss in it, and make functions of them by replacing arrays inside the step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class Step:
     def __init__(self, step: Callable, model: Any, x: Any) -> None:
         self.tape = tape_of(step, model, x)
         self.step, self.x = step, x
-        self.sizes: dict[int, Any] = {}
+        self.fixed = False  # whether it insists on its own rows
         arrays = [a for a in frameworks.arrays_of(x) if np.ndim(a)]
         if not arrays:
             raise ValueError("x must be a batch of data: an array, or a tuple or mapping of them")
@@ -86,9 +86,13 @@ class Step:
                 first = self.tape.run(self.rows(PRIME), seed=0)
                 self.x, self.B = self.rows(PRIME), PRIME
                 return first
-            except Exception:  # the step insists on its own rows
-                pass
+            except Exception:
+                self.fixed = True
         return self.tape.run(self.x, seed=0)
+
+    def resized(self, shape: tuple[int, ...], B: int) -> tuple[int, ...]:
+        """Return a shape of the first run for another number of rows."""
+        return tuple(B if n == self.B else n for n in shape)
 
     @property
     def data(self) -> np.ndarray:
@@ -124,8 +128,8 @@ class StepFunction(Function):
         self.settled = self.arrangements[0], frameworks.maker(step.tape.framework, step.step)
         self.makers, self.kinds = [self.settled[1]], [step.tape.framework]
         self.narrow = True
+        self.rows = step.B
         self.means = pieces.means
-        self.seed: int | None = None
 
     @property
     def named(self) -> bool:
@@ -141,18 +145,18 @@ class StepFunction(Function):
         shape = self.step.graph.shape
         for role, keys in groups.items():
             for key in keys if role in values else ():
-                own = (B, *shape(key)[1:])
+                own = self.step.resized(shape(key), B)
+                rows = own[own.index(B) :] if B in own else own  # without a sample axis
                 value = values[role]
-                if self.step.tape.framework == "numpy" or isinstance(value, np.ndarray):
-                    value = np.asarray(value)
-                if int(np.prod(np.shape(value))) != int(np.prod(own)):
-                    raise ValueError(f"the step's {role} has the shape {own}")
-                replace[key] = value.reshape(own)
+                if int(np.prod(np.shape(value))) != int(np.prod(rows)):
+                    raise ValueError(f"the step's {role} has the shape {rows}")
+                value = value.reshape(rows)
+                replace[key] = value if rows == own else _repeated(value, own)
         if self.seed is not None:
             replace |= fixed_noise(self.step, self.pieces, B, self.seed)
         for keys in self.pieces.others + self.pieces.outputs[1:] if self.name != "sample" else ():
             for key in keys:
-                replace[key] = np.zeros((B, *shape(key)[1:]), np.float32)
+                replace[key] = np.zeros(self.step.resized(shape(key), B), np.float32)
         return replace
 
     def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:
@@ -164,7 +168,10 @@ class StepFunction(Function):
 
     def pieces_take_x(self, values: dict[str, Any]) -> bool:
         """Return whether x is given and can be put in the place of the batch's own."""
-        return "x" in values and self.step.data.dtype.kind == "f"
+        data = self.step.data
+        if "x" not in values or data.dtype.kind != "f":
+            return False
+        return int(np.prod(np.shape(values["x"])[1:])) == int(np.prod(data.shape[1:]))
 
     def _raw(self, values: dict[str, Any], gradients: bool = False) -> Any:
         trace = self._run(values, gradients)
@@ -172,6 +179,17 @@ class StepFunction(Function):
             return trace.values[self.pieces.z]
         items = [trace.items[i][1] for i in self.pieces.loss]
         return {"loss": sum(items[1:], items[0])} if len(items) > 1 else {"loss": items[0]}
+
+    def labels(self, B: int) -> np.ndarray | None:
+        """Return B rows of the batch where it holds tokens."""
+        data = self.step.data
+        return data[np.arange(B) % self.step.B] if data.dtype.kind in "iu" else None
+
+    def objects(self) -> Iterator[Any]:
+        """Yield the objects that the step's code refers to, the model's parts among them."""
+        yield from super().objects()
+        yield self.step.tape.model
+        yield from getattr(self.step.tape.model, "__dict__", {}).values()
 
     def again(self, values: dict[str, Any]) -> Any:
         """Return the result at these values, under one seed, with gradients."""
@@ -194,15 +212,21 @@ class StepFunction(Function):
         return [(key, array.astype(np.float64)) for key, array in items]
 
 
+def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
+    """Return an array repeated along leading axes."""
+    if hasattr(value, "expand"):
+        return value.expand(shape)
+    return np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value + 0 * shape
+
+
 def fixed_noise(step: Step, pieces: Pieces, B: int, seed: int, value: Any = None) -> dict:
     """Return replacements that hold the noise still, where its draw can be replaced."""
     rng, replace = np.random.default_rng(seed), {}
     for key in pieces.noise:
         op = step.graph.op(key)
-        if op is None or any(step.graph.frontier(k)[0] for k in op.inputs):
+        if op is None or any(step.graph.frontier(k)[0] for k in op.inputs):  # Normal.sample()
             continue
-        shape = step.graph.shape(key)
-        shape = tuple(B if n == step.B else n for n in shape)
+        shape = step.resized(step.graph.shape(key), B)
         noise = rng.standard_normal(shape) if value is None else np.full(shape, value)
         replace[key] = noise.astype(np.float32)
     return replace

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ class Sizes(NamedTuple):
     B: int
     latents: tuple[int, ...]
     pixels: tuple[int, ...]
+    classes: int = 1  # of a categorical likelihood, whose x_hat has a number for each
 
     @property
     def L(self) -> int:
@@ -31,7 +34,7 @@ class Sizes(NamedTuple):
     @property
     def D(self) -> int:
         """Return how many numbers an example has."""
-        return int(np.prod(self.pixels))
+        return int(np.prod(self.pixels)) // self.classes
 
 
 class Term:
@@ -71,6 +74,7 @@ class Term:
         self.x, self.x_hat = 0.0, 1e-6
         self.rng = np.random.default_rng(1)
         self.apart = self.schedule = False
+        self.tokens = ""  # where x holds whole numbers: the place of the axis of classes in x_hat
         self.unit = reading.s_at(0.0)  # s where σ = 1
         self.target = 0.25
         given = {"B": batch, "L": latent, "D": pixels}
@@ -84,12 +88,15 @@ class Term:
             try:
                 self.sizes = self._settle(batch, latent, pixels)
             except ValueError:
-                raise failure from failure.__cause__
+                self.sizes = self._settle_tokens(batch, latent, pixels)
+                if self.sizes is None:
+                    raise failure from failure.__cause__
         self._choose()
         self._hold()
         if "mu" in roles and "x" in roles:
             self._quieten()
-        many = self.sizes._replace(B=ROWS if self.sizes.D <= 64 else 127)
+        small = self.sizes.D <= 64 and function.rows == 13
+        many = self.sizes._replace(B=ROWS if small else 127)
         if self.random and batch is None and self.accepts(many):
             self.sizes = many
 
@@ -124,16 +131,46 @@ class Term:
             "x": (x, images),
             "x_hat": (x_hat, images),
         }
+        if self.tokens:
+            values["x"] = self._as_tokens(x, sizes), images[:1] + self._token_shape(sizes)
         arrays = {
             role: np.array(np.broadcast_to(number, shape), dtype=self.dtype)
             for role, (number, shape) in values.items()
             if role in self.roles
         }
+        if self.tokens and "x" in arrays:
+            arrays["x"] = arrays["x"].astype(np.int64)
         if self.function.uses("z"):
             sigma = np.broadcast_to(self.reading.sigma_at(s), latents)
             z = mu + sigma * self.rng.standard_normal(latents)
             arrays["z"] = z.astype(self.dtype)
         return self.function(**arrays)
+
+    def _token_shape(self, sizes: Sizes) -> tuple[int, ...]:
+        return sizes.pixels[:-1] if self.tokens == "last" else sizes.pixels[1:]
+
+    def _as_tokens(self, x: object, sizes: Sizes) -> np.ndarray:
+        """Return tokens: those given, or 1 everywhere (0 often stands for padding)."""
+        shape = (sizes.B, *self._token_shape(sizes))
+        given = np.shape(x) == shape
+        return np.asarray(x) if given else np.ones(shape)
+
+    def _settle_tokens(self, batch, latent, pixels) -> Sizes | None:
+        """Return sizes with whole numbers for x and a score for each class in x_hat, or None."""
+        if "x" not in self.roles or "x_hat" not in self.roles:
+            return None
+        classes = [7, *[n for n in numbers_in(self.function.function)["any"] if n < 1000][:6]]
+        for K in classes:
+            for place, shape in (("last", (5, K)), ("first", (K, 5))):
+                self.tokens = place
+                try:
+                    sizes = self._settle(batch, latent, pixels or shape)
+                except ValueError:
+                    continue
+                self.stated -= {"D"} if not pixels else set()
+                return sizes._replace(classes=sizes.pixels[-1 if place == "last" else 0])
+        self.tokens = ""
+        return None
 
     def generic(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return arguments at a generic point, by role."""
@@ -143,10 +180,13 @@ class Term:
         x = rng.uniform(0.1, 0.9, images)
         values = {
             "mu": rng.standard_normal(latents),
-            "s": rng.choice(self.reading.s, latents),
+            "s": rng.uniform(self.reading.s.min(), self.reading.s.max(), latents),
             "x": np.round(x) if self.target == 1 else x,
             "x_hat": rng.uniform(0.1, 0.9, images),
         }
+        if self.tokens:
+            shape = (self.sizes.B, *self._token_shape(self.sizes))
+            values["x"] = rng.integers(1, self.sizes.classes, shape)
         values = {role: array for role, array in values.items() if role in self.roles}
         if self.function.uses("z"):
             values["z"] = values["mu"] + rng.standard_normal(latents)
@@ -196,7 +236,7 @@ class Term:
         Ls = [as_shape(latent)] if latent else [(5,)]
         if not latent:
             Ls += [(n,) for n in [*hints["latent"][:3], *small[:4]]] + [(5, 3, 2)]
-        Bs = [batch] if batch else [13, *hints["batch"][:2]]
+        Bs = [batch] if batch else [self.function.rows, *hints["batch"][:2]]
         order = [(Bs[0], Ls[0], shape) for shape in shapes]
         order += [(B, L, shape) for shape in shapes[:8] for L in Ls for B in Bs]
         first: Exception | None = None
@@ -216,8 +256,22 @@ class Term:
 
     def _insisted(self, sizes: Sizes) -> frozenset[str]:
         """Those of B, L and D that were not the first choice: the function refused others."""
-        first = {"B": sizes.B == 13, "L": sizes.latents == (5,), "D": sizes.pixels == (29,)}
+        first = {
+            "B": sizes.B == self.function.rows,
+            "L": sizes.latents == (5,),
+            "D": sizes.pixels == (29,),
+        }
         return frozenset(n for n, free in first.items() if not free and n not in self.stated)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the noise of a random term still by a seed."""
+        random, self.random = self.random, False
+        self.function.seed = 1 if random else None
+        try:
+            yield
+        finally:
+            self.random, self.function.seed = random, None
 
     def accepts(self, sizes: Sizes) -> bool:
         """Whether the function takes these sizes too."""

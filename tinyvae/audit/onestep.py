@@ -106,7 +106,10 @@ def averaged(step: Step, pieces: Pieces, latents: tuple, pixels: tuple) -> dict[
         counts = [op.mean for i, op in enumerate(graph.ops) if (i, 0) in among]
         return size > 1 and any(count in (size, B * size) for count in counts)
 
-    return {"L": mean(heads, L), "D": mean(late, D)}
+    tokens = [D // n for n in {pixels[0], pixels[-1]}] if len(pixels) > 1 else []
+    data = step.data
+    tokens += [int(np.prod(data.shape[1:]))] if data.dtype.kind in "iu" else []
+    return {"L": mean(heads, L), "D": any(mean(late, size) for size in (D, *tokens))}
 
 
 def audit_data(step: Step, found: Reconstruction | None) -> list[Finding]:
@@ -142,9 +145,8 @@ def audit_parameters(step: Step, pieces: Pieces) -> list[Finding]:
 
     loss = run()
     if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
-        return [
-            error("gradient-cut", "the loss carries no gradient: .item(), no_grad or .detach()")
-        ]
+        text = "the loss carries no gradient: .item(), no_grad or .detach()"
+        return [error("gradient-cut", text)]
     weights = [p for p in step.tape.parameters if p.requires_grad]
     gradients = torch.autograd.grad(loss.sum(), weights, allow_unused=True)
     names = _names(step.tape.model)
@@ -178,7 +180,7 @@ def usual_step(model: Any) -> tuple[Callable, str]:
         if callable(getattr(model, name, None)):
             if name == "training_step":
                 return lambda m, x: m.training_step(x, 0), "model.training_step(x, 0)"
-            return lambda m, x: getattr(m, name)(x), f"model.{name}(x)"
+            return (lambda m, x, name=name: getattr(m, name)(x)), f"model.{name}(x)"
     raise ValueError(
         "the model has no training_step, compute_loss or loss: pass step=lambda model, x: loss"
     )

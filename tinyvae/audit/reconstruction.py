@@ -95,6 +95,10 @@ FORMS["swapped cross-entropy on logits"] = (
     lambda t, p: _logits(p, t),
     _total(lambda x, x_hat: _logits(x_hat, x)),
 )
+FORMS["swapped cross-entropy of the sigmoid"] = (
+    lambda t, p: cross_entropy(_sigmoid(p), t),
+    _total(lambda x, x_hat: cross_entropy(_sigmoid(x_hat), x)),
+)
 SWAPPED_TARGETS = np.array([0.1, 0.25, 0.6, 0.9])  # a logarithm of x needs x within (0, 1)
 
 
@@ -109,6 +113,7 @@ class Reconstruction:
     form: str = "unknown"
     weight: float = 0.0
     findings: list[Finding] = field(default_factory=list)
+    categories: str = ""  # where a categorical likelihood has its axis of classes
 
     @property
     def squared(self) -> bool:
@@ -168,7 +173,86 @@ def audit_reconstruction(term: Term) -> Reconstruction:
         if abs(per_cell * total(x, x_hat) + c - mixed) > 20 * tolerance:
             continue
         return _described(term, name, per_cell, a)
-    return _unrecognised(term, t, values)
+    return _categorical(term) or _by_outputs(term) or _unrecognised(term, t, values)
+
+
+def _log_softmax(y: np.ndarray) -> np.ndarray:
+    y = y - y.max(axis=-1, keepdims=True)
+    return y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
+
+
+def _categorical(term: Term) -> Reconstruction | None:
+    """A cross-entropy over classes, of tokens or of one-hot data, on logits or on logarithms."""
+    pixels, B, rng = term.sizes.pixels, term.sizes.B, np.random.default_rng(8)
+    labels = term.function.labels(B)
+    places = [term.tokens] if term.tokens else ["last", "first"]
+    for place in places if len(pixels) > 1 or labels is not None else ():
+        flat = labels is not None and int(np.prod(pixels)) // int(np.prod(labels.shape[1:]))
+        shape = (*labels.shape[1:], flat) if flat else pixels
+        if place == "first" and flat:
+            shape = (flat, *labels.shape[1:])
+        K = shape[-1 if place == "last" else 0]
+        if int(np.prod(shape)) != int(np.prod(pixels)) or K < 2:
+            continue
+        rows = []
+        for _ in range(7):
+            y = rng.standard_normal((B, *shape))
+            scores = y if place == "last" else np.moveaxis(y, 1, -1)
+            chosen = labels
+            if labels is None:
+                chosen = rng.integers(1 if term.tokens else 0, K, scores.shape[:-1])
+            one_hot = np.eye(K)[chosen]
+            x = one_hot if place == "last" else np.moveaxis(one_hot, -1, 1)
+            x = chosen if term.tokens else x
+            seen = term(x=x.reshape(B, *pixels) if x.size == y.size else x,
+                        x_hat=y.reshape(B, *pixels))  # fmt: skip
+            logs = _log_softmax(scores)
+            entry = -np.take_along_axis(logs, chosen[..., None], -1)[..., 0]
+            plain = -np.take_along_axis(scores, chosen[..., None], -1)[..., 0]
+            shown = chosen != 0
+            rows.append((seen, entry.sum(), (entry * shown).sum(), plain.sum()))
+        seen, *columns = np.array(rows).T
+        for column in columns:
+            basis = np.stack([column, np.ones_like(column)], axis=1)
+            (a, c), *_ = np.linalg.lstsq(basis, seen, rcond=None)
+            if np.abs(basis @ (a, c) - seen).max() < 1e-4 * np.ptp(seen):
+                term.sizes = term.sizes._replace(classes=K)
+                form = "cross-entropy over categories"
+                return Reconstruction(form, float(a), categories=place)
+    return None
+
+
+def _by_outputs(term: Term) -> Reconstruction | None:
+    """The form as a function of x_hat alone, whatever the target: one made from x, or another."""
+    for grid, forms in ((np.linspace(-4, 4, 9), UNBOUNDED), (np.linspace(0.04, 0.96, 9), BOUNDED)):
+        values = np.array([term(x=term.target, x_hat=p) for p in grid])
+        if not np.isfinite(values).all():
+            continue
+        for name, functions in forms.items():
+            columns = np.stack([*(f(grid) for f in functions), np.ones_like(grid)], axis=1)
+            c, *_ = np.linalg.lstsq(columns, values, rcond=None)
+            if np.abs(columns @ c - values).max() > 1e-4 * np.ptp(values):
+                continue
+            total = c[0] + c[1] if name == "cross-entropy" else c[0]
+            likely = min(c[:2] / total) > -1e-3 if name == "cross-entropy" else True
+            if "on logits" in name:
+                likely = -1.001 < c[1] / c[0] < 1e-3
+            if not likely or abs(c[0]) * np.ptp(functions[0](grid)) < 1e-3 * np.ptp(values):
+                continue
+            found = _described(term, name, total / (term.sizes.B * term.sizes.D), total)
+            text = "the target is not x itself: the form was read from x_hat alone"
+            found.findings.append(note("target-hidden", text))
+            return found
+    return None
+
+
+UNBOUNDED = {
+    "squared error": (np.square, lambda p: p),
+    "cross-entropy on logits": (lambda p: np.logaddexp(0.0, p), lambda p: p),
+    "squared error of the sigmoid": (lambda p: _sigmoid(p) ** 2, _sigmoid),
+    "squared error of the tanh": (lambda p: np.tanh(p) ** 2, np.tanh),
+}
+BOUNDED = {"cross-entropy": (lambda p: -np.log(p), lambda p: -np.log(1 - p))}
 
 
 def _moves(term: Term) -> bool:

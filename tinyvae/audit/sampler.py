@@ -72,7 +72,7 @@ class Sampler:
     findings: list[Finding]
     measured: scales.Reading | None = None
     matched: str | None = None
-    latents: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
 
     @property
     def off(self) -> bool:
@@ -107,7 +107,7 @@ def audit_sampler(
     findings += rest
     if "eps" in function.settled[0].roles():
         findings.append(note("noise-given", "the noise is an argument: only its use was audited"))
-    return Sampler(findings, None if repeats else _measured(draws, scale), matched, latents)
+    return Sampler(findings, None if repeats else _measured(draws, scale), matched, (B, *latents))
 
 
 def _measured(draws: Draws, scale: str) -> scales.Reading:

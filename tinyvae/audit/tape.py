@@ -12,29 +12,41 @@ from typing import Any
 Key = tuple[Any, int]
 
 SHAPES = frozenset(  # change places, not numbers
-    "view reshape flatten unflatten squeeze unsqueeze permute transpose t chunk split tensor_split "
-    "__getitem__ narrow select unbind contiguous clone expand expand_as repeat cat concat concatenate "
-    "concat stack to float double half type type_as detach detach_ __get__ movedim swapaxes hsplit "
-    "split_with_sizes view_as requires_grad_ cpu cuda repeat_interleave tile ravel swapdims copy "
-    "broadcast_to moveaxis hstack vstack array_split slice dynamic_slice broadcast_in_dim "
-    "convert_element_type stop_gradient rev gather_slice copy_p astype positive vsplit dsplit "
-    "as_subclass alias numpy optimization_barrier dynamic_update_slice expand_dims resize".split()
+    (
+        "view reshape flatten unflatten squeeze unsqueeze permute transpose t chunk split "
+        "tensor_split __getitem__ narrow select unbind contiguous clone expand expand_as repeat "
+        "cat concat concatenate stack to float double half type type_as detach detach_ __get__ "
+        "movedim swapaxes hsplit split_with_sizes view_as requires_grad_ cpu cuda "
+        "repeat_interleave tile ravel swapdims copy broadcast_to moveaxis hstack vstack "
+        "array_split slice dynamic_slice broadcast_in_dim convert_element_type stop_gradient rev "
+        "gather_slice copy_p astype positive vsplit dsplit as_subclass alias numpy "
+        "optimization_barrier dynamic_update_slice expand_dims resize"
+    ).split()
 )
 NETWORK = frozenset(  # mix entries: layers of a network
-    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d matmul "
-    "__matmul__ __rmatmul__ mm bmm addmm baddbmm einsum bilinear embedding lstm gru rnn_tanh "
-    "rnn_relu lstm_cell gru_cell batch_norm layer_norm group_norm instance_norm rms_norm "
-    "scaled_dot_product_attention multi_head_attention_forward dropout dropout1d dropout2d "
-    "dropout3d alpha_dropout feature_dropout feature_alpha_dropout max_pool1d max_pool2d avg_pool1d "
-    "avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d interpolate upsample "
-    "pixel_shuffle scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_add index_add_ "
-    "scatter scatter_ spmm prelu tensordot dot dot_general conv_general_dilated reduce_window_max "
-    "reduce_window_sum gather scan while cond scatter-add index_select convolve dropout_ "
-    "native_layer_norm native_batch_norm unfold fold mv inner outer".split()
+    (
+        "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d matmul "
+        "__matmul__ __rmatmul__ mm bmm addmm baddbmm einsum bilinear embedding lstm gru rnn_tanh "
+        "rnn_relu lstm_cell gru_cell batch_norm layer_norm group_norm instance_norm rms_norm "
+        "scaled_dot_product_attention multi_head_attention_forward dropout dropout1d dropout2d "
+        "dropout3d alpha_dropout feature_dropout feature_alpha_dropout max_pool1d max_pool2d "
+        "avg_pool1d avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d "
+        "interpolate upsample pixel_shuffle scatter_add scatter_add_ scatter_reduce "
+        "scatter_reduce_ index_add index_add_ scatter scatter_ spmm prelu tensordot dot "
+        "dot_general conv_general_dilated reduce_window_max reduce_window_sum gather scan while "
+        "cond scatter-add index_select convolve dropout_ native_layer_norm native_batch_norm "
+        "unfold fold mv inner outer"
+    ).split()
 )
-NOISE = frozenset(
-    "randn randn_like normal normal_ rand rand_like uniform_ standard_normal random uniform "
-    "log_normal_ cauchy_ exponential_ laplace".split()
+NOISE = frozenset(  # draw numbers
+    (
+        "randn randn_like normal normal_ rand rand_like uniform_ standard_normal random uniform "
+        "log_normal_ cauchy_ exponential_ laplace"
+    ).split()
+)
+SHAPED = frozenset(  # take another array for its shape alone
+    "randn_like rand_like zeros_like ones_like empty_like full_like new_empty new_zeros new_ones "
+    "new_full new_tensor size empty".split()
 )
 BIASES = frozenset("add __add__ __radd__ add_ __iadd__ bias_add sub subtract".split())
 
@@ -132,7 +144,7 @@ class Graph:
         return found
 
     def frontier(self, start: Key) -> tuple[set[Key], set[Key], list[Key]]:
-        """Return the layers' outputs and the leaves that an array is computed from, and the path."""
+        """Return the layers' outputs and the leaves that an array comes from, and the path."""
         hits, leaves, seen, todo = set(), set(), [], [start]
         known = set()
         while todo:

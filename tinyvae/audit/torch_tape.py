@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import Key, Op, Stopped, Trace, arrays_in, with_arrays
+from tinyvae.audit.tape import SHAPED, Key, Op, Stopped, Trace, arrays_in, with_arrays
 
 MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
          "l1_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss", "kl_div",
@@ -106,7 +106,7 @@ class _Recorder(TorchFunctionMode):
             return result
         number = len(self.trace.ops)
         tensors = list(arrays_in([args, kwargs], torch.Tensor))
-        inputs = [self.key(t) for t in tensors]
+        inputs = [] if name in SHAPED else [self.key(t) for t in tensors]
         shapes = [tuple(t.shape) for t in made]
         self.trace.ops.append(Op(name, inputs, shapes, _averaged(name, tensors, made, kwargs)))
         place = iter(range(len(made)))
@@ -128,7 +128,7 @@ class _Recorder(TorchFunctionMode):
     @staticmethod
     def _as_tensor(value: Any, like: torch.Tensor) -> torch.Tensor:
         if not isinstance(value, torch.Tensor):
-            value = torch.as_tensor(value)
+            value = torch.tensor(value)
         if value.shape != like.shape:
             raise ValueError(f"the shape {tuple(like.shape)} is expected, not {tuple(value.shape)}")
         return value.to(like.dtype) if value.dtype != like.dtype else value
@@ -143,4 +143,5 @@ class _Recorder(TorchFunctionMode):
 def _averaged(name: str, tensors: list, made: list, kwargs: dict) -> float:
     if name not in MEANS or not tensors or kwargs.get("reduction", "mean") != "mean":
         return 1.0
-    return math.prod(tensors[0].shape) / max(1, math.prod(made[0].shape))
+    counted = tensors[1] if name in ("cross_entropy", "nll_loss") else tensors[0]
+    return math.prod(counted.shape) / max(1, math.prod(made[0].shape))

@@ -193,15 +193,21 @@ def _audit_step(
     latents = followed.graph.shape(pieces.heads[0][0])[1:]
     data = followed.data
     pixels = data.shape[1:] if data.dtype.kind == "f" else None
-    pixels = pixels or followed.graph.shape(pieces.outputs[0][0])[1:]
+    outputs = followed.graph.shape(pieces.outputs[0][0])
+    if pixels is None or followed.graph.size(pieces.outputs[0][0]) % data[:1].size:
+        pixels = outputs[1:]  # tokens, or a target that is not x
     pieces.means = onestep.averaged(followed, pieces, latents, pixels)
     functions = {
         name: follow.StepFunction(followed, pieces, name, beta) for name in ("sample", "objective")
     }
+    batch = followed.B if followed.fixed else batch
     audited = _Audit(
         functions, beta, prior, scale, None, batch, tuple(latents), tuple(pixels), dtype
     )
     findings += audited.run()
+    if audited.reconstruction and audited.reconstruction.form == "cross-entropy":
+        text = "the loss takes probabilities, but the decoder's output is a layer's, unbounded"
+        findings.append(error("bce-needs-sigmoid", text))
     if audited.kl is not None and not audited.kl.right and audited.swapped():
         text = "mu and s are exchanged between the sampler and the KL"
         findings = [f for f in findings if not f.name.startswith("kl-")]
@@ -268,6 +274,11 @@ class _Audit:
             )
             kept = [f for f in sampler.findings if f.name not in READING]
             return [*kept, *findings, note("scale-read-as", text)]
+        if sampler.off and kl and not kl.right and not self.scale:
+            own = self._under(name, sampler)
+            if own is not None:
+                return own
+            findings = [f for f in findings if not f.message.startswith("right only if σ")]
         if (
             sampler.off
             and kl is None
@@ -278,6 +289,15 @@ class _Audit:
                 if finding.name == "sampler-std":
                     finding.kind = "not judged"
         return sampler.findings + findings
+
+    def _under(self, name: str, sampler: Sampler) -> list[Finding] | None:
+        """Return the findings if the sampler's own reading of s is taken as meant."""
+        if sampler.matched not in scales.READINGS:
+            return None
+        term = self._term(name, scales.known(sampler.matched))
+        kl = audit_kl(term, self.prior)
+        kept = [f for f in sampler.findings if f.name not in READING]
+        return kept + self._losses(term, kl)
 
     def swapped(self) -> bool:
         """Return whether the objective's KL is right if mu and s change places in it."""
@@ -323,7 +343,7 @@ class _Audit:
                 self.expected = reading
                 if found.measured:
                     found.findings += sampler_slopes(
-                        self.functions["sample"], found.measured.s, found.latents
+                        self.functions["sample"], found.measured.s, found.shape
                     )
                 return found
         raise failure
@@ -387,7 +407,10 @@ class _Audit:
         return findings + self._loss(kl_term, kl, rec_term)
 
     def _loss(self, kl_term: Term | None, kl: KL | None, rec_term: Term | None) -> list[Finding]:
-        rec = audit_reconstruction(rec_term) if rec_term else None
+        rec = None
+        if rec_term:
+            with rec_term.held():
+                rec = audit_reconstruction(rec_term)
         findings = (kl.findings if kl else []) + (rec.findings if rec else [])
         findings = findings + balance.signs(kl, rec)
         if kl_term and kl_term is rec_term and kl_term.apart:
