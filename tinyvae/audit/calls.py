@@ -54,6 +54,7 @@ class Function:
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
         self.rows = 13  # of a batch at first
+        self.draws = 48, 200  # of a sampler: rows and at least so many calls
         self.seed: int | None = None  # holds the global noise still, where it is a number
         self.narrow = False  # whether it computes in float32, whatever it is given
         self.counters: list[tuple[dict, dict]] = []

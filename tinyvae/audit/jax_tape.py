@@ -130,8 +130,9 @@ class _Run:
             jaxpr, consts = (held.jaxpr, held.consts) if hasattr(held, "consts") else (held, [])
             leaves = [self.leaf(c, ("constant", f"inner {id(c)}")) for c in consts]
             return self.evaluate(jaxpr, leaves, inputs)
-        arguments, params = equation.primitive.get_bind_params(params)
-        results = equation.primitive.bind(*arguments, *(v for _, v in inputs), **params)
+        bound = equation.primitive.get_bind_params(params)
+        functions, params = bound if isinstance(bound, tuple) else ((), bound)  # older JAX: a pair
+        results = equation.primitive.bind(*functions, *(v for _, v in inputs), **params)
         results = results if equation.primitive.multiple_results else [results]
         keys = [key for key, _ in inputs]
         mean = 1.0

@@ -50,6 +50,18 @@ class Followed(np.ndarray):
             mean = inputs[0].size / max(1, np.size(result))
         return tape.made(func.__name__, inputs, result, mean)
 
+    def __getitem__(self, index):
+        plain = with_arrays(index, Followed, lambda t: t.view(np.ndarray))
+        result = self.view(np.ndarray)[plain]
+        return self.tape.made("__getitem__", [self], result) if np.ndim(result) else result
+
+    def __setitem__(self, index, new):
+        plain = with_arrays([index, new], Followed, lambda t: t.view(np.ndarray))
+        before = self.tape.key(self)
+        self.view(np.ndarray)[plain[0]] = plain[1]
+        inputs = [new] if isinstance(new, np.ndarray) else []
+        self.key = self.tape.written(before, inputs, self)
+
     def mean(self, *args, **kwargs):
         """Record a mean as one operation."""
         return np.mean(self, *args, **kwargs)
@@ -135,6 +147,13 @@ class NumpyTape:
         keys = [self.key(a) for a in inputs if isinstance(a, np.ndarray)]
         self.trace.ops.append(Op(name, keys, shapes, mean))
         return len(self.trace.ops) - 1, 0
+
+    def written(self, before: Key, inputs: list, array: np.ndarray) -> Key:
+        """Record that parts of an array were written."""
+        key = self._note("__setitem__", inputs, [array.shape])
+        self.trace.ops[-1].inputs.insert(0, before)
+        self.trace.values[key] = array.view(np.ndarray)
+        return key
 
     def made(self, name: str, inputs: list, result: Any, mean: float = 1.0) -> Any:
         """Record an operation and return its result as a followed array, perhaps replaced."""

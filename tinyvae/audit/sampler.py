@@ -19,7 +19,7 @@ from tinyvae.audit.statistics import Z, chi_square_bounds, distance_from_normal
 
 LOGVARS = np.array([-4.0, -2.75, -1.5, -0.25, 1.0, 2.0])
 MUS = np.array([-1.5, 0.0, 2.0])
-DRAWS, MIN_CALLS, MAX_CALLS = 115_200, 200, 2048
+DRAWS, MAX_CALLS = 115_200, 2048
 PERIOD = 18  # calls after which levels and means come round
 
 # σ as a function of s, beyond those that a scale explains.
@@ -158,7 +158,7 @@ def _settle(
     """Find sizes that the function takes: 48 × 12, or those that its code mentions."""
     hints = numbers_in(function.function)
     small = [n for n in hints["any"] if n <= 512]
-    Bs = [batch] if batch else [48, *hints["batch"], *small]
+    Bs = [batch] if batch else [function.draws[0], *hints["batch"], *small]
     Ls = [as_shape(latent)] if latent else [(12,)]
     if not latent:
         Ls += [(n,) for n in (hints["latent"] + small)[:6]] + [(3, 2, 2)]
@@ -180,7 +180,7 @@ def _draw(
 ) -> tuple[Draws, bool, bool]:
     """Call often; also tell whether z was always mu, and whether equal calls gave equal z."""
     L = math.prod(latents)
-    T = int(np.clip(math.ceil(DRAWS / (B * L)), MIN_CALLS, MAX_CALLS))
+    T = int(np.clip(math.ceil(DRAWS / (B * L)), function.draws[1], MAX_CALLS))
     inputs = Inputs(scale, B, latents, dtype)
     z = np.empty((T, B, L))
     for t in range(T):

@@ -23,7 +23,8 @@ class TorchTape:
     def __init__(self, step: Callable, model: Any) -> None:
         self.step, self.model = step, model
         modules = [m for m in _modules(model)]
-        self.parameters = [p for module in modules for p in module.parameters()]
+        every = [p for module in modules for p in module.parameters()]
+        self.parameters = [p for p in every if p.is_floating_point()]  # no counters of seeds
         self.saved = [p.detach().clone() for p in self.parameters]
 
     def run(
