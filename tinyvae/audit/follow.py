@@ -340,12 +340,13 @@ def _unshaped(graph: Graph, key: Key, reached: set[Key]) -> Key:
 
 
 def _why_no_noise(step: Step, sites: list[Key]) -> str:
-    if sites:
-        return "noise is drawn, but no z was found that is made from it and a layer's output"
     losses = [step.tape.run(step.x).items[0][1] for _ in range(2)]
     a, b = (to_numpy(loss, "the loss") for loss in losses)
     if np.array_equal(a, b):
-        raise Deterministic("two runs of the step gave the same loss: no noise is drawn")
+        why = "the noise that is drawn has no part in it" if sites else "no noise is drawn"
+        raise Deterministic(f"two runs of the step gave the same loss: {why}")
+    if sites:
+        return "noise is drawn, but no z was found that is made from it and a layer's output"
     return "the loss is random, but the draw of its noise was not seen"
 
 

@@ -28,7 +28,8 @@ class JaxTape:
     def __init__(self, step: Callable, model: Any) -> None:
         self.step, self.model = step, model
         self.traced: dict[Any, Any] = {}
-        self.rng = np.random.default_rng(0)
+        self.compiled: dict[Any, Any] = {}
+        self.count = 0
         self.names: list[str] = []
 
     def _jaxpr(self, x: Any) -> Any:
@@ -58,22 +59,43 @@ class JaxTape:
         seed: int | None = None,
         gradients: bool = False,
     ) -> Trace:
-        """Return the trace of one run; with `until`, up to the array of that key."""
+        """Return the trace of one run; with replacements, compiled and with its results alone."""
         (closed, floats), leaves = self._jaxpr(x)
-        rng = self.rng if seed is None else np.random.default_rng(seed)
-        run = _Run(replace or {}, until, rng)
-        for i, const in enumerate(closed.consts):
-            run.leaf(const, ("parameter" if np.ndim(const) else "constant", i))
-        try:
-            arguments = [run.leaf(leaves[i], ("x", n)) for n, i in enumerate(floats)]
-            consts = [(("parameter" if np.ndim(c) else "constant", i), c)
-                      for i, c in enumerate(closed.consts)]  # fmt: skip
-            results = run.evaluate(closed.jaxpr, consts, arguments)
-            for name, (key, value) in zip(self.names, results, strict=True):
-                run.trace.items.append((name, value, key))
-        except Stopped:
-            pass
-        return run.trace
+        self.count += 1
+        random = np.random.default_rng(self.count + 1000 if seed is None else seed)
+        given = [leaves[i] for i in floats]
+        if not replace:
+            run = _Run({}, until, lambda *noise: _drawn(random, *noise))
+            return run.whole(closed, given, self.names)
+        keys = tuple(replace)
+        shapes = tuple(np.shape(a) for a in given)
+        if (shapes, keys, until) not in self.compiled:
+
+            def evaluate(given: list, values: list, noise: list) -> Any:
+                place = iter(noise)
+                replaced = dict(zip(keys, values, strict=True))
+                run = _Run(replaced, until, lambda *_: next(place))
+                trace = run.whole(closed, given, self.names)
+                return trace.values[until] if until else [item for _, item, _ in trace.items]
+
+            draws: list[tuple] = []
+
+            def listed(given: list) -> Any:
+                def note(*draw: Any) -> Any:
+                    draws.append(draw)
+                    return jax.numpy.zeros(draw[1], draw[2])
+
+                run = _Run({}, until, note)
+                return len(run.whole(closed, given, self.names).items)
+
+            jax.eval_shape(listed, given)
+            self.compiled[shapes, keys, until] = jax.jit(evaluate), draws
+        compiled, draws = self.compiled[shapes, keys, until]
+        values = [jax.numpy.asarray(value) for value in replace.values()]
+        result = compiled(given, values, [_drawn(random, *draw) for draw in draws])
+        if until:
+            return Trace(values={until: result})
+        return Trace(items=[(n, v, None) for n, v in zip(self.names, result, strict=True)])
 
 
 @contextlib.contextmanager
@@ -88,11 +110,29 @@ def _stateless():
         yield
 
 
+def _drawn(random: np.random.Generator, kind: str, shape: tuple, dtype: Any) -> Any:
+    draw = random.standard_normal if kind == "normal" else random.random
+    return jax.numpy.asarray(draw(shape), dtype)
+
+
 class _Run:
     """One evaluation of a jaxpr; each value goes with its key."""
 
-    def __init__(self, replace: dict, until: Key | None, rng: np.random.Generator) -> None:
-        self.trace, self.replace, self.until, self.rng = Trace(), replace, until, rng
+    def __init__(self, replace: dict, until: Key | None, noise: Callable) -> None:
+        self.trace, self.replace, self.until, self.noise = Trace(), replace, until, noise
+
+    def whole(self, closed: Any, given: list, names: list[str]) -> Trace:
+        """Return the trace of a closed jaxpr, up to the array that was asked for."""
+        kinds = ["parameter" if np.ndim(c) else "constant" for c in closed.consts]
+        consts = [self.leaf(c, (kinds[i], i)) for i, c in enumerate(closed.consts)]
+        arguments = [self.leaf(array, ("x", i)) for i, array in enumerate(given)]
+        try:
+            results = self.evaluate(closed.jaxpr, consts, arguments)
+        except Stopped:
+            return self.trace
+        for name, (key, value) in zip(names, results, strict=True):
+            self.trace.items.append((name, value, key))
+        return self.trace
 
     def leaf(self, value: Any, key: Key) -> tuple[Key, Any]:
         """Note an array that no operation made."""
@@ -122,9 +162,7 @@ class _Run:
         draw = DRAWS.get(params.get("name")) if name in ("pjit", "jit") else None
         if draw:
             (out,) = equation.outvars
-            noise = getattr(self.rng, {"normal": "standard_normal"}.get(draw, draw))
-            value = noise(size=out.aval.shape).astype(out.aval.dtype)
-            return self._made(draw, [], [jax.numpy.asarray(value)])
+            return self._made(draw, [], [self.noise(draw, out.aval.shape, out.aval.dtype)])
         held = params.get(INLINE.get(name, ""))
         if held is not None:
             jaxpr, consts = (held.jaxpr, held.consts) if hasattr(held, "consts") else (held, [])
@@ -162,7 +200,7 @@ class _Run:
 
 def _divisor(name: str, factor: tuple[Key, Any]) -> float:
     """Return the number by which a sum is divided, as a mean is."""
-    if factor[0][0] != "constant" or np.ndim(factor[1]):
+    if factor[0][0] != "constant" or np.ndim(factor[1]) or isinstance(factor[1], jax.core.Tracer):
         return 1.0
     number = float(factor[1])
     return number if name == "div" else 1 / number if number else 1.0

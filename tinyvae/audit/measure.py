@@ -68,6 +68,7 @@ class Term:
         batch: int | None = None,
         latent: object = None,
         pixels: tuple[int, ...] | None = None,
+        tokens: bool = False,
     ) -> None:
         self.function, self.roles, self.reading, self.dtype = function, roles, reading, dtype
         self.keys: list[int] | None = None
@@ -80,7 +81,10 @@ class Term:
         given = {"B": batch, "L": latent, "D": pixels}
         self.stated = frozenset(name for name, size in given.items() if size)
         try:
-            self.sizes = self._settle(batch, latent, pixels)
+            self.sizes = None
+            if tokens:
+                self.sizes = self._settle_tokens(batch, latent, pixels)
+            self.sizes = self.sizes or self._settle(batch, latent, pixels)
         except TooCoarse:
             raise
         except ValueError as failure:

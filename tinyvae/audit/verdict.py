@@ -411,6 +411,10 @@ class _Audit:
         if rec_term:
             with rec_term.held():
                 rec = audit_reconstruction(rec_term)
+            again = None if rec.known else self._of_tokens(rec_term)
+            if again:
+                kl_term = again[0] if kl_term is rec_term else kl_term
+                rec_term, rec = again
         findings = (kl.findings if kl else []) + (rec.findings if rec else [])
         findings = findings + balance.signs(kl, rec)
         if kl_term and kl_term is rec_term and kl_term.apart:
@@ -436,6 +440,23 @@ class _Audit:
         if kl:
             return findings + balance.audit_kl_alone(kl_term, kl, self.beta)
         return findings + balance.audit_reconstruction_alone(rec_term, rec)
+
+    def _of_tokens(self, term: Term) -> tuple[Term, Reconstruction] | None:
+        """Return the term with whole numbers for x, if its reconstruction is known then."""
+        if term.tokens or isinstance(term.function, follow.StepFunction):
+            return None
+        settled = term.function.settled
+        try:
+            again = Term(
+                term.function, term.roles, term.reading, self.dtype, *self.sizes, tokens=True
+            )
+            found = audit_reconstruction(again)
+        except ValueError:
+            found = None
+        if found is not None and found.known and again.tokens:
+            return again, found
+        term.function.settled = settled
+        return None
 
     def _term(self, name: str, reading: scales.Reading) -> Term:
         return Term(self.functions[name], ROLES[name], reading, self.dtype, *self.sizes)
