@@ -13,16 +13,15 @@ from tinyvae import threads
 from tinyvae.cli import options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
-from tinyvae.data import NAMES, Dataset, load_dataset
+from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
 from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
-from tinyvae.train.files import next_free
 from tinyvae.train.loop import fit
-from tinyvae.train.runs import TRAINING, History, Run, open_run
+from tinyvae.train.runs import TRAINING, History, Run, next_free, open_run
 
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 
@@ -88,7 +87,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
-    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **own))
+    dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
     chosen.setdefault("epochs", options.default_epochs(dataset))
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
@@ -99,7 +98,17 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    config["data"]["relative"] = relative_paths(dataset.options, path)
     return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
+
+
+def _loaded(chosen: dict, own: dict) -> Dataset:
+    """Return the data set; tables are not standardised for a Bernoulli, which takes [0, 1]."""
+    dataset = load_dataset(chosen["dataset"], **own)
+    by_default = own["scale"] == "infer" and dataset.scaling.kind == "standardize"
+    if by_default and chosen["likelihood"] == "bernoulli":
+        return load_dataset(chosen["dataset"], **own | {"scale": "none"})
+    return dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
@@ -108,7 +117,13 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     run = open_run(given["resume"])
     if not ranks.rank:
         run.hold()
+    run.moved_to = given.get("dataset")
     dataset = ranks.first_then_others(lambda: run.dataset)
+    if run.moved_to is not None:
+        relative = relative_paths(dataset.options, run.path)
+        run.config["data"] |= {"options": dataset.options, "relative": relative}
+        if not ranks.rank:
+            run.write_config()
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
     return run, dataset

@@ -3,6 +3,7 @@ and people's own files; new data for a trained model; and the batches of an epoc
 
 import dataclasses
 import os
+from contextlib import suppress
 from importlib import resources
 
 import numpy as np
@@ -15,6 +16,7 @@ from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
 from tinyvae.data.scaling import BYTES, Scaling
 
+PATHS = ("name", "labels", "data_dir")  # options that may hold one
 NAMES = ("digits", *mnist.SOURCES, "shapes")
 STATIC_SEED = 20080704  # of the one static draw that all runs share, so that their numbers compare
 
@@ -111,6 +113,33 @@ def load_dataset(
     options |= {"binarize": binarize, "seed": seed}
     dataset = dataclasses.replace(dataset, options=options)
     return dataset if binarize == "none" else _binarized(dataset, binarize == "dynamic", seed)
+
+
+def relative_paths(options: dict, folder: str | os.PathLike) -> dict[str, str]:
+    """Return the paths in a data set's options as they are seen from a run folder."""
+    paths = {k: options[k] for k in PATHS if os.path.isabs(str(options.get(k) or ""))}
+    with suppress(ValueError):  # on another drive
+        return {k: os.path.relpath(path, os.path.abspath(folder)) for k, path in paths.items()}
+    return {}
+
+
+def load_again(
+    config: dict, folder: str | os.PathLike, moved_to: str | os.PathLike | None = None
+) -> Dataset:
+    """Return the data set of a run's configuration (of `Dataset.to_config`), from where its files
+    lie now: at `moved_to`, where they were, or where they were as seen from the run's folder."""
+    options = dict(config["options"])
+    if options["name"] not in NAMES and options.get("scale") == "infer":  # of an earlier version
+        options["scale"] = Scaling.from_config(config["scaling"]).option
+    for key, path in config.get("relative", {}).items():
+        here = os.path.normpath(os.path.join(os.path.abspath(folder), path))
+        if not os.path.exists(readers.split_key(options[key])[0]):
+            options[key] = here if os.path.exists(readers.split_key(here)[0]) else options[key]
+    if moved_to is not None:
+        array = readers.split_key(options["name"])[1]
+        name = os.fspath(moved_to)
+        options["name"] = name if array is None or name.endswith(":" + array) else f"{name}:{array}"
+    return load_dataset(**options)
 
 
 def _handwritten(name: str, data_dir: str | os.PathLike | None) -> Dataset:

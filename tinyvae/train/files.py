@@ -47,10 +47,13 @@ def make_folder(path: Path) -> None:
         raise OSError(f"cannot make the folder {path}: {error.strerror or error}") from None
 
 
-def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, or folder/name-2, name-3, … where that is taken."""
+def next_free(
+    folder: str | os.PathLike, name: str, free: Callable[[Path], bool] = lambda path: False
+) -> Path:
+    """Return folder/name, or folder/name-2, name-3, … where that is taken: what is there is neither
+    an empty folder nor `free`."""
     path, number = Path(folder) / name, 2
-    while path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    while path.exists() and not (path.is_dir() and not any(path.iterdir())) and not free(path):
         path, number = Path(folder) / f"{name}-{number}", number + 1
     return path
 

@@ -20,8 +20,8 @@ from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.device import Backend
 from tinyvae.models import Autoencoder
-from tinyvae.train import checkpoint, locks
-from tinyvae.train.files import make_folder, next_free, write_csv, write_text
+from tinyvae.train import checkpoint, files, locks
+from tinyvae.train.files import make_folder, write_csv, write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -47,6 +47,8 @@ class Run:
         What config.json holds: "model", "training", "data", "versions".
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
+    moved_to : str, optional
+        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
     created : function
@@ -57,7 +59,7 @@ class Run:
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self.lock = numbered, None
+        self.numbered, self.lock, self.moved_to = numbered, None, None
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -67,11 +69,30 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(self.path.iterdir()) and not self.gives_way():
             remedy = ["choose another name, or continue it with ", Argument("resume", True)]
             raise TakenFolderError(f"{self.path} exists and is not empty", remedy=remedy)
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
+
+    def gives_way(self) -> bool:
+        """Return whether the folder is that of a run without a trained epoch, which has ended."""
+        names = {path.name.removesuffix(".partial") for path in self.path.iterdir()}
+        if not names <= {"config.json", checkpoint.FILE, "metrics.csv"}:
+            return False
+        try:
+            other = open_run(self.path)
+        except (OSError, ValueError):
+            return False
+        try:
+            if self.lock is None:  # nor is it another process's, just begun
+                other.hold(patience=0)
+            return other.done == 0
+        except (OSError, ValueError):
+            return False
+        finally:
+            if self.lock is None:
+                other.let_go()
 
     def create(self) -> None:
         """Make the folder, for this process alone, and write config.json."""
@@ -245,23 +266,27 @@ class Run:
     @cached_property
     def dataset(self) -> "Dataset":
         """The data set of the run, loaded again as its config.json says."""
-        from tinyvae.data import load_dataset
+        from tinyvae.data import load_again
 
         if "data" not in self.config:
             problem = f"{self.path} was trained on arrays from Python, which it does not hold"
             raise InputError(problem, remedy="fit(…, resume=True) takes them again")
         try:
-            dataset = load_dataset(**self.config["data"]["options"])
+            dataset = load_again(self.config["data"], self.path, self.moved_to)
         except TypeError as error:  # of an option that is none
             raise damaged(self.path, error) from None
         except FileNotFoundError as error:
             # Without the names of other data sets.
             reason = error.problem[0] if isinstance(error, MissingFileError) else error
-            raise MissingFileError(
-                f"the data of {self.path}: {reason}", remedy="put it back"
-            ) from None
+            remedy = ["put it back, or name its new place with ", Argument("dataset")]
+            raise MissingFileError(f"the data of {self.path}: {reason}", remedy=remedy) from None
         dataset.check_same(self.config["data"])
         return dataset
+
+
+def next_free(folder: str | os.PathLike, name: str) -> Path:
+    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
+    return files.next_free(folder, name, lambda path: path.is_dir() and Run(path).gives_way())
 
 
 def open_run(path: str | os.PathLike) -> Run:
