@@ -166,8 +166,8 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         raise terminal.Failure(saved, 130) from None
     except FloatingPointError as error:
         keeps = "keeps the last good epoch" if run.done else "has no trained epoch"
-        name = run.config["data"]["options"]["name"]
-        scaled = "" if name in NAMES else " (own data: --scale standardize)"
+        scale = _better_scale(dataset)
+        scaled = f" (own data: --scale {scale})" if scale else ""
         raise terminal.Failure(f"{error}{scaled}; {run.path} {keeps}", 1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
@@ -176,6 +176,15 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         if isinstance(error, MemoryError):  # a resumed run would ask for as much again
             more = f"{run.path} keeps the last finished epoch"
         raise terminal.Failure(f"{error or 'out of memory'}; {more}", 1) from None
+
+
+def _better_scale(dataset: Dataset) -> str:
+    """Return the --scale that brings own data to around 1, or "" where they are there."""
+    low, high = dataset.scaling.low, dataset.scaling.high
+    known = dataset.options["name"] in NAMES or dataset.scaling.kind in ("uint8", "standardize")
+    if known or dataset.scaling.unit:
+        return ""
+    return "255" if 0 <= low and 16 < high <= 255 else "standardize"
 
 
 def _go_on(run: Run) -> str:

@@ -177,14 +177,15 @@ def _cells(lines: Iterable[str], delimiter: str, before: int) -> Iterator[Line]:
 def _delimiter(lines: list[str]) -> str:
     """Return what separates the cells: it cuts all lines but the first into equally many, and
     gives most numbers."""
-    numbers = {}
+    fits = {}  # delimiter: whether it cuts the first line too, and how many cells are numbers
     for delimiter in DELIMITERS:
-        cut = [cells for _, cells in _cells(lines[1:] or lines, delimiter, 0)]
-        if len(widths := {len(cells) for cells in cut}) == 1 and widths != {1}:
+        first, *cut = [cells for _, cells in _cells(lines, delimiter, 0)] or [[]]
+        cut = cut or [first]
+        if len(widths := {len(cells) for cells in cut}) == 1 and (width := widths.pop()) > 1:
             plain = [PLAIN.fullmatch(cell.strip()) is not None for cells in cut for cell in cells]
-            numbers[delimiter] = float(np.mean(plain))
+            fits[delimiter] = width - len(first) in (0, 1), float(np.mean(plain))
     odd = next((d for d in DELIMITERS[:-1] if lines and d in lines[0]), ",")
-    return max(numbers, key=lambda delimiter: numbers[delimiter]) if numbers else odd
+    return max(fits, key=lambda delimiter: fits[delimiter]) if fits else odd
 
 
 def _counts(head: list[Line], width: int) -> bool:
@@ -224,7 +225,11 @@ def _may_be_names(head: list[Line]) -> bool:
     first, rest = head[0][1], [cells for _, cells in head[1:] if len(cells) == len(head[0][1])]
     places = [j for j, cell in enumerate(first) if _number(cell) is not None]
     rest = [[cells[j].strip() for j in places] for cells in rest]
-    if not rest or any(_number(cell) is None for cells in rest for cell in cells):
+    if (
+        len(places) < 2
+        or not rest
+        or any(_number(cell) is None for cells in rest for cell in cells)
+    ):
         return False
     steps = [np.diff([_number(first[j]) for j in places])]
     steps += [np.diff([_number(cell) for cell in cells]) for cells in rest]
@@ -391,8 +396,9 @@ def _not_numbers(
     if column in text:
         what = "columns of text" if len(text) > 1 else "column"
         pieces = [f"leave the {what} out with ", dropping(text), ", or write numbers instead"]
-        if labels is None:
-            name = layout.columns[column] or column + 1
+        classes = [j for j in text if len({c for _, c in bad[j]}) <= n_rows / 2]
+        if labels is None and classes:
+            name = layout.columns[classes[0]] or classes[0] + 1
             pieces += [", or name one as the labels with ", Argument("labels", name)]
     else:
         cure = "fill it in, remove the line" if cell.lower() in MISSING else "remove the line"

@@ -91,17 +91,18 @@ class ImageFiles:
         Images are scaled to cover this size and cropped in the middle. None: all have one size.
     channels : {"auto", "grey", "colour"}
         "auto" is grey where every image is.
-    skip_damaged : bool
-        Leave out, and count in `remark`, what cannot be read as an image.
+    skip_damaged : bool or None
+        Leave out, and count in `remark`, what cannot be read as an image; None where that is no
+        choice.
     """
 
     def __init__(
         self, files: list[Path], image_size: int | tuple[int, int] | None, channels: str,
-        skip_damaged: bool = False,
+        skip_damaged: bool | None = None,
     ) -> None:  # fmt: skip
         if channels not in ("auto", "grey", "colour"):
             raise ValueError(f"channels {channels!r}: expected auto, grey or colour")
-        size = parse_size(image_size)
+        size, self.skip = parse_size(image_size), skip_damaged
         found: dict[Path, tuple] = {}  # file: size, pages, whether it is grey, has 16 bits
         damaged: dict[Path, ValueError] = {}
         for file in files:
@@ -113,7 +114,7 @@ class ImageFiles:
             except ValueError as error:
                 damaged[file] = error
         if not found:
-            raise _cannot_read(damaged, len(files))
+            raise _cannot_read(damaged, len(files), skip_damaged)
         (first, (self.size, _, _, deep)), self.resized = next(iter(found.items())), size is not None
         for file, (file_size, _, _, file_deep) in found.items():
             if file_size != self.size:
@@ -143,7 +144,7 @@ class ImageFiles:
         if damaged or skip_damaged:
             damaged |= self._damaged()
         if damaged and not (skip_damaged and len(damaged) < len(files)):
-            raise _cannot_read(damaged, len(files))
+            raise _cannot_read(damaged, len(files), skip_damaged)
         self.remark = f"{len(damaged):,} damaged left out" if damaged else ""
         if damaged:
             self._take([row for row in self.rows if row[0] not in damaged], n_features)
@@ -175,7 +176,7 @@ class ImageFiles:
             try:
                 row[:] = self._decode(i)
             except ValueError as error:
-                raise _cannot_read(self._damaged(), len(self.rows)) from error
+                raise _cannot_read(self._damaged(), len(self.rows), self.skip) from error
             if i < len(self._cache):
                 self._cache[i], self._is_cached[i] = row, True
         return rows
@@ -194,15 +195,17 @@ class ImageFiles:
         return damaged
 
 
-def _cannot_read(damaged: dict[Path, ValueError], n: int) -> InputError:
+def _cannot_read(damaged: dict[Path, ValueError], n: int, skip: bool | None) -> InputError:
     """Return the error that names all damaged files."""
     (first, why), *more = damaged.items()
     problem, them = f"{first} cannot be read as an image ({why})", "it"
     if more:
         others = ", ".join(str(file) for file, _ in more)
         problem, them = f"{len(damaged):,} of {n:,}: {problem}, nor can {others}", "them"
-    skip = [f"repair or remove {them}, or leave {them} out with ", Argument("skip_damaged", True)]
-    return InputError(problem, remedy=skip)
+    remedy = [f"repair or remove {them}"]
+    if skip is not None:
+        remedy += [f", or leave {them} out with ", Argument("skip_damaged", True)]
+    return InputError(problem, remedy=remedy)
 
 
 @contextmanager

@@ -96,12 +96,13 @@ def read_like(source: str, config: dict) -> tuple[Rows, readers.Table]:
     table = _table_like(source, config)
     check_width(source, table.raw.shape[1], config)
     index, about, dtype = np.arange(table.raw.shape[0]), table.source(source), table.raw.dtype
-    if table.kind in IMAGES and config.get("stored_as", dtype.name) != dtype.name:
-        bits = f"{8 * dtype.itemsize} bits a pixel, the model was trained on {config['stored_as']}"
+    stored_as = config.get("stored_as")
+    if table.kind in IMAGES and stored_as in ("uint8", "uint16") and stored_as != dtype.name:
+        bits = f"{dtype.name} pixels, the model was trained on {stored_as}"
         raise ValueError(f"{source} has {bits}: save them alike")
     if dtype == np.uint8 and chosen.unit and table.kind not in IMAGES:
         largest = scaling.largest_byte(table.raw, index)
-        if chosen.kind == "uint8" and largest == 1:
+        if chosen.option == 255 and largest == 1:
             problem = f"{source} has bytes of 0 and 1, the model was trained on bytes up to 255"
             raise InputError(problem, remedy="multiply them by 255, or save them as floats")
         if chosen.kind == "none" and largest <= 1:
@@ -113,7 +114,7 @@ def read_like(source: str, config: dict) -> tuple[Rows, readers.Table]:
         limit = 1.0 if chosen.kind == "uint8" else 2 * chosen.divisor
         strict = chosen.kind == "uint8" or (chosen.unit and dtype.kind in "ui")
         if strict and not 0 <= low <= high <= limit:
-            as_bytes = low >= 0 and 16 < high <= 255
+            as_bytes = chosen.kind == "uint8" and low >= 0 and 16 < high <= 255
             remedy = "divide them by 255, or save them as uint8"
             what = "floats" if dtype.kind == "f" else f"{dtype} values"
             raise ValueError(
@@ -140,7 +141,9 @@ def _table_like(source: str, config: dict) -> readers.Table:
         if shape is None:
             raise ValueError(f"{source}: the model was not trained on images")
         channels = "grey" if len(shape) == 2 else "colour"
-        return readers.read_table(source, image_size=tuple(shape[:2]), channels=channels)
+        skip = config["options"].get("skip_damaged") or None
+        size = tuple(shape[:2])
+        return readers.read_table(source, image_size=size, channels=channels, skip_damaged=skip)
     options = {**config["options"]}
     if not csv_reader.is_text(path):
         labels = None if path.suffix.lower() == ".npy" else options.get("labels")

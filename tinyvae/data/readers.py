@@ -22,7 +22,7 @@ from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
-from tinyvae.data.scaling import LEAST_PIXELS, Source
+from tinyvae.data.scaling import BRIGHT, LEAST_PIXELS, Source
 
 ImageSize = int | tuple[int, int] | None
 FEW_LABELS = 20  # so many are taken even where each row has its own
@@ -85,7 +85,7 @@ def read_table(
     image_size: ImageSize = None,
     channels: str = "auto",
     *,
-    skip_damaged: bool = False,
+    skip_damaged: bool | None = None,
     **text: Any,
 ) -> Table:
     """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`;
@@ -138,8 +138,9 @@ def _refuse(path: Path, what: str, **options: Any) -> None:
 def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: dict) -> Table:
     x, classes, columns, named, remark = csv_reader.read(path, labels, **options)
     pixels = named and all(name.lower().startswith("pixel") for name in columns)
+    pixels = pixels or (len(columns) >= LEAST_PIXELS and _whole_bytes(x) and x.max() >= BRIGHT)
     side = math.isqrt(len(columns))
-    if image_size is None and pixels and side**2 == len(columns) and side >= 8:
+    if image_size is None and pixels and side**2 == len(columns) >= LEAST_PIXELS:
         image_size = side
     shape = _image_shape(path, x, image_size)
     wide = not named and classes is None and options.get("columns") is None
@@ -147,8 +148,9 @@ def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: d
     if wide and side**2 == len(columns) - 1 >= LEAST_PIXELS and _whole_bytes(x):
         problem = f"{path} has {len(columns)} columns, one more than {side} × {side} pixels have"
         every = Argument("columns", f"1-{len(columns)}")
-        remedy = ["name the one of the labels, such as ", Argument("labels", 1), ", or take all"]
-        raise InputError(problem, remedy=[*remedy, " with ", every])
+        first, last = Argument("labels", 1), Argument("labels", len(columns))
+        remedy = ["name the one of the labels, ", first, " or ", last, ", or take all with ", every]
+        raise InputError(problem, remedy=remedy)
     kind = "pixels" if pixels or (shape is not None and _whole_bytes(x)) else "table"
     return Table(
         x, shape, classes, columns if named else None, remark=remark, kind=kind, columns=columns
@@ -159,7 +161,9 @@ def _whole_bytes(x: np.ndarray) -> bool:
     return bool(x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all())
 
 
-def _read_images(path: Path, image_size: ImageSize, channels: str, skip_damaged: bool) -> Table:
+def _read_images(
+    path: Path, image_size: ImageSize, channels: str, skip_damaged: bool | None
+) -> Table:
     files, tested, remark = image_reader.split(path)
     everything = image_reader.ImageFiles(files + tested, image_size, channels, skip_damaged)
     kind, tables = "images" if everything.drawn_grey else "colours", []
@@ -367,16 +371,17 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
         n_rows = part.raw.shape[0]
         if part.labels is None or part.labels.shape != (n_rows,):
             shape = "missing" if part.labels is None else f"of shape {part.labels.shape}"
-            raise ValueError(
-                f"{source} has {counted(n_rows, 'row')} whose labels are {shape}: expected one each"
-            )
+            one_hot = part.labels is not None and part.labels.ndim == 2
+            more = " (of one-hot labels, save y.argmax(axis=1))" if one_hot else ""
+            problem = f"{source} has {counted(n_rows, 'row')} whose labels are {shape}"
+            raise InputError(problem, remedy=f"expected one each{more}")
     values = np.concatenate([part.labels for part in tables])
     if values.dtype.kind in "OS":
         values = values.astype(str)
     missing = np.isin(values, ("", "nan", "NaN", "None")) if values.dtype.kind == "U" else []
     if np.any(missing):
         row = int(np.argmax(missing)) + 1
-        problem = f"{source} has no label in row {row:,} ({values[row - 1]!r})"
+        problem = f"{source} has no label in row {row:,} ({str(values[row - 1])!r})"
         raise InputError(problem, remedy="fill it in, or remove the row")
     if values.dtype.kind == "U":
         with suppress(ValueError):
