@@ -58,6 +58,7 @@ def indexed(numbers):
         ("x.csv", table(X[:2]) + "# a comment\n" + table(X[2:], header="")),
         ("x.csv", table().replace("\n", "\r\n")),
         ("x.csv", "\ufeff" + table()),
+        ("x.csv", table([[f"{value:.4e}" for value in row] for row in X.tolist()])),
     ],
 )
 def test_a_table_is_read_whatever_its_layout(name, text):

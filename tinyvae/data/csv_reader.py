@@ -211,8 +211,8 @@ def _names(head: list[Line], asked: set[str]) -> bool:
         return all(_number(cell) is None for cell in first)
     for j, cell in enumerate(first):
         below = [cells[j].strip() for _, cells in head[1:] if j < len(cells)]
-        text = cell.lower() not in MISSING and not LIKE_A_NUMBER.fullmatch(cell)
-        if text and _number(cell) is None and any(map(LIKE_A_NUMBER.fullmatch, below)):
+        text = cell.lower() not in MISSING and not _like_a_number(cell)
+        if text and any(map(_like_a_number, below)):
             return True
     return False
 
@@ -410,6 +410,12 @@ def _index(values: np.ndarray) -> bool:
     """Return whether a column (N,) numbers the rows: whole numbers, all different."""
     whole = bool((values == np.floor(values)).all())
     return whole and len(np.unique(values)) == len(values)
+
+
+def _like_a_number(cell: str) -> bool:
+    """Return whether a cell is a number, or is meant as one."""
+    meant = LIKE_A_NUMBER.fullmatch(cell) is not None
+    return meant or (cell.lower() not in MISSING and _number(cell) is not None)
 
 
 def _number(cell: str) -> float | None:

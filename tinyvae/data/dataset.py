@@ -133,6 +133,10 @@ class Dataset:
             problem = f"{then} then, {today} now"
         elif config.get("checksum", found["checksum"]) != found["checksum"]:
             problem = "as many rows as then, but other values or labels"
+        elif "scaling" in config and not self.scaling.is_near(
+            Scaling.from_config(config["scaling"])
+        ):
+            problem = "the same values, but in other units"
         else:
             return
         raise ValueError(

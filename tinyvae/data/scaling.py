@@ -95,6 +95,15 @@ class Scaling:
             return x
         return (self.undo(x) - self.low) / max(self.high - self.low, 1e-12)
 
+    def is_near(self, other: Scaling) -> bool:
+        """Return whether another scaling is this one, but for rounding."""
+        if self.kind != other.kind or (self.kind == "divide" and self.divisor != other.divisor):
+            return False
+        return self.kind != "standardize" or (
+            np.allclose(self.mean, other.mean, atol=1e-6 * self.std.min())
+            and np.allclose(self.std, other.std, rtol=1e-4)
+        )
+
     def describe(self) -> str:
         """Return one line for people."""
         if self.kind == "uint8":
