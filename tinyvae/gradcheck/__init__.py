@@ -10,21 +10,7 @@ A gradient check cannot see an error that forward and backward pass share: it pr
 gradient belongs to the function, not that the function is the right one.
 """
 
-from typing import TYPE_CHECKING
+from tinyvae.gradcheck.comparison import TOLERANCE, check
+from tinyvae.gradcheck.report import Report
 
-from tinyvae import _lazy
-
-if TYPE_CHECKING:
-    from tinyvae.gradcheck.comparison import TOLERANCE as TOLERANCE
-    from tinyvae.gradcheck.comparison import check as check
-    from tinyvae.gradcheck.report import Report as Report
-
-_HOMES = {
-    "check": "gradcheck.comparison",
-    "TOLERANCE": "gradcheck.comparison",
-    "Report": "gradcheck.report",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+__all__ = ["TOLERANCE", "Report", "check"]
