@@ -208,9 +208,10 @@ def evaluate(
 ) -> dict:
     """Return all of the above for the data x (N, D), as a dict that JSON can hold.
 
-    Arguments and errors: as of `log_likelihood`. Standard errors `…_standard_error` say how far another N examples would move a mean;
+    Standard errors `…_standard_error` say how far another N examples would move a mean;
     `monte_carlo_error` how far other samples of z would move the log likelihood's. What lessens
-    the trust in a number is told in `warnings`, a list of sentences.
+    the trust in a number is told in `warnings`, a list of sentences. Arguments and errors: as of
+    `log_likelihood`.
     """
     checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)

@@ -36,12 +36,15 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
 
 
 def posterior(
-    model: Autoencoder, x: Array, labels: Array | None
+    model: Autoencoder, x: Array, labels: Array | None, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
+    """Return mu and logvar (N, L) of the whole data, or of some `rows`, in float64; an
+    Autoencoder's code, and None."""
+    rows = np.arange(len(x)) if rows is None else rows
     blocks = []
-    for rows in slices(len(x), BLOCK // _width(model)):
-        codes = model.codes(x[rows], None if labels is None else labels[rows])
+    for block in slices(len(rows), BLOCK // _width(model)):
+        some = rows[block]
+        codes = model.codes(x[some], None if labels is None else labels[some])
         parts = [part for part in codes if part is not None]
         blocks.append([model.backend.to_numpy(part).astype(float) for part in parts])
     mu, *rest = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
