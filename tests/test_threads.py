@@ -178,6 +178,27 @@ def test_auto_heeds_what_the_environment_says(monkeypatch):
     assert team.n == 3
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 32),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 32),
+        ({}, 32),
+    ],
+)
+def test_a_containers_quota_bounds_the_cores(files, expected, tmp_path, monkeypatch):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(32), raising=False)
+    monkeypatch.setattr(threads, "CGROUPS", tmp_path)
+    assert threads.cores() == expected
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_fork_of_the_process_starts_threads_of_its_own(two, rng):

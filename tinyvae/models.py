@@ -207,7 +207,8 @@ class VAE(Autoencoder, model.VAE):
     Parameters
     ----------
     n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
-        See `Autoencoder`, as for `n_classes`, `encoder`, `decoder`, `backend`, `dtype`, `seed`.
+    n_classes, encoder, decoder, backend, dtype, seed
+        See `Autoencoder`.
     beta : float
         Factor of the KL (Higgins et al. 2017).
     free_bits : float
@@ -315,9 +316,11 @@ class IWAE(VAE, iwae.IWAE):
 
     Parameters
     ----------
-    n_features, latent_dim, hidden, activation, likelihood, sigma, output, beta, …
-        Those of `VAE`, without `free_bits`: the bound has no KL of a dimension to count. Under
-        sigma="auto", σ² is the mean squared error over all draws of the batch.
+    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
+    n_classes, encoder, decoder, backend, dtype, seed, beta
+        See `VAE`. Under sigma="auto", σ² is the mean squared error over all draws of the batch.
+    free_bits : float
+        Refused above 0: the bound has no KL of a dimension to count.
     importance_samples : int
         k.
     """

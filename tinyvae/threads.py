@@ -28,6 +28,7 @@ LONG = 2**17  # numbers of a vector that are worth a thread of their own
 BLOCK = 2**18  # numbers that stay in a CPU's cache while several operations pass over them
 SMALL = 100_000  # weights of a model, below which the matrix library may use its own threads
 
+CGROUPS = Path("/sys/fs/cgroup")  # where Linux tells the quotas of a container
 LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # environment variables that bound "auto"
 
 
@@ -36,13 +37,13 @@ def cores() -> int:
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     quota = math.inf
     with suppress(OSError, ValueError):  # no control groups, or no quota in them ("max")
-        used, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        used, period = (CGROUPS / "cpu.max").read_text().split()
         quota = math.ceil(int(used) / int(period))
     with suppress(OSError, ValueError):
-        folder = Path("/sys/fs/cgroup/cpu")
-        used = (folder / "cpu.cfs_quota_us").read_text()
-        if int(used) > 0:
-            quota = math.ceil(int(used) / int((folder / "cpu.cfs_period_us").read_text()))
+        used, period = (
+            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+        )
+        quota = math.ceil(int(used) / int(period)) if int(used) > 0 else quota
     return max(1, int(min(len(affinity), quota)))
 
 
@@ -97,7 +98,8 @@ class Team:
             if self.pool is None:
                 self.pool = ThreadPoolExecutor(CORES, thread_name_prefix="tinyvae")
         # The context holds NumPy's `errstate`.
-        return [self.pool.submit(copy_context().run, *call) for call in calls]
+        pool: Any = self.pool
+        return [pool.submit(copy_context().run, *call) for call in calls]
 
     def together(self, calls: list[tuple]) -> None:
         """Make the calls (function, *arguments) side by side, the first one in this thread.
@@ -182,7 +184,7 @@ class ThreadedOps(Ops):
 
         A new product is cut at columns, one that is written to at rows.
         """
-        m, k, n = *a.shape, b.shape[1]
+        (m, k), n = a.shape, b.shape[1]
         parts = min(team.n, m * k * n // SHARE)
         if parts < 2 or type(a) is not np.ndarray:
             return np.matmul(a, b, out=out)

@@ -4,6 +4,8 @@ Where a VAE asks one draw of z to explain x, an IWAE asks k draws together. Its 
 stand here; encoder, decoder, likelihood and all else are the VAE's.
 """
 
+from typing import Any
+
 from tinyvae.core.arrays import Array, array_module
 from tinyvae.core.latent import kl, reparameterize, reparameterize_backward
 from tinyvae.core.likelihood import MIN_VARIANCE, CalibratedGaussian
@@ -31,7 +33,7 @@ class IWAE(VAE):
     expectation, and so has its gradient, but more noise.
     """
 
-    def loss(self, x: Array, c: Array | None = None, eps: Array | None = None) -> Terms:
+    def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
         """Return the loss of a batch with the noise eps (B, k, L), and remember what `backward`
         needs.
 

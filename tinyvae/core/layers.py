@@ -1,12 +1,8 @@
-"""The layers of the encoder and the decoder.
-
-`layer(x)` is the forward pass alone. `forward(x)` also remembers what the backward pass needs.
-`backward(dy)` gets dy = ∂loss/∂y and applies the chain rule: it returns dx = ∂loss/∂x and writes
-(not adds) ∂loss/∂W and ∂loss/∂b. Everywhere, dfoo stands for ∂loss/∂foo and has the shape of foo,
-or one that broadcasts to it.
+"""The layers: `layer(x)` is the forward pass alone, `forward(x)` also remembers what the backward
+pass needs. `backward(dy)` gets dy = ∂loss/∂y and applies the chain rule: it returns dx = ∂loss/∂x
+and writes (not adds) ∂loss/∂W and ∂loss/∂b. Everywhere, dfoo stands for ∂loss/∂foo.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,10 +22,13 @@ class Dense:
         ∂loss/∂b_j  = Σ_n dy_nj             that is    db = Σ_batch dy
         ∂loss/∂x_ni = Σ_j dy_nj W_ij        that is    dx = dy Wᵀ
 
-    The first weights have the standard deviation √(2 / (n_in + n_out)) (`initialization="glorot"`,
-    Glorot & Bengio 2010), or √(2 / n_in) ("he", He et al. 2015), which makes up for a ReLU that
-    sets half of the values to 0, or 0.3 of Glorot's ("small"), with which a decoder's output starts
-    near 0, whatever z: the middle of the data, where a sigmoid follows.
+    Parameters
+    ----------
+    n_in, n_out : int
+    initialization : {"glorot", "he", "small"}
+        The first weights' standard deviation: √(2 / (n_in + n_out)) (Glorot & Bengio 2010); or
+        √(2 / n_in) (He et al. 2015), which makes up for a ReLU that sets half of the values to 0;
+        or 0.3 of Glorot's, with which a decoder's output starts near 0, whatever z.
     """
 
     W: Array  # (n_in, n_out); `Parameters` makes these four views into θ and g
@@ -71,7 +70,7 @@ class Dense:
 class Activation:
     """y = f(x), element by element; what is remembered tells the derivative."""
 
-    __call__: Callable[[Array], Array]
+    __call__: Any
 
     def forward(self, x: Array) -> Array:
         self.x, self.y = x, self(x)
@@ -120,7 +119,12 @@ class Softplus(Activation):
 
 class Sequential:
     """Layers one after another: y = f_n(… f_2(f_1(x))). The backward pass is the chain rule from
-    the last layer to the first: the dx of one layer is the dy of the layer before it."""
+    the last layer to the first: the dx of one layer is the dy of the layer before it.
+
+    Parameters
+    ----------
+    *layers : objects with the methods of `tinyvae.core.contracts.Layer`
+    """
 
     def __init__(self, *layers: Any) -> None:
         nested = [layer.layers if type(layer) is Sequential else [layer] for layer in layers]

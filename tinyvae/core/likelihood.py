@@ -1,9 +1,7 @@
-"""The likelihood p(x|z): how probable the decoder's output y makes the data x.
-
-Each class gives the negative log likelihood nll = −log p(x|z) of each example, in nats (natural
-logarithms; a sum over the D dimensions of the data, never a mean), and its gradient dy. σ is here
-the spread of the data around the decoder's answer, not that of q(z|x). x, y are (B, D), nll (B,).
-"""
+"""The likelihood p(x|z): how probable the decoder's output y makes the data x. Each class gives the
+negative log likelihood nll = −log p(x|z) of each example, in nats (natural logarithms; a sum over
+the D dimensions of the data, never a mean), and its gradient dy. σ is here the spread of the data
+around the decoder's answer, not that of q(z|x). x, y are (B, D), nll (B,)."""
 
 import math
 from typing import Any
@@ -15,13 +13,16 @@ MIN_VARIANCE = 1e-12  # the floor of a calibrated σ², reached where a reconstr
 
 
 class Gaussian:
-    """x ~ N(y, σ² I): the squared error, weighed by 1 / 2σ². (For a mean that stays in [0, 1], the
-    decoder ends in a `Sigmoid`.)
+    """x ~ N(y, σ² I): the squared error, weighed by 1 / 2σ².
 
         nll = −log N(x; y, σ² I) = ½ Σ_d (x − y)² / σ² + ½ D log 2πσ²
         dy  = dnll · (y − x) / σ²
 
-    With σ² = ½ that is ‖x − y‖² plus a constant.
+    With σ² = ½ that is ‖x − y‖² plus a constant. For y in [0, 1], the decoder ends in a `Sigmoid`.
+
+    Parameters
+    ----------
+    sigma : float, the standard deviation σ, in the units of x
     """
 
     _sigma: float | None = None
@@ -45,8 +46,7 @@ class Gaussian:
 
     def nll(self, y: Array, x: Array) -> Array:
         """Return −log p(x|z) of each example (B,) at `sigma`, and remember nothing."""
-        error = y - x
-        return gaussian_nll((error * error).sum(axis=1), self.sigma**2, x.shape[1])
+        return gaussian_nll(((y - x) ** 2).sum(axis=1), self.sigma**2, x.shape[1])
 
     def forward(self, y: Array, x: Array) -> Array:
         """Return nll (B,), and remember the error for `backward`."""
@@ -75,15 +75,13 @@ class CalibratedGaussian(Gaussian):
         −½ mean Σ_d (x − y)² / σ⁴ + ½ D / σ² = 0      hence      σ² = mean (x − y)²
 
     As that derivative is zero, it does not matter that σ² moves with y: dy is the same formula
-    (Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders"). Evaluation
-    and sampling take `sigma`: what was assigned to it (`fit` assigns the root of σ², averaged over
-    an epoch's rows), or else that of the last forward pass (1 before the first).
+    (Rybkin et al. 2021). Evaluation and sampling take `sigma`: what was assigned to it (by `fit`,
+    the root of σ² averaged over an epoch's rows), or that of the last forward pass (1 before it).
     """
 
     ops: Ops = Ops()
 
-    def __init__(self) -> None:
-        """Begin without a `sigma`."""
+    def __init__(self) -> None: ...
 
     def forward(self, y: Array, x: Array) -> Array:
         """Return nll (B,) with the batch's own σ², and remember the error for `backward`."""

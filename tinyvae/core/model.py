@@ -1,9 +1,8 @@
 """The autoencoder and the variational autoencoder: one loss, and its gradient, from the parts.
 
 Shapes: x (B, D); mu, logvar, eps, z (B, L); c (B, C), the labels one-hot, if there are any. Losses
-are in nats (natural logarithms) per example: summed over data and latent dimensions, averaged over
-the batch. (A mean over pixels beside a sum over latents, a common error, multiplies the weight of
-the KL by D.) `tinyvae.models` makes the parts, and checks what a model is given.
+are in nats per example: summed over data and latent dimensions, averaged over the batch. (A mean
+over pixels beside a sum over latents, a common error, multiplies the weight of the KL by D.)
 """
 
 from typing import Any, NamedTuple
@@ -15,14 +14,13 @@ from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_
 class Terms(NamedTuple):
     """The loss, and its two terms before they are weighted, in nats per example."""
 
-    loss: Array
+    loss: Array  # one number each, on the model's backend
     reconstruction: Array
     kl: Array
 
     @property
     def elbo(self) -> Array:
-        """The evidence lower bound −(reconstruction + kl), whatever the weights are: of a VAE at
-        most log p(x), in expectation; of an Autoencoder it bounds nothing."""
+        """The evidence lower bound −(reconstruction + kl), whatever the weights; of a VAE."""
         return -(self.reconstruction + self.kl)
 
 
@@ -39,10 +37,8 @@ class Autoencoder:
     decoder: Any
     likelihood: Any
     latent_dim: int
-    reconstruction_weight: float
-    beta, free_bits, importance_samples = 0.0, 0.0, 1  # of models that have them
-    ops: Ops = Ops()
-    B = 0  # examples in the last batch
+    reconstruction_weight, beta, free_bits, importance_samples = 1.0, 0.0, 0.0, 1
+    ops, B = Ops(), 0  # B: examples in the last batch
 
     def loss(self, x: Array, c: Array | None = None) -> Terms:
         """Return the loss of a batch, and remember what `backward` needs."""
@@ -59,10 +55,7 @@ class Autoencoder:
         self.encoder.backward(self.backward_to_code(), need_dx=False)
 
     def backward_to_code(self, weights: Any = 1.0) -> Array:
-        """Return dz (B, L), from the last loss back through the decoder.
-
-        `weights` (B, 1) say how much each row's nll counts, where that is not the same for all.
-        """
+        """Return dz (B, L) from the last loss; `weights` (B, 1) say how much each row counts."""
         dy = self.likelihood.backward(weights * (self.reconstruction_weight / self.B))  # (B, D)
         return self.decoder.backward(dy)[:, : self.latent_dim]  # a label has no gradient
 
@@ -84,7 +77,7 @@ class VAE(Autoencoder):
     mean KL over the batch) for each latent dimension (Kingma et al. 2016).
     """
 
-    def loss(self, x: Array, c: Array | None = None, eps: Array | None = None) -> Terms:
+    def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
         """Return the loss of a batch with the noise eps, and remember what `backward` needs."""
         mu, logvar = self.split(self.encoder.forward(beside(x, c)))  # (B, L) each
         z = reparameterize(mu, logvar, eps)  # (B, L)

@@ -1,7 +1,4 @@
-"""Optimizers: a step changes θ, in place, by what the gradient g says.
-
-They see a model as two flat vectors, `parameters.theta` and `parameters.grad`, and nothing else.
-"""
+"""Optimizers: a step changes θ in place by what g says. They see a model as these two vectors."""
 
 import math
 
@@ -13,7 +10,13 @@ TINY = 1e-30  # moments below it are set to 0: a CPU is many times slower on den
 
 
 class SGD:
-    """Gradient descent with momentum in [0, 1): u ← momentum · u + g;  θ ← θ − lr · u."""
+    """Gradient descent with momentum: u ← momentum · u + g;  θ ← θ − lr · u.
+
+    Parameters
+    ----------
+    parameters : Parameters of a model
+    lr, momentum : float, above 0; in [0, 1)
+    """
 
     def __init__(self, parameters: Parameters, lr: float = 1e-2, momentum: float = 0.0) -> None:
         self.parameters = values.parameters(parameters)
@@ -23,7 +26,6 @@ class SGD:
         self.u = array_module(self.theta).zeros_like(self.theta)
 
     def step(self) -> None:
-        """Move θ once."""
         self.parameters.ops.over(self.move, self.theta.size)
 
     def move(self, start: int, stop: int) -> None:
@@ -34,11 +36,9 @@ class SGD:
         self.theta[start:stop] -= self.lr * u
 
     def state(self) -> dict[str, Array]:
-        """Return copies of what a resumed training needs besides θ."""
         return {"u": self.u.copy()}
 
     def set_state(self, state: dict[str, Array]) -> None:
-        """Take back what `state` returned."""
         self.u[...] = state["u"]
 
 
@@ -53,6 +53,11 @@ class Adam:
     need one pass less each. Put them in, with s = √((1 − β2) / (1 − β2ᵗ)), and √v̂ = s √V:
 
         θ ← θ − a · M / (√V + ε / s),      a = lr (1 − β1) / (1 − β1ᵗ) / s
+
+    Parameters
+    ----------
+    parameters : Parameters of a model
+    lr, beta1, beta2, epsilon : float, above 0; in [0, 1), both; above 0
     """
 
     def __init__(
@@ -68,7 +73,6 @@ class Adam:
         self.t, self.M, self.V = 0, zeros(self.theta), zeros(self.theta)
 
     def step(self) -> None:
-        """Move θ once."""
         self.t += 1
         self.parameters.ops.over(self.move, self.theta.size)
 
@@ -102,10 +106,6 @@ class Adam:
         return {"t": self.t, "m": self.M * (1 - self.beta1), "v": self.V * (1 - self.beta2)}
 
     def set_state(self, state: dict[str, Array]) -> None:
-        """Take back what `state` returned."""
         self.t = int(state["t"])
         self.M[...] = state["m"] / (1 - self.beta1)
         self.V[...] = state["v"] / (1 - self.beta2)
-
-
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}

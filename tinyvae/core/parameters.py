@@ -54,7 +54,8 @@ def weights_of(networks: dict[str, Any]) -> list[tuple]:
 
     Raises ValueError where a layer stands twice: it has only one place for what it remembers.
     """
-    found, seen = [], []
+    found: list[tuple] = []
+    seen: list[Any] = []
     for prefix, network in networks.items():
         owners = (layer for layer in layers_of(network) if getattr(layer, "shapes", None))
         for i, layer in enumerate(owners):

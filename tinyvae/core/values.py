@@ -15,7 +15,7 @@ def integer(name: str, value: object, minimum: int) -> int:
     return int(value)
 
 
-def number(name: str, value: object, minimum: float = 0.0, *, above: bool = False) -> float:
+def number(name: str, value: Any, minimum: float = 0.0, *, above: bool = False) -> float:
     """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
     fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not fine or value < minimum or (above and value == minimum):
@@ -24,7 +24,7 @@ def number(name: str, value: object, minimum: float = 0.0, *, above: bool = Fals
     return float(value)
 
 
-def sigma(value: object) -> float:
+def sigma(value: Any) -> float:
     """Return a standard deviation whose square is far from the ends of the floats."""
     if number("sigma (or 'auto')", value, above=True) < 1e-12 or value > 1e12:
         raise ValueError(f"sigma must lie between 1e-12 and 1e12, not {value!r}")
@@ -39,7 +39,7 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     return value
 
 
-def fraction(name: str, value: object) -> float:
+def fraction(name: str, value: Any) -> float:
     """Return `value` as a float in [0, 1), or raise ValueError."""
     if number(name, value) >= 1:
         raise ValueError(f"{name} must lie in [0, 1), not {value!r}")

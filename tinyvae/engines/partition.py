@@ -5,6 +5,9 @@ of the mean over its own; the batch's is g = Σ_r (B_r / B) g_r, one all-reduce 
 which the optimizer takes the same step everywhere. Every rank draws the same batches and the noise
 of the whole batch, so that an example meets the same noise whatever N: N ranks train as one does,
 up to the rounding of that sum.
+
+Buys: more machines or GPUs than one (benchmarks/results/ranks.md tells when that pays). Costs: this
+file, `ranks.py` and `communicator.py`, 380 lines.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,9 @@ the factors of the weights' gradients lie in memory that all of them see. Each g
 batch, and moves that share of θ. It is `engines.ranks` on one machine, with nothing to send.
 (Python threads would wait for each other's lock after every small operation: `tinyvae.threads` is
 for where this can't be.) The same number of workers gives the same bits every time.
+
+Buys: 0.75 to 0.93 of the time of a loop with threads, on two cores (benchmarks/step.py).
+Costs: this file and `shared_memory.py`, 390 lines.
 """
 
 import copy

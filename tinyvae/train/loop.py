@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
-from tinyvae.core.optim import OPTIMIZERS
+from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.engines import make_steps, processes
@@ -28,7 +28,7 @@ from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
 from tinyvae.engines.plain import Steps, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
-from tinyvae.models import VAE, Autoencoder
+from tinyvae.models import IWAE, VAE, Autoencoder
 from tinyvae.threads import team
 from tinyvae.train import schedules
 from tinyvae.train.checkpoint import model_config
@@ -118,6 +118,15 @@ def fit(
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
         If a worker process fails, or is ended from outside.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, fit, load_dataset
+    >>> digits = load_dataset("digits")
+    >>> vae = VAE(784, 2, hidden=(64,), likelihood="bernoulli", backend="numpy")
+    >>> history = fit(vae, digits.x_train[:500], epochs=2, lr=3e-3, progress=False)
+    >>> [row["epoch"] for row in history], history[1]["loss"] < history[0]["loss"]
+    ([1, 2], True)
     """
     training = _check(**locals())
     with _set_up(training) as steps:
@@ -194,7 +203,7 @@ def _set_up(training: _Training) -> Iterator[Steps]:
         lr_schedule=t.lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=t.kl_warmup,
     )  # fmt: skip
     cores = (1, False) if ranks.several else (t.threads, True)  # ranks have cores of their own
-    folder = (
+    folder: AbstractContextManager = (
         t.run.begin(model, optimizer, t.resume, ranks.first) if t.run else nullcontext(([], []))
     )
     lr, beta = optimizer.lr, model.beta
@@ -256,9 +265,9 @@ def _loop(training: _Training, steps: Steps) -> History:
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
     if optimizer is None or isinstance(optimizer, str):
-        name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
-        momentum = {"momentum": 0.9} if name == "sgd" else {}
-        return OPTIMIZERS[name](model.parameters, lr=lr, **momentum)
+        name = checks.choice("optimizer", optimizer or "adam", ["adam", "sgd"])
+        sgd = name == "sgd"
+        return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
     if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
         wanted = "'adam', 'sgd' or an optimizer of model.parameters"
         raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
@@ -332,6 +341,6 @@ def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
     loss = model.reconstruction_weight * terms.reconstruction
     if isinstance(model, VAE):
         loss += model.beta * terms.kl
-        if model.importance_samples > 1:  # an IWAE's own bound
+        if isinstance(model, IWAE) and model.importance_samples > 1:  # its own bound
             loss = -evaluate.own_bound(model, x, labels=labels, seed=model.seed).mean()
     return np.array([loss, terms.reconstruction, terms.kl])
