@@ -23,7 +23,7 @@ ROWS = 10_000  # of validation data that a rank holds at once
 
 
 class DataParallel:
-    """Splits the batches of one training over the ranks, and puts what they compute together."""
+    """Split the batches of one training over the ranks, and put what they compute together."""
 
     def __init__(self, ranks: Communicator) -> None:
         self.ranks, self.several, self.first = ranks, ranks.size > 1, ranks.rank == 0

@@ -1,4 +1,4 @@
-"""A lock on a run folder, so that two processes never train in the same one."""
+"""Lock a run folder, so that two processes never train in the same one."""
 
 import os
 import time
@@ -6,17 +6,17 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has none: there, nobody is kept out
+except ImportError:  # Windows, where folders are not locked
     fcntl = None
 
-PATIENCE = 3.0  # seconds: who has it may be about to end, as the ranks of a training that failed
+PATIENCE = 3.0  # seconds: its holder may be about to end, as the ranks of a training that failed
 
 
-def take(folder: Path, patience: float) -> int | None:
-    """Lock a folder, and return what `release` takes, or None where locks can't be had.
+def lock(folder: Path, patience: float) -> int | None:
+    """Lock a folder, and return what `unlock` takes, or None where locks can't be had.
 
     The system frees the lock when the process has ended, however it did. Raises BlockingIOError if
-    somebody else has it, and keeps it for so many seconds.
+    another process has it, and keeps it for `patience` seconds.
     """
     if fcntl is None:
         return None
@@ -37,8 +37,8 @@ def take(folder: Path, patience: float) -> int | None:
             return None
 
 
-def release(descriptor: int | None) -> None:
-    """Give the lock back."""
+def unlock(descriptor: int | None) -> None:
+    """Free the lock."""
     if descriptor is not None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a worker still has it open
         os.close(descriptor)
