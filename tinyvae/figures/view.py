@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.evaluate.passes import posterior, slices
+from tinyvae.data.blocks import blocks
+from tinyvae.evaluate.passes import posterior
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
@@ -62,7 +63,7 @@ class View:
         model, z, parts = self.model, z.astype(self.model.dtype), []
         if model.n_classes:
             labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
-        for part in slices(len(z), BLOCK_VALUES // max(model.n_features, 1024)):
+        for part in blocks(len(z), BLOCK_VALUES // max(model.n_features, 1024)):
             conditions = labels[part] if model.n_classes else None
             parts.append(model.backend.to_numpy(model.decode(z[part], labels=conditions)))
         return np.concatenate(parts)
