@@ -1,6 +1,8 @@
 """The models: a loss in nats per example, its gradient, and the ways through a model."""
 
+import copy
 import math
+import pickle
 import re
 
 import numpy as np
@@ -10,6 +12,7 @@ from witness import assert_model_gradient, relative_error
 from tinyvae import evaluate
 from tinyvae.core.layers import Dense, ReLU, Sequential, Tanh
 from tinyvae.core.likelihood import Gaussian
+from tinyvae.core.optim import Adam
 from tinyvae.models import IWAE, VAE, Autoencoder
 
 LIKELIHOODS = {
@@ -594,3 +597,40 @@ def test_what_is_no_array_is_named(value):
     message = rf"^x must be an array of the shape \(examples, 5\), not {value!r}$"
     with pytest.raises(ValueError, match=message):
         make().encode(value)
+
+
+COPIES = {
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("model", [VAE, Autoencoder, IWAE])
+def test_a_copy_of_a_model_is_whole_and_shares_nothing(model, how, rng):
+    original = make(model, sigma="auto")
+    x = rng.random((6, 5))
+    original.forward(x)
+    found = COPIES[how](original)
+    before = original.parameters.theta.copy()
+    np.testing.assert_array_equal(found.parameters.theta, before)
+    found.parameters.theta += 1.0
+    np.testing.assert_array_equal(found.encoder.layers[0].W, found.parameters["encoder.0.W"])
+    found.forward(x)
+    found.backward()
+    assert np.any(found.parameters.grad) and np.any(found.encoder.layers[0].dW)
+    np.testing.assert_array_equal(original.parameters.theta, before)
+    assert not np.any(original.parameters.grad)
+    assert found.sigma != original.sigma
+
+
+def test_a_model_and_its_optimizer_are_copied_together(rng):
+    vae = make()
+    copied, optimizer = copy.deepcopy((vae, Adam(vae.parameters)))
+    assert optimizer.parameters is copied.parameters
+    before = copied.parameters["decoder.0.W"].copy()
+    copied.forward(rng.random((6, 5)))
+    copied.backward()
+    optimizer.step()
+    assert np.any(copied.decoder.layers[0].W != before)

@@ -34,6 +34,9 @@ class Backend:
         self.name, self.xp = name, xp
         self.ops: Ops = ThreadedOps() if xp is np else Ops()
 
+    def __reduce__(self) -> tuple:
+        return get_backend, (self.name,)  # a module cannot be pickled
+
     def session(self, weights: float = math.inf) -> AbstractContextManager:
         """Return a context in which a model of so many weights does a whole pass."""
         return self.ops.session(weights) if isinstance(self.ops, ThreadedOps) else nullcontext()

@@ -4,6 +4,7 @@ The mathematics is in `tinyvae.core`. Here settings are checked, networks, likel
 made from them, and what a model is given, data and labels, becomes what its networks take.
 """
 
+import copy
 from itertools import pairwise
 from typing import Any
 
@@ -96,8 +97,7 @@ class Autoencoder(model.Autoencoder):
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
         if output == "sigmoid" and isinstance(self.likelihood, Gaussian):
             self.decoder = Sequential(self.decoder, Sigmoid())
-        networks = {"encoder": self.encoder, "decoder": self.decoder}
-        self.parameters = Parameters(networks, self.backend, dtype, seed)
+        self.parameters: FlatParameters = Parameters(self.networks, self.backend, dtype, seed)
         self.take(self.backend.ops)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
         if encoder is not None:
@@ -113,6 +113,11 @@ class Autoencoder(model.Autoencoder):
             parts.append(f"{self.n_classes} classes")
         parts += [f"{self.parameters.theta.size:,} weights", self.dtype, self.backend.name]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """The encoder and the decoder, by name."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
 
     @property
     def sigma(self) -> float | None:
@@ -185,12 +190,21 @@ class Autoencoder(model.Autoencoder):
     def on(self, ops: Ops, theta: Array | None = None, grad: Array | None = None) -> "Autoencoder":
         """Return a copy of this model whose large operations are done by `ops`, on the same weights
         or in the vectors `theta` and `grad`; what it remembers is its own."""
-        twin = duplicate(self)
+        twin, found = object.__new__(type(self)), {}  # type: ignore[var-annotated]
+        vars(twin).update(vars(self))
+        for name in ("encoder", "decoder", "likelihood"):
+            setattr(twin, name, duplicate(getattr(self, name), found))
         if theta is not None:
-            networks = {"encoder": twin.encoder, "decoder": twin.decoder}
-            twin.parameters = FlatParameters(weights_of(networks), theta, grad)
+            twin.parameters = FlatParameters(weights_of(twin.networks), theta, grad)
         twin.take(ops)
         return twin
+
+    def __copy__(self) -> "Autoencoder":
+        return copy.deepcopy(self)  # a copy that shared θ would be trained with this one
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.parameters.lay(weights_of(self.networks))  # copies of views are no views
 
     def take(self, ops: Ops) -> None:
         """Let `ops` do the large operations."""

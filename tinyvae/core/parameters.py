@@ -22,8 +22,12 @@ class Parameters(UserDict):
     ops: Ops = Ops()  # for an optimizer's passes over θ
 
     def __init__(self, weights: list[tuple], theta: Array, grad: Array) -> None:
-        """Lay out `weights`, a (name, layer, attribute, first value) for each, in two vectors."""
-        self.theta, self.grad, start = theta, grad, 0
+        self.theta, self.grad = theta, grad
+        self.lay(weights)
+
+    def lay(self, weights: list[tuple]) -> None:
+        """Lay out `weights`, a (name, layer, attribute, value) for each, in the two vectors."""
+        theta, grad, start = self.theta, self.grad, 0
         self.data: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         for name, layer, attribute, value in weights:

@@ -221,9 +221,6 @@ def _set_up(training: _Training) -> Iterator[Steps]:
             optimizer.lr, model.beta = lr, beta
 
 
-@np.errstate(
-    over="ignore", invalid="ignore", divide="ignore"
-)  # `_averaged` looks for it in the log
 def _loop(training: _Training, steps: Steps) -> History:
     """Train epoch by epoch, and keep the history and the run folder."""
     t, model, optimizer, ranks = training, training.model, training.optimizer, training.ranks
@@ -238,13 +235,7 @@ def _loop(training: _Training, steps: Steps) -> History:
             optimizer.lr = lr * LR_SCHEDULES[t.lr_schedule]((epoch - 1) / t.epochs)
             betas = schedules.betas(beta, t.kl_warmup, t.epochs / t.kl_cycles, epoch, total)
             steps.start(epoch, betas)
-            for step in range(total):
-                batch = steps.draw(step)
-                terms = steps.forward(batch)
-                steps.backward()
-                steps.step()
-                steps.note(step, terms)
-                bar.update()
+            _epoch(steps, bar)
             row = {"epoch": epoch, "seconds": 0.0}
             log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
             row |= _averaged(model, log, steps.sizes, epoch, optimizer.lr)
@@ -261,6 +252,18 @@ def _loop(training: _Training, steps: Steps) -> History:
             if t.callback and ranks.ask(t.callback, row):
                 break
     return t.history
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
+def _epoch(steps: Steps, bar: tqdm) -> None:
+    """Take the steps of an epoch."""
+    for step in range(len(steps)):
+        batch = steps.draw(step)
+        terms = steps.forward(batch)
+        steps.backward()
+        steps.step()
+        steps.note(step, terms)
+        bar.update()
 
 
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
