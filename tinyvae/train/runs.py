@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,11 +21,18 @@ from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.device import Backend
 from tinyvae.models import Autoencoder
-from tinyvae.train import checkpoint, locks
+from tinyvae.train import checkpoint
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
+
+try:
+    import fcntl
+except ImportError:  # Windows, where run folders are not locked
+    fcntl = None
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
+
+PATIENCE = 3.0  # seconds: a lock's holder may be ending, as the ranks of a training that failed
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
@@ -58,7 +66,7 @@ class Run:
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self._lock = numbered, None
+        self.numbered, self._lock = numbered, None  # the lock: an open descriptor of the folder
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -112,18 +120,34 @@ class Run:
         finally:
             self.unlock()
 
-    def lock(self, patience: float = locks.PATIENCE) -> None:
-        """Keep other processes from training in this folder, until `unlock`.
+    def lock(self, patience: float = PATIENCE) -> None:
+        """Keep other processes from training in this folder, until `unlock` or this process's end.
 
-        Raises BlockingIOError where one does.
+        Raises BlockingIOError where one does so for `patience` seconds.
         """
-        if self._lock is None:
-            self._lock = locks.lock(self.path, patience)
+        if fcntl is None or self._lock is not None:
+            return
+        descriptor, end = os.open(self.path, os.O_RDONLY), time.monotonic() + patience
+        while self._lock is None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock = descriptor
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    os.close(descriptor)
+                    problem = f"{self.path} is being trained by another process"
+                    raise BlockingIOError(f"{problem}: wait for it, or stop it first") from None
+                time.sleep(0.05)
+            except OSError:  # a file system without locks
+                os.close(descriptor)
+                return
 
     def unlock(self) -> None:
         """Let others train in this folder again."""
-        locks.unlock(self._lock)
-        self._lock = None
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also where a worker still has it open
+            os.close(self._lock)
+            self._lock = None
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
