@@ -1,4 +1,4 @@
-"""Data-parallel training: N processes ("ranks"), each on its rows of every batch, one gradient.
+"""Split training over N processes ("ranks"), each on its rows of every batch, one gradient.
 
 The loss is a mean over the B rows of a batch. Rank r, with B_r of them, computes the gradient g_r
 of the mean over its own; the batch's is g = Σ_r (B_r / B) g_r, one all-reduce of one vector, after

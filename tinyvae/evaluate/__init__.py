@@ -1,4 +1,4 @@
-"""How good is a trained model, and what is in its latent space? In nats per example."""
+"""Measure how good a trained model is, and what is in its latent space, in nats per example."""
 
 from tinyvae.evaluate.disentangle import mutual_information_gap as mutual_information_gap
 from tinyvae.evaluate.evaluation import Elbo as Elbo

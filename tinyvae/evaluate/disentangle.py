@@ -1,5 +1,5 @@
-"""Which latent dimension follows which factor, where the factors of the data are known: the mutual
-information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
+"""Measure which latent dimension follows which factor, where the factors of the data are known: the
+mutual information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
 """
 
 from typing import NamedTuple

@@ -1,5 +1,5 @@
-"""How much a latent code tells of the data: the mutual information I(x; z) and what is left of the
-KL when it is taken away, KL(q(z) ‖ p(z)), both in nats.
+"""Measure how much a latent code tells of the data: the mutual information I(x; z), and the rest of
+the KL, KL(q(z) ‖ p(z)), both in nats.
 """
 
 import math
@@ -38,6 +38,15 @@ def mutual_information(
     I(x; z) is the information about *which of these N examples* it was, so at most log N nats. Of
     the distribution that the data come from it is, in expectation, a lower bound: near log N it
     tells little, and KL(q(z) ‖ p) then holds what is missing. Work grows with draws · N.
+
+    Returns
+    -------
+    MutualInformation
+
+    Raises
+    ------
+    ValueError
+        For an Autoencoder, fewer than 2 draws, and unfit x or labels.
     """
     if not isinstance(model, VAE):
         raise ValueError("an Autoencoder has no distribution over z, so no information: take a VAE")

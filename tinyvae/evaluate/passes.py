@@ -1,5 +1,5 @@
-"""The passes over a data set that evaluation is made of: checks, q(z|x) of all rows, and draws of z
-with their −log p(x|z), in blocks of bounded size whatever the number of rows and draws.
+"""Pass over a data set, as evaluation does: checks, q(z|x) of all rows, and draws of z with their
+−log p(x|z), in blocks of bounded size whatever the number of rows and draws.
 
 An example's noise is keyed by (seed, the bytes of its row): its result depends neither on its place
 nor on its batch (but for the rounding of matrix products), and more draws extend fewer.

@@ -1,4 +1,4 @@
-"""Every picture, from arrays: each function takes NumPy arrays and returns a Matplotlib figure,
+"""Draw every picture from arrays: each function takes NumPy arrays and returns a Matplotlib figure,
 which notebooks show and `figure.savefig(path)` writes as PNG, SVG or PDF. Images come as rows
 (N, D) in [0, 1]; grey ones on a black ground are drawn as ink on paper. No model is known here.
 """

@@ -51,7 +51,7 @@ class FunctionPair:
         return _by_input(result, self.inputs, self.arrays)
 
     def clear(self) -> None:
-        """Functions keep no gradient."""
+        """Do nothing: functions keep no gradient."""
 
     def _call_of_gradient(self) -> tuple[bool, list[str]]:
         """Return whether the gradient's function takes dy first, and which inputs it takes.
