@@ -27,7 +27,12 @@ FEW = 10  # effective samples, below which log p(x) is not to be trusted
 
 
 class Elbo(NamedTuple):
-    """The evidence lower bound and its terms: elbo = −(reconstruction + kl)."""
+    """The evidence lower bound and its terms: elbo = −(reconstruction + kl), in nats.
+
+    Parameters
+    ----------
+    elbo, reconstruction, kl : floats, means over the data, or arrays (N,)
+    """
 
     elbo: float | np.ndarray
     reconstruction: float | np.ndarray
@@ -35,7 +40,12 @@ class Elbo(NamedTuple):
 
 
 class LogLikelihood(NamedTuple):
-    """log p(x) of each example (N,), its Monte Carlo error, and how many samples carry it."""
+    """log p(x) of each example, in nats, its Monte Carlo error, and how many samples carry it.
+
+    Parameters
+    ----------
+    log_likelihood, standard_error, effective_samples : arrays (N,)
+    """
 
     log_likelihood: np.ndarray
     standard_error: np.ndarray
@@ -71,6 +81,15 @@ def elbo(
     ------
     ValueError
         For unfit x, labels, samples or seed.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, evaluate, load_dataset
+    >>> x = load_dataset("digits").x_test[:50]
+    >>> vae = VAE(784, 2, hidden=(16,), likelihood="bernoulli", backend="numpy")
+    >>> terms = evaluate.elbo(vae, x, samples=10)
+    >>> abs(terms.elbo + terms.reconstruction + terms.kl) < 1e-9
+    True
     """
     per_example = elbo_per_example(model, x, samples=samples, seed=seed, labels=labels)
     return Elbo(*(float(term.mean()) for term in per_example))
@@ -80,7 +99,12 @@ def elbo(
 def elbo_per_example(
     model: Autoencoder, x: Array, *, samples: int = 1, seed: int = 0, labels: Array | None = None
 ) -> Elbo:
-    """Return the evidence lower bound of each example and its two terms, arrays (N,), as `elbo`."""
+    """Return the evidence lower bound of each example and its two terms, arrays (N,).
+
+    Parameters
+    ----------
+    model, x, samples, seed, labels : as of `elbo`, which tells the errors too
+    """
     samples = checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
     reconstruction, divergence = np.zeros((2, len(x)))
@@ -109,6 +133,15 @@ def log_likelihood(
     In expectation it is a lower bound that rises with S (`samples`) from the ELBO to log p(x).
     The sums run over blocks, scaled by the largest weight so far, so memory does not grow with S.
 
+    Parameters
+    ----------
+    model : VAE
+    x, seed, labels : as of `elbo`
+    samples : int
+        S, draws of z for each example.
+    progress : bool
+        Show a progress bar, if the output is a terminal.
+
     Returns
     -------
     LogLikelihood
@@ -120,6 +153,14 @@ def log_likelihood(
     ------
     ValueError
         For an Autoencoder, which has no distribution, and for unfit x, labels or samples.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, evaluate, load_dataset
+    >>> x = load_dataset("digits").x_test[:50]
+    >>> vae = VAE(784, 2, hidden=(16,), likelihood="bernoulli", backend="numpy")
+    >>> evaluate.log_likelihood(vae, x, samples=20).log_likelihood.shape
+    (50,)
     """
     if not isinstance(model, VAE):
         raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
@@ -134,7 +175,13 @@ def log_likelihood(
 @by_keyword
 def own_bound(model: IWAE, x: Array, *, seed: int = 0, labels: Array | None = None) -> np.ndarray:
     """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
-    number of draws, its beta and its reconstruction_weight. Arguments and errors: as of `elbo`."""
+    number of draws, its beta and its reconstruction_weight.
+
+    Parameters
+    ----------
+    model : IWAE
+    x, seed, labels : as of `elbo`, which tells the errors too
+    """
     k, weights = model.importance_samples, (model.beta, model.reconstruction_weight)
     return _mean_weight(model, *checked(model, x, labels), k, seed, weights=weights)[0]
 
@@ -177,7 +224,11 @@ def _log_weights(
 def kl_per_dimension(model: Autoencoder, x: Array, *, labels: Array | None = None) -> np.ndarray:
     """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,).
 
-    The sum is the KL of the ELBO; for an Autoencoder, zeros. Arguments and errors: as of `elbo`.
+    The sum is the KL of the ELBO; for an Autoencoder, zeros.
+
+    Parameters
+    ----------
+    model, x, labels : as of `elbo`, which tells the errors too
     """
     mu, logvar = posterior(model, *checked(model, x, labels))
     return np.zeros(model.latent_dim) if logvar is None else kl(mu, logvar).mean(axis=0)
@@ -190,7 +241,13 @@ def active_units(
     """Return which latent dimensions follow the data, (L,) booleans; `.sum()` counts them.
 
     A unit is active where the variance over the data of its mu is above `threshold` (Burda et al.
-    2016, section 4.3). Other arguments and errors: as of `elbo`.
+    2016, section 4.3).
+
+    Parameters
+    ----------
+    model, x, labels : as of `elbo`, which tells the errors too
+    threshold : float
+        In squared units of mu.
     """
     mu, _ = posterior(model, *checked(model, x, labels))
     return mu.var(axis=0) > checks.number("threshold", threshold)
@@ -210,8 +267,12 @@ def evaluate(
 
     Standard errors `…_standard_error` say how far another N examples would move a mean;
     `monte_carlo_error` how far other samples of z would move the log likelihood's. What lessens
-    the trust in a number is told in `warnings`, a list of sentences. Arguments and errors: as of
-    `log_likelihood`.
+    the trust in a number is told in `warnings`, a list of sentences.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x, samples, seed, labels, progress : as of `log_likelihood`, which tells the errors too
     """
     checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
@@ -276,7 +337,13 @@ TABLE = {
 
 
 def table(result: dict) -> str:
-    """Return what `evaluate` found as lines to print."""
+    """Return what `evaluate` found as lines to print.
+
+    Parameters
+    ----------
+    result : dict
+        What `evaluate` returned, which may hold "mutual_information_gap" too.
+    """
     examples = counted(result["examples"], "example")
     lines = [f"{examples}, nats per example, ± standard error over the examples"]
     for key, name in TABLE.items():

@@ -85,6 +85,13 @@ def check(
         Where `subject` has no forward and backward, or returns neither an array nor a number.
     ValueError
         Where an array is empty, or an option is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyvae.gradcheck import check
+    >>> bool(check(np.sin, lambda x: np.cos(x), np.linspace(0.0, 1.0, 5)))
+    True
     """
     checks.choice("dtype", dtype, TOLERANCE)
     checks.integer("entries", entries, 1)

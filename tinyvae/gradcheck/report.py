@@ -40,13 +40,13 @@ class ArrayCheck:
 class Report:
     """The outcome of a gradient check: true where it passed; `print(report)` explains it.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What was checked.
-    passed : bool
     arrays : dict of ArrayCheck
         By the array's name: `report.arrays["W"].error`.
+    tolerance, dtype : float, str
     problems, notes : list of str
         What fails beside the numbers, and what is worth knowing though it does not.
     """
@@ -60,6 +60,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
+        """Whether no array and nothing else is wrong."""
         return not self.problems and all(array.passed for array in self.arrays.values())
 
     @property

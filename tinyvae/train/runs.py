@@ -49,15 +49,18 @@ History = list[dict[str, float]]
 class Run:
     """A run folder on disk.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    started : bool
-        Whether training has begun: from then on a failure is no longer one of the input.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
+
+    Attributes
+    ----------
+    started : bool
+        Whether training has begun: from then on a failure is no longer one of the input.
     created : function
         Called when the folder has been made.
     """
