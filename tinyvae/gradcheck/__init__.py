@@ -10,7 +10,14 @@ A gradient check cannot see an error that forward and backward pass share: it pr
 gradient belongs to the function, not that the function is the right one.
 """
 
-from tinyvae.gradcheck.comparison import TOLERANCE, check
-from tinyvae.gradcheck.report import Report
+from typing import TYPE_CHECKING
 
-__all__ = ["TOLERANCE", "Report", "check"]
+from tinyvae import _lazy
+
+if TYPE_CHECKING:
+    from tinyvae.gradcheck.comparison import TOLERANCE as TOLERANCE
+    from tinyvae.gradcheck.comparison import check as check
+    from tinyvae.gradcheck.report import Report as Report
+else:
+    _MODULES = {"comparison": "check TOLERANCE", "report": "Report"}
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)
