@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinyvae.figures.images import interpolations as interpolations
     from tinyvae.figures.images import posterior as posterior
     from tinyvae.figures.images import reconstructions as reconstructions
+    from tinyvae.figures.latent_plane import NEAR_PRIOR as NEAR_PRIOR
     from tinyvae.figures.latent_plane import manifold as manifold
     from tinyvae.figures.latent_plane import plane as plane
     from tinyvae.figures.latent_plane import plane_grid as plane_grid
@@ -31,6 +32,6 @@ else:
         "dimensions": "aggregate factor_figure kl_over_training traversals",
         "features": "row_reconstructions row_samples row_traversals",
         "images": "curves image_grid interpolations posterior reconstructions",
-        "latent_plane": "manifold plane plane_grid quantile_grid square three_panels",
+        "latent_plane": "NEAR_PRIOR manifold plane plane_grid quantile_grid square three_panels",
     }
     __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)
