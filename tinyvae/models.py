@@ -46,7 +46,7 @@ class Autoencoder(model.Autoencoder):
     sigma : float or "auto"
         The Gaussian's standard deviation, in the units of x; "auto" learns it
         (`tinyvae.core.likelihood.CalibratedGaussian`). `python -m tinyvae.train` takes 1/√2 and
-        output="sigmoid" for data in [0, 1]: see `tinyvae.cli.options.model_arguments`.
+        output="sigmoid" for data in [0, 1].
     output : {"identity", "sigmoid"}
         "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
     reconstruction_weight : float
