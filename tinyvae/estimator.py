@@ -3,7 +3,7 @@ cross_val_score. Needs the extra `sklearn`, which nothing else needs.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
