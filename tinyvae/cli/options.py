@@ -195,8 +195,7 @@ def parser(prog: str) -> Parser:
         "--threads",
         type=threads,
         metavar="{auto,N}",
-        help="cores to share each batch, without a GPU; 1 for none but its own (default: auto, as"
-        " many as it is worth)",
+        help="cores to share large products, without a GPU (default: auto, all)",
     )
     training.add_argument(
         "--distributed",

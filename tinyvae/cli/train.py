@@ -13,7 +13,6 @@ from tinyvae.cli import options, terminal
 from tinyvae.data import Dataset, load_dataset
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
-from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
@@ -51,7 +50,7 @@ def _train(argv: list[str] | None) -> int:
             run, dataset = _new(given, ranks)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
-    run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
+    run.config["training"]["threads"] = _threads(given, run.config["training"])
     say = _silent if "quiet" in given or ranks.rank else print
     say(dataset.describe())
 
@@ -123,13 +122,12 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     return run, dataset
 
 
-def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) -> int:
+def _threads(given: dict, training: dict) -> int:
     """Return the number of threads: as before in a run that goes on, if there are as many cores."""
     wanted = given.get("threads", training.get("threads", "auto"))
     if "threads" not in given and isinstance(wanted, int):
         wanted = min(wanted, threads.CORES)
-    rows = min(training["batch_size"], len(dataset.x_train))
-    return processes.number(wanted, model, rows)
+    return threads.checked(wanted)
 
 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:

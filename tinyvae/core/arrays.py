@@ -18,7 +18,7 @@ def array_module(array: Array) -> ModuleType:
 
 
 class Ops:
-    """The three operations that an engine may take over: threads, worker processes, ranks."""
+    """The three operations that an engine may take over: threads, ranks."""
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Return the product a b, in `out` if it is given."""

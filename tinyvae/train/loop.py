@@ -23,13 +23,13 @@ from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
-from tinyvae.engines import make_steps, processes
+from tinyvae.engines import make_steps
 from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
 from tinyvae.engines.plain import Steps, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
 from tinyvae.models import IWAE, VAE, Autoencoder
-from tinyvae.threads import team
+from tinyvae.threads import checked, team
 from tinyvae.train import schedules
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
@@ -96,9 +96,8 @@ def fit(
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     threads : int or "auto"
-        How many cores of a CPU share each batch (`tinyvae.engines.processes`), or "auto": as
-        many as the training is worth. The same number gives the same bits. Above 1, `x_train` must
-        not be changed meanwhile, and an interrupt leaves the model as the last finished epoch did.
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
+        same number gives the same bits, in every thread and process of one machine.
 
     Returns
     -------
@@ -117,7 +116,7 @@ def fit(
     MemoryError
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
-        If a worker process fails, or is ended from outside.
+        If another thread is using the model.
 
     Examples
     --------
@@ -129,7 +128,7 @@ def fit(
     ([1, 2], True)
     """
     training = _check(**locals())
-    with _set_up(training) as steps:
+    with model.in_use(), _set_up(training) as steps:
         return _loop(training, steps)
 
 
@@ -166,7 +165,7 @@ def _check(
     """Return the training, or raise what is wrong with its arguments; nothing is changed yet."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     checks.integer("epochs", settings["epochs"], 1)
-    batch_size = checks.integer("batch_size", settings["batch_size"], 1)
+    checks.integer("batch_size", settings["batch_size"], 1)
     checks.number("kl_warmup", settings["kl_warmup"])
     checks.integer("kl_cycles", settings["kl_cycles"], 1)
     checks.choice("lr_schedule", settings["lr_schedule"], LR_SCHEDULES)
@@ -179,7 +178,7 @@ def _check(
     if validation is not None:
         validation, validation_labels = _checked(model, "validation", validation, validation_labels)
     optimizer = make_optimizer(optimizer, model, lr)
-    threads = processes.number(threads, model, min(batch_size, len(x_train)))
+    threads = checked(threads)
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
         training = {name: settings[name] for name in names} | {"lr": lr, "threads": threads}
