@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tinyvae.core.errors import Argument, InputError, InputTypeError, wrong
+from tinyvae.core.errors import TinyVAEError as TinyVAEError
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
@@ -33,7 +35,7 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     if isinstance(value, Integral):
         value = (value,)
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{name} must be a sequence of layer widths such as (256,), not {value!r}")
+        raise wrong(name, value, "be a sequence of layer widths such as (256,)")
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
@@ -43,21 +45,21 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
 
     Values on a device are not looked at: that would wait for the device.
     """
+    subject, shape = Argument(name, bare=True), f"(examples, {width})"
     if x.ndim == 0:
-        shape = f"(examples, {width})"
-        raise ValueError(f"{name} must be an array of the shape {shape}, not {shown(x.item())}")
+        raise InputError(subject, f" must be an array of the shape {shape}, not {shown(x.item())}")
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
-        raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
+        raise InputError(subject, f" must have the shape {shape}, not {tuple(x.shape)}")
     if x.dtype.kind != "f":
         remedy = "divide images by 255, or call .astype('float32')"
-        raise ValueError(f"{name} has the dtype {x.dtype}; a model takes floats: {remedy}")
+        raise InputError(subject, f" has the dtype {x.dtype}; a model takes floats", remedy=remedy)
     if not isinstance(x, np.ndarray):
         return x
     low, high = x.min(), x.max()  # NaN, where there is one
     if not (math.isfinite(low) and math.isfinite(high)):
         row, column = np.argwhere(~np.isfinite(x))[0]
-        remedy = "remove or replace it first"
-        raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
+        problem = f" holds {x[row, column]} in row {row}, column {column}"
+        raise InputError(subject, problem, remedy="remove or replace it first")
     if unit:
         unit_interval(name, low, high)
     return x
@@ -67,8 +69,8 @@ def unit_interval(name: str, low: float, high: float) -> None:
     """Raise ValueError where values from `low` to `high` leave [0, 1], a Bernoulli's range."""
     if low < 0 or high > 1:
         remedy = "scale the data to [0, 1], or take likelihood 'gaussian'"
-        span = f"[{low:g}, {high:g}]"
-        raise ValueError(f"{name} spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
+        problem = f" spans [{low:g}, {high:g}], but likelihood 'bernoulli' takes [0, 1]"
+        raise InputError(Argument(name, (low, high), bare=True), problem, remedy=remedy)
 
 
 def labels(labels: Any, n: int, n_classes: int) -> Any:
@@ -76,20 +78,22 @@ def labels(labels: Any, n: int, n_classes: int) -> Any:
 
     With n_classes 0, for a model that is not conditional, no labels are the right labels.
     """
+    given = Argument("labels", bare=True)
     if not n_classes:
         if labels is not None:
-            raise ValueError("labels are for a conditional model: build it with n_classes")
+            problem = " are for a conditional model"
+            raise InputError(given, problem, remedy="build it with n_classes")
         return None
     if labels is None:
         wanted = f"one of 0 … {n_classes - 1} for each of {n} examples"
-        raise ValueError(f"this model is conditional: give labels, {wanted}")
+        raise InputError("this model is conditional", remedy=["give ", given, f", {wanted}"])
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         found = f"{labels.dtype} of the shape {tuple(labels.shape)}"
-        raise ValueError(f"labels must be {n} whole numbers, not {found}")
+        raise InputError(given, f" must be {n} whole numbers, not {found}")
     if isinstance(labels, np.ndarray) and (labels.min() < 0 or labels.max() >= n_classes):
-        wrong = labels[(labels < 0) | (labels >= n_classes)][0]
-        raise ValueError(f"label {wrong} is not one of 0 … {n_classes - 1}")
+        first = labels[(labels < 0) | (labels >= n_classes)][0]
+        raise InputError(f"label {first} is not one of 0 … {n_classes - 1}")
     return labels
 
 
@@ -101,7 +105,8 @@ def first_line(error: BaseException) -> str:
 def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None:
     """Raise TypeError unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {shown(value)}")
+        found = f"{type(value).__name__} {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), f" must be {wanted}, not {found}")
 
 
 def by_keyword(function: F) -> F:
@@ -151,16 +156,20 @@ def _unknown(function: str, unknown: str, names: list[str]) -> str:
 def path(name: str, value: Any) -> Any:
     """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be the path of a file or folder, not {shown(value)}")
+        problem = f" must be the path of a file or folder, not {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), problem)
     if value == "":
-        raise ValueError(f"{name} is empty: name a file or folder")
+        problem = " is empty"
+        raise InputError(Argument(name, "", bare=True), problem, remedy="name a file or folder")
     return value
 
 
 def function(name: str, value: Any, wanted: str) -> None:
     """Raise TypeError unless `value` is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be {wanted}, not {shown(value)}")
+        raise InputTypeError(
+            Argument(name, value, bare=True), f" must be {wanted}, not {shown(value)}"
+        )
 
 
 def foreign(parts: Iterable[Any]) -> str | None:

@@ -3,8 +3,9 @@
 
 import { condition, dimensions, legend, sliders, switches } from "./controls.js";
 import { asDrawn, centred, Pad } from "./drawing.js";
+import { fastest } from "./kernels.js";
 import { kl } from "./latent.js";
-import { Autoencoder, VAE } from "./model.js";
+import { Autoencoder, numbersFor, VAE } from "./model.js";
 import * as panels from "./panels.js";
 import { readArray, readJSON } from "./payload.js";
 import { Pictures } from "./pictures.js";
@@ -13,13 +14,15 @@ import { Store } from "./store.js";
 import { readTheme } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
+const ROWS = 225; // that pass through the model at once: a decoded map
 
 /** Everything that does not change: the model, the examples and what is known of them. */
 function readWorld() {
   const { model: description, dataset, examples: about, means } = readJSON("description");
   const vae = description.kind === "VAE";
   const Model = vae ? VAE : Autoencoder;
-  const model = new Model(description, readArray("theta", description.precision));
+  const kernels = fastest(readArray("kernels", "uint8"), numbersFor(description, ROWS));
+  const model = new Model(description, kernels, ROWS, readArray("theta", description.precision));
   const [D, L] = [model.n_features, model.latent_dim];
   const x = readArray("x", about.encoding);
   const codes = readArray("codes", "float32"); // (N, 2L) or (N, L): mu, logvar of each example

@@ -12,6 +12,7 @@ const N_CODES = 5; // latent dimensions in the table
 const N_STEPS = 9;
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const mean = (values) => sum(values) / values.length;
+const flat = (vectors) => Float64Array.from(vectors.flatMap((vector) => Array.from(vector)));
 
 /** Nats, in one decimal; a KL without end is ∞. */
 export function nats(value) {
@@ -165,11 +166,10 @@ export function samples({ model, pictures, vae }, store) {
   store.watch(["samples", "label", "theme", "size"], (state) => {
     const { picked, label, scale } = state;
     $("scale-value").textContent = scale.toFixed(2);
-    const costs = state.samples.map((z, k) => {
-      const y = model.decoder_output(z, label);
-      pictures.show(slots[k].canvas, model.likelihood.mean(y));
-      return model.likelihood.nll(y, picked.x);
-    });
+    const D = model.n_features;
+    const x_hat = model.decode(flat(state.samples), label); // (8, D)
+    slots.forEach(({ canvas }, k) => pictures.show(canvas, x_hat.subarray(k * D, (k + 1) * D)));
+    const costs = model.nll(flat(state.samples), flat(state.samples.map(() => picked.x)), label);
     const KL = klOf(picked, scale);
     $("mean-of-samples").textContent = nats(mean(costs));
     $("kl-of-samples").textContent = nats(KL);
@@ -201,7 +201,9 @@ export function walk({ model, pictures }, store) {
     });
   }
   store.watch(["from", "to", "label", "theme", "size"], ({ label }) => {
-    for (const { t, canvas } of slots) pictures.show(canvas, model.decode(at(t), label));
+    const D = model.n_features;
+    const x_hat = model.decode(flat(slots.map(({ t }) => at(t))), label); // (9, D)
+    slots.forEach(({ canvas }, k) => pictures.show(canvas, x_hat.subarray(k * D, (k + 1) * D)));
   });
   store.watch(["step", "z"], ({ step, z }) => {
     const onTheWay = step !== null && at(step).every((value, j) => value === z[j]);

@@ -126,21 +126,36 @@ export class Plane {
 
   /** The decoder's images on a grid of the plane, pale behind everything else. */
   drawMap(context) {
-    const { model, pictures } = this.world;
-    const [height, width] = pictures.shape;
-    const sheet = new OffscreenCanvas(MAP * width, MAP * height);
-    const sheetContext = sheet.getContext("2d");
-    const cell = this.side / MAP;
-    for (let row = 0; row < MAP; row++) {
-      for (let column = 0; column < MAP; column++) {
-        const point = this.toLatent([(column + 0.5) * cell, (row + 0.5) * cell]);
-        const x_hat = model.decode(this.moved(point), this.store.state.label);
-        sheetContext.putImageData(pictures.pixels(x_hat), column * width, row * height);
-      }
-    }
     context.globalAlpha = 0.4;
-    context.drawImage(sheet, 0, 0, this.side, this.side);
+    context.drawImage(this.sheet(), 0, 0, this.side, this.side);
     context.globalAlpha = 1;
+  }
+
+  /** The images of the map, side by side; decoded again only where another z, label or view asks. */
+  sheet() {
+    const { model, pictures } = this.world;
+    const { dims, z, label } = this.store.state;
+    const { centre, radius } = this.seen;
+    const rest = Array.from(z, (value, j) => (dims.includes(j) ? 0 : value));
+    const key = JSON.stringify([dims, rest, label, centre, radius, theme.dark]);
+    if (this.sheetKey === key) return this.sheetOf;
+    const [height, width] = pictures.shape;
+    const points = new Float64Array(MAP * MAP * model.latent_dim);
+    for (let k = 0; k < MAP * MAP; k++) {
+      const [right, up] = [k % MAP, Math.floor(k / MAP)].map((n) => (2 * (n + 0.5)) / MAP - 1);
+      const point = [centre[0] + right * radius, centre[1] - up * radius];
+      points.set(this.moved(point), k * model.latent_dim);
+    }
+    const decoded = model.decode(points, label);
+    this.sheetOf ??= new OffscreenCanvas(MAP * width, MAP * height);
+    const context = this.sheetOf.getContext("2d");
+    for (let k = 0; k < MAP * MAP; k++) {
+      const x_hat = decoded.subarray(k * model.n_features, (k + 1) * model.n_features);
+      const [column, row] = [k % MAP, Math.floor(k / MAP)];
+      context.putImageData(pictures.pixels(x_hat), column * width, row * height);
+    }
+    this.sheetKey = key;
+    return this.sheetOf;
   }
 
   /** Trace the ellipse `times` standard deviations of q(z|x) around a point of the plane. */

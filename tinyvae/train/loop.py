@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
+from tinyvae.core.errors import DivergedError
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
@@ -34,6 +35,8 @@ from tinyvae.train import schedules
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
+
+OPTIMIZERS = ("adam", "sgd")
 
 
 def fit(
@@ -219,9 +222,6 @@ def _set_up(training: _Training) -> Iterator[Steps]:
             optimizer.lr, model.beta = lr, beta
 
 
-@np.errstate(
-    over="ignore", invalid="ignore", divide="ignore"
-)  # `_averaged` looks for it in the log
 def _loop(training: _Training, steps: Steps) -> History:
     """Train epoch by epoch, and keep the history and the run folder."""
     t, model, optimizer, ranks = training, training.model, training.optimizer, training.ranks
@@ -236,13 +236,7 @@ def _loop(training: _Training, steps: Steps) -> History:
             optimizer.lr = lr * LR_SCHEDULES[t.lr_schedule]((epoch - 1) / t.epochs)
             betas = schedules.betas(beta, t.kl_warmup, t.epochs / t.kl_cycles, epoch, total)
             steps.start(epoch, betas)
-            for step in range(total):
-                batch = steps.draw(step)
-                terms = steps.forward(batch)
-                steps.backward()
-                steps.step()
-                steps.note(step, terms)
-                bar.update()
+            _epoch(steps, bar)
             row = {"epoch": epoch, "seconds": 0.0}
             log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
             row |= _averaged(model, log, steps.sizes, epoch, optimizer.lr)
@@ -261,10 +255,22 @@ def _loop(training: _Training, steps: Steps) -> History:
     return t.history
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
+def _epoch(steps: Steps, bar: tqdm) -> None:
+    """Take the steps of an epoch."""
+    for step in range(len(steps)):
+        batch = steps.draw(step)
+        terms = steps.forward(batch)
+        steps.backward()
+        steps.step()
+        steps.note(step, terms)
+        bar.update()
+
+
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
     if optimizer is None or isinstance(optimizer, str):
-        name = checks.choice("optimizer", optimizer or "adam", ["adam", "sgd"])
+        name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         sgd = name == "sgd"
         return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
     if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
@@ -303,9 +309,8 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         if epoch == step == 1:  # before the first step of the optimizer
             cause = "the data, or a weight such as beta, are too large to compute with"
             change = "data scaled to around 1, or a smaller weight"
-        raise FloatingPointError(
-            f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
-        )
+        problem = f"the loss is not finite since {since}{before}; most likely {cause}"
+        raise DivergedError(problem, remedy=f"try {change}")
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if isinstance(model.likelihood, CalibratedGaussian):
         model.likelihood.sigma = math.sqrt(means[3])
