@@ -39,6 +39,10 @@ from tinyvae.train.schedules import LR_SCHEDULES
 OPTIMIZERS = ("adam", "sgd")
 
 
+LARGE = 1e6  # below that, data do not make the KL of a new model overflow
+OUTLIER = 1000  # times the usual: a row that reaches so far is named where a loss overflows
+
+
 def fit(
     model: Autoencoder,
     x_train: Array,
@@ -239,7 +243,7 @@ def _loop(training: _Training, steps: Steps) -> History:
             _epoch(steps, bar)
             row = {"epoch": epoch, "seconds": 0.0}
             log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
-            row |= _averaged(model, log, steps.sizes, epoch, optimizer.lr)
+            row |= _averaged(model, log, steps, epoch, optimizer.lr)
             row |= _validated(model, t.validation, t.validation_labels, t.kl_history, ranks)
             row["seconds"] = time.perf_counter() - start
             if betas:  # the checkpoint keeps the model's own
@@ -296,7 +300,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, A
     return (x if lazy else on_device(model, x)), labels
 
 
-def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
+def _averaged(model: Autoencoder, log: Array, steps: Steps, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
     wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
     finite = model.backend.xp.isfinite(model.parameters.theta).all()
@@ -304,17 +308,36 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
-        cause = f"the learning rate {lr:g} is too high for this model and its data"
-        change = f"a lower one, such as {min(lr / 10, 1e-3):.1g}, or data scaled to around 1"
-        if epoch == step == 1:  # before the first step of the optimizer
-            cause = "the data, or a weight such as beta, are too large to compute with"
-            change = "data scaled to around 1, or a smaller weight"
+        cause, change = _cause(log[step - 1], steps, step - 1, epoch, lr)
         problem = f"the loss is not finite since {since}{before}; most likely {cause}"
         raise DivergedError(problem, remedy=f"try {change}")
+    sizes = steps.sizes
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if isinstance(model.likelihood, CalibratedGaussian):
         model.likelihood.sigma = math.sqrt(means[3])
     return dict(zip(("loss", "reconstruction", "kl"), means, strict=False))
+
+
+def _cause(terms: Array, steps: Steps, step: int, epoch: int, lr: float) -> tuple[str, str]:
+    """Return what most likely made the loss no longer finite at a step, and what to try."""
+    lower = f"a lower learning rate, such as {min(lr / 10, 1e-3):.1g}"
+    rows = np.concatenate(steps.batches[max(0, step - 1) : step + 1])  # it may show a step later
+    x, _ = Steps.gather(steps, rows)
+    largest = np.abs(steps.model.backend.to_numpy(x)).max(axis=1)  # of each row
+    usual, row = float(np.median(largest)), int(np.argmax(largest))
+    if largest[row] > OUTLIER * max(usual, np.finfo(np.float32).tiny):
+        found = f"{largest[row]:.2g}, where others reach {usual:.2g}"
+        cause = f"row {rows[row]} of the training rows (counted from 0), which reaches {found}"
+        return cause, "without it"
+    first = epoch == 1 and step == 0  # before the first step of the optimizer
+    small = np.isfinite(terms[1]) or (first and largest[row] < LARGE)
+    if not np.isfinite(terms[2]) and small:
+        return "logvar is so large that e^logvar overflows", f"{lower}, or smaller weights"
+    if first:
+        cause = "the data, or a weight such as beta, are too large to compute with"
+        return cause, "data scaled to around 1, or a smaller weight"
+    cause = f"the learning rate {lr:g} is too high for this model and its data"
+    return cause, f"{lower}, or data scaled to around 1"
 
 
 def _validated(
