@@ -16,7 +16,7 @@ from tinyvae.core.errors import InputError
 from tinyvae.data import NAMES, Dataset, load_dataset
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
-from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import next_free
@@ -29,7 +29,7 @@ ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = options.parser()
-    return speak_once(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
+    return run_on_ranks(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
 
 
 def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
@@ -106,7 +106,7 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     options.check_resume(parser, given)
     run = open_run(given["resume"])
     if not ranks.rank:
-        run.hold()
+        run.lock()
     dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
@@ -168,6 +168,8 @@ def _go_on(run: Run) -> str:
 def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
     """Yield commands worth trying after this run, and what each is for."""
     yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if model.latent_dim != 2 or not dataset.image_shape:  # else its page is written already
+        yield f"tinyvae explore {run.quoted} --open", "its latent space, in a browser"
     if dataset.options["name"] == "digits" and model.latent_dim == 2:
         yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
         yield "tinyvae three-panels", "the picture that explains the VAE"

@@ -25,8 +25,8 @@ EARLY = """document.documentElement.dataset.theme =
 def script(modules: Mapping[str, str]) -> str:
     """Join modules, from names to sources, in this order into one text.
 
-    Each becomes `const name_js = (() => { …; return { what it exports }; })();`. Lines that are
-    comments stay behind: the files have them, and a page should be small.
+    Each becomes `const name_js = (() => { …; return { what it exports }; })();`. Comments
+    and empty lines stay behind, and indents become tabs: a page should be small.
     """
     return '"use strict";\n' + "\n".join(map(_module, modules, modules.values()))
 
@@ -34,7 +34,9 @@ def script(modules: Mapping[str, str]) -> str:
 def _module(name: str, source: str) -> str:
     pattern = r"^export (?:async )?(?:const|class|function\*?) (\w+)"
     exports = re.findall(pattern, source, re.MULTILINE)
-    source = re.sub(r"^\s*(?://|/\*\*|\*).*\n", "", source, flags=re.MULTILINE)
+    source = re.sub(r"^\s*(?://|/\*\*|\*).*\n| +// .*$", "", source, flags=re.MULTILINE)
+    source = re.sub(r"\n\n+", "\n", source)
+    source = re.sub(r"^ +", _tabs, source, flags=re.MULTILINE)
     source = re.sub(
         r'^import (?:\* as )?([^;]*?) from "\./(\w+)\.js";',
         r"const \1 = \2_js;",
@@ -44,6 +46,10 @@ def _module(name: str, source: str) -> str:
     source = re.sub(r"^export ", "", source, flags=re.MULTILINE)
     returned = f"return {{ {', '.join(exports)} }};\n"
     return f"// ---- {name}.js\nconst {name}_js = (() => {{\n{source}{returned}}})();\n"
+
+
+def _tabs(indent: re.Match[str]) -> str:
+    return "\t" * (len(indent[0]) // 2)
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:

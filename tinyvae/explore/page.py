@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MODULES = (
     *MODEL,
     *("payload", "store", "theme", "pictures", "drawing"),
-    *("axes", "steer", "plane", "controls", "panels", "app"),
+    *("axes", "controls", "steer", "plane", "panels", "app"),
 )
 PLOTS = {
-    "bars": "Bars are what is decoded, in the model's units so that they compare; the numbers are"
-    " in the units of the data. Thin marks are the picked row.",
+    "bars": "Bars are what is decoded, each feature on a scale of its own; the numbers are in the"
+    " units of the data. Thin marks are the picked row.",
     "line": "The coloured line is what is decoded, the grey one the picked row.",
 }
 MAX_BYTES = 32_000_000  # what browsers open without delay
@@ -114,10 +114,11 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
     numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
     kind = "variational autoencoder" if vae else "plain autoencoder"
     lede = (
-        f"A {kind} squeezes {noun}s of {model.n_features} values into {numbers}, and"
-        f" makes them again from these. This page holds the whole model"
-        f" ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,} weights):"
-        " whatever you see is computed here, as you move."
+        f"Every point of the {'line' if model.latent_dim == 1 else 'plane'} below stands for"
+        f" {'an image' if noun == 'image' else 'a row'} that this model can make: move over it, and"
+        f" see it made. A {kind} has squeezed {noun}s of {model.n_features} values into {numbers};"
+        f" all of it ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,}"
+        " weights) is in this page, and computes as you move."
     )
     told = "which encoder and decoder are told" if model.n_classes else "which the model never saw"
     classes = {

@@ -233,10 +233,10 @@ class App {
     const failed = Object.keys(all).filter((name) => !all[name].passed);
     $("witnesses").replaceChildren(...Object.entries(all).map(([name, { passed, cases }]) => {
       const [title, words] = FINDERS[name];
-      const numbers = cases?.map(({ expected, found }) => `${found.toPrecision(3)} for ${expected.toPrecision(3)}`).join(", ");
+      const numbers = cases?.map(({ expected, found }) => `${found.toPrecision(3)}, expected ${expected.toPrecision(3)}`).join("; ");
       return element("li", { className: passed ? "right" : "wrong" },
         element("b", { textContent: `${passed ? "✓" : "✗"} ${title}` }), ` ${words}`,
-        element("small", { textContent: numbers ? `${numbers}`.replaceAll("-", "−") : "" }));
+        element("small", { textContent: (numbers ?? "").replaceAll("-", "−") }));
     }));
     $("checked").textContent = this.secret
       ? `Failed: ${failed.map((name) => FINDERS[name][0].toLowerCase()).join(", ") || "none"}. So which error is it?`

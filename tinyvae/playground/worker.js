@@ -9,7 +9,7 @@ import { DEFAULTS, ranAway, Training } from "./training.js";
 
 export const MAP = 15; // decoded images along each side of the plane
 export const STRIP = 8; // pictures of each kind below it
-const SLICE = 30; // ms of training between two frames
+const SLICE = 30; // ms of training between two frames, at least, and as long as 1.5 frames take
 const FORCES = 80; // test rows whose forces are drawn
 const TEST_EVERY = 600; // ms between two evaluations of all test rows
 const KEEP_EVERY = 2000; // ms between two states that one can go back to
@@ -20,7 +20,7 @@ class Trainer {
   constructor(post) {
     Object.assign(this, {
       post, running: false, drawn: true, ticking: false, options: { forces: false }, ghost: null,
-      checking: null,
+      checking: null, cost: 0,
     });
   }
 
@@ -169,8 +169,12 @@ class Trainer {
     const turn = () => {
       if (!this.running) return void (this.ticking = false);
       const start = performance.now();
-      const alive = this.train(Infinity, start + SLICE);
-      if (this.drawn || !alive) this.frame();
+      const alive = this.train(Infinity, start + Math.max(SLICE, 1.5 * this.cost));
+      if (this.drawn || !alive) {
+        const trained = performance.now();
+        this.frame();
+        this.cost = Math.min(200, performance.now() - trained);
+      }
       setTimeout(turn, 0);
     };
     setTimeout(turn, 0);

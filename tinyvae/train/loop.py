@@ -272,7 +272,13 @@ def _epoch(steps: Steps, bar: tqdm) -> None:
 
 
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
-    """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
+    """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are.
+
+    Parameters
+    ----------
+    optimizer, lr : as of `fit`
+    model : VAE or Autoencoder
+    """
     if optimizer is None or isinstance(optimizer, str):
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         sgd = name == "sgd"
