@@ -5,7 +5,7 @@ import argparse
 import io
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 
 import numpy as np
 
@@ -29,14 +29,19 @@ ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = options.parser()
-    return run_on_ranks(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
+
+    def train(given: argparse.Namespace) -> int:
+        with ExitStack() as undo:
+            return _train(parser, given, undo)
+
+    return run_on_ranks(lambda: terminal.run(parser, train, argv))
 
 
-def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
+def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: ExitStack) -> int:
     given = vars(options_given)
     ranks = find(given.get("distributed", "auto"))
     if "resume" in given:
-        run, dataset = _resumed(parser, given, ranks)
+        run, dataset = _resumed(parser, given, ranks, undo)
     else:
         with _hushed(given):
             run, dataset = _new(given, ranks)
@@ -101,12 +106,16 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
-def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
-    """Return the run that --resume names, extended if --epochs says so, and its data set."""
+def _resumed(
+    parser: terminal.Parser, given: dict, ranks: Communicator, undo: ExitStack
+) -> tuple[Run, Dataset]:
+    """Return the run that --resume names, extended if --epochs says so, and its data set; the run
+    is locked until `undo` ends."""
     options.check_resume(parser, given)
     run = open_run(given["resume"])
     if not ranks.rank:
         run.lock()
+        undo.callback(run.unlock)
     dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
