@@ -5,6 +5,7 @@ made from them, and what a model is given, data and labels, becomes what its net
 """
 
 import copy
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,6 +127,12 @@ class Autoencoder(model.Autoencoder):
     def networks(self) -> dict[str, Any]:
         """The encoder and the decoder, by name."""
         return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of θ and sigma, by which a file can say which model it shows."""
+        theta = self.backend.to_numpy(self.parameters.theta)
+        return hashlib.sha256(theta.tobytes() + repr(self.sigma).encode()).hexdigest()[:16]
 
     @property
     def sigma(self) -> float | None:

@@ -19,7 +19,7 @@ from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
-from tinyvae.train.files import next_free
+from tinyvae.train.files import holds, next_free
 from tinyvae.train.loop import fit
 from tinyvae.train.runs import TRAINING, History, Run, open_run
 
@@ -217,7 +217,8 @@ def _draw(
     try:
         for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
             tell(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
-        if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
+        is_new = keep and holds(page, model.fingerprint)
+        if model.latent_dim == 2 and dataset.image_shape and not is_new:
             try:
                 explorer.write(page, explorer.build(model, dataset))
                 tell(f"  {page}: open it in a browser, and move about in the latent plane")

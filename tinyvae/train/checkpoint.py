@@ -143,7 +143,8 @@ class Arrays:
         if shape or dtype.itemsize > 2**22:
             raise ValueError("its config is no text")
         self.config: dict[str, Any] = json.loads(str(self.npz["config"]))
-        self.config["class"]
+        if not isinstance(self.config["class"], str):
+            raise ValueError("its config names no class")
 
     def __contains__(self, name: str) -> bool:
         return name in self.npz.members

@@ -73,6 +73,11 @@ def remove_partial(folder: Path) -> None:
                 partial.unlink()
 
 
+def holds(path: Path, text: str) -> bool:
+    """Return whether there is a file, and this text in it."""
+    return path.is_file() and text.encode() in path.read_bytes()
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))

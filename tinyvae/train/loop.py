@@ -5,6 +5,7 @@ engine (`tinyvae.engines`). What stands around them checks the input first, keep
 writes a run folder that survives a kill at any moment.
 """
 
+import hashlib
 import math
 import os
 import time
@@ -24,6 +25,7 @@ from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.device import on_host
 from tinyvae.engines import make_steps
 from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
@@ -161,6 +163,7 @@ class _Training:
     resume: bool
     threads: int
     ranks: DataParallel
+    digest: str
     history: History = field(default_factory=list)
     kl_history: list[np.ndarray] = field(default_factory=list)
 
@@ -182,6 +185,8 @@ def _check(
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
     x_train, labels = _checked(model, "x_train", x_train, labels)
+    ranks = DataParallel(find(distributed))
+    digest = _digest(x_train, labels) if run is not None or ranks.several else ""
     if validation is not None:
         validation, validation_labels = _checked(model, "validation", validation, validation_labels)
     optimizer = make_optimizer(optimizer, model, lr)
@@ -190,13 +195,15 @@ def _check(
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
         training = {name: settings[name] for name in names} | {"lr": lr, "threads": threads}
         training["optimizer"] = type(optimizer).__name__.lower()
-        run = Run(run, {"model": model_config(model), "training": training})
+        run = Run(run, {"model": model_config(model), "training": training, "x_train": digest})
+        if settings["resume"] and run.path.is_dir():
+            run.go_on()
     if settings["resume"] and (run is None or not run.path.is_dir()):
         what = "without run" if run is None else f"with run={str(run.path)!r}"
         raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
     return _Training(
         model, optimizer, x_train, labels, validation, validation_labels, run=run, threads=threads,
-        ranks=DataParallel(find(distributed)), **settings,
+        ranks=ranks, digest=digest, **settings,
     )  # fmt: skip
 
 
@@ -207,6 +214,7 @@ def _set_up(training: _Training) -> Iterator[Steps]:
     ranks.agree(
         model, rows=len(t.x_train), batch_size=t.batch_size, epochs=t.epochs, lr=optimizer.lr,
         lr_schedule=t.lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=t.kl_warmup,
+        x_train=t.digest,
     )  # fmt: skip
     cores = (1, False) if ranks.several else (t.threads, True)  # ranks have cores of their own
     folder: AbstractContextManager = (
@@ -269,6 +277,19 @@ def _epoch(steps: Steps, bar: tqdm) -> None:
         steps.step()
         steps.note(step, terms)
         bar.update()
+
+
+def _digest(x: Any, labels: Any) -> str:
+    """Return a hash of the training data; "" for rows that are read lazily."""
+    if isinstance(x, LazyRows | BinarizedRows):
+        return ""
+    digest = hashlib.blake2b(digest_size=8)
+    for array in (x, labels):
+        array = np.asarray(on_host(array))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        if array.dtype.kind in "biuf":
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:

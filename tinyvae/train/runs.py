@@ -64,7 +64,7 @@ class Run:
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self._lock = numbered, None
+        self.numbered, self._lock, self.changed = numbered, None, False
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -111,6 +111,8 @@ class Run:
             if first:
                 files.remove_partial(self.path)
             history, kl_history = self.restore(model, optimizer) if resume else ([], [])
+            if first and resume and self.changed:
+                self.write_config()
             if first and history:
                 self.write_metrics(history, kl_history)
             elif first:
@@ -148,6 +150,28 @@ class Run:
             self.config["training"]["epochs"] = epochs
             if write:
                 self.write_config()
+
+    def go_on(self) -> None:
+        """Let a run that is made anew in Python go on as config.json says; more epochs are noted.
+
+        Raises ValueError where it was trained otherwise, or on other data.
+        """
+        if not (self.path / "config.json").exists():  # it was killed before
+            return
+        stored = open_run(self.path)
+        given, known = self.config["training"], stored.config["training"]
+        pairs = {
+            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
+        }
+        if stored.config.get("x_train") and self.config["x_train"]:
+            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
+        for name, (now, before) in pairs.items():
+            if now != before:
+                what = f"was trained with {name} {before!r}, not {now!r}"
+                what = "was trained on other data" if name == "x_train" else what
+                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        self.changed = known != given
+        self.config = stored.config | self.config
 
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
