@@ -200,7 +200,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         config, theta, sigma = state.pop("_model", (None, None, None))
         super().__setstate__(state)
         if config:
-            self.model_ = build(config, self.backend)
+            self.model_ = cast(VAE, build(config, self.backend))
             self.model_.parameters.theta[:] = self.model_.backend.asarray(theta)
             self.model_.likelihood.sigma = sigma
 

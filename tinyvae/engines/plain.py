@@ -66,10 +66,11 @@ class Steps:
         """
         if isinstance(self.x, BinarizedRows):
             self.x.set_epoch(epoch)
-        seed, backend = self.model.seed, self.model.backend
-        self.model.noise = backend.generator(seed_sequence(seed, "eps", epoch))
-        rng = np.random.default_rng(seed_sequence(seed, "batches", epoch))
-        self.batches, self.betas = list(batches(len(self.x), self.batch_size, rng)), betas
+        noise = seed_sequence(self.model.seed, "eps", epoch)
+        self.model.noise = self.model.backend.generator(noise)  # `forward` draws eps from it
+        rng = np.random.default_rng(seed_sequence(self.model.seed, "batches", epoch))
+        self.batches = list(batches(len(self.x), self.batch_size, rng))
+        self.betas = betas
 
     def draw(self, step: int) -> Batch:
         """Return the batch of a step, and set the model's factor of the KL in it."""

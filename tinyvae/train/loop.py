@@ -193,7 +193,10 @@ def _check(
     threads = checked(threads)
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
-        training = {name: settings[name] for name in names} | {"lr": lr, "threads": threads}
+        training = {name: settings[name] for name in names} | {
+            "lr": optimizer.lr,
+            "threads": threads,
+        }
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training, "x_train": digest})
         if settings["resume"] and run.path.is_dir():
@@ -304,8 +307,9 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         sgd = name == "sgd"
         return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
-    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
-        wanted = "'adam', 'sgd' or an optimizer of model.parameters"
+    lacks = [name for name in ("step", "lr") if not hasattr(optimizer, name)]
+    if isinstance(optimizer, type) or lacks:
+        wanted = "'adam', 'sgd' or an optimizer of model.parameters, with step() and lr"
         raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
     if getattr(optimizer, "parameters", model.parameters) is not model.parameters:
         raise ValueError("the optimizer steps on another model's parameters: give it this model's")
@@ -336,6 +340,8 @@ def _averaged(model: Autoencoder, log: Array, steps: Steps, epoch: int, lr: floa
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
         cause, change = _cause(log[step - 1], steps, step - 1, epoch, lr)
+        if not len(wrong):
+            since, before = f"the last step of epoch {epoch}, which moved weights out of range", ""
         problem = f"the loss is not finite since {since}{before}; most likely {cause}"
         raise DivergedError(problem, remedy=f"try {change}")
     sizes = steps.sizes
