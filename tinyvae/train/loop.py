@@ -356,7 +356,7 @@ def _cause(terms: Array, steps: Steps, step: int, epoch: int, lr: float) -> tupl
     lower = f"a lower learning rate, such as {min(lr / 10, 1e-3):.1g}"
     rows = np.concatenate(steps.batches[max(0, step - 1) : step + 1])  # it may show a step later
     x, _ = Steps.gather(steps, rows)
-    largest = np.abs(steps.model.backend.to_numpy(x)).max(axis=1)  # of each row
+    largest: Any = np.abs(steps.model.backend.to_numpy(x)).max(axis=1)  # of each row
     usual, row = float(np.median(largest)), int(np.argmax(largest))
     if largest[row] > OUTLIER * max(usual, np.finfo(np.float32).tiny):
         found = f"{largest[row]:.2g}, where others reach {usual:.2g}"
