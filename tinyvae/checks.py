@@ -25,6 +25,9 @@ from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
 
+KINDS = ("gaussian", "bernoulli", "categorical")  # of columns
+LIKELIHOODS = (*KINDS, "mixed")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -37,9 +40,18 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
-def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
-    """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1), or raise
-    ValueError.
+def host_array(x: Any) -> np.ndarray:
+    """Return x as a NumPy array, in which a masked cell is a missing one, NaN."""
+    if isinstance(x, np.ma.MaskedArray):
+        return x.filled(math.nan) if x.dtype.kind == "f" else x.astype("float64").filled(math.nan)
+    return np.asarray(x)
+
+
+def batch(
+    name: str, x: Any, width: int, *, unit: bool = False, missing: bool = False
+) -> Any:
+    """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1; with
+    `missing`, or NaN), or raise ValueError.
 
     Values on a device are not looked at: that would wait for the device.
     """
@@ -54,13 +66,78 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
     if not isinstance(x, np.ndarray):
         return x
     low, high = x.min(), x.max()  # NaN, where there is one
+    if missing and math.isnan(low):
+        low, high = np.fmin.reduce(x, axis=None), np.fmax.reduce(x, axis=None)
+        if math.isnan(low):  # nothing is observed at all
+            return x
     if not (math.isfinite(low) and math.isfinite(high)):
-        row, column = np.argwhere(~np.isfinite(x))[0]
+        row, column = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))[0]
         remedy = "remove or replace it first"
+        if np.isnan(x[row, column]) and name != "z":
+            remedy += ", or take missing=True"
         raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
     if unit:
         unit_interval(name, low, high)
     return x
+
+
+def missing(value: Any) -> bool | str:
+    """Return `value` if it says how missing cells are taken, or raise ValueError."""
+    if not (isinstance(value, bool) or (isinstance(value, str) and value == "mask")):
+        raise ValueError(f"missing must be True, False or 'mask', not {shown(value)}")
+    return value
+
+
+def columns(value: Any, likelihood: Any) -> list[tuple[str, int]] | None:
+    """Return the columns of a "mixed" likelihood as pairs (kind, n); None for any other."""
+    if (isinstance(likelihood, str) and likelihood == "mixed") != (value is not None):
+        wanted = 'likelihood="mixed" and columns=[("gaussian", 3), ("categorical", 5), …]'
+        raise ValueError(f"{wanted} go together: give both, or neither")
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable) or not (value := list(value)):
+        raise ValueError(f"columns must be pairs such as ('gaussian', 3), not {shown(value)}")
+    found = []
+    for pair in value:
+        if isinstance(pair, str) or not isinstance(pair, Iterable) or len(pair := list(pair)) != 2:
+            raise ValueError(f"columns must be pairs such as ('gaussian', 3), not {shown(pair)}")
+        kind = choice("a kind in columns", pair[0], KINDS)
+        least = 2 if kind == "categorical" else 1
+        found.append((kind, integer(f"the number of {kind} columns", pair[1], least)))
+    return found
+
+
+def columns_of(value: list | None, likelihood: Any, width: int) -> list[tuple[str, int]]:
+    """Return the variables of a model's `width` columns as pairs (kind, n)."""
+    if value is None:
+        known = isinstance(likelihood, str) and likelihood in KINDS
+        return [(likelihood if known else "gaussian", width)]
+    if (total := sum(n for _, n in value)) != width:
+        raise ValueError(f"columns add up to {total}, but n_features is {width}")
+    return value
+
+
+def cells(name: str, x: np.ndarray, columns: list[tuple[str, int]]) -> None:
+    """Raise ValueError unless the cells of x (N, D) are what their columns take: a Bernoulli's in
+    [0, 1], a category's one-hot, or all missing."""
+    start = 0
+    for kind, n in columns:
+        stop = start + n
+        block = x[:, start:stop]
+        wrong = (block < 0) | (block > 1) if kind != "gaussian" else np.zeros(0, bool)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            problem = f"{block[row, column]:g} in row {row}, column {start + column}"
+            raise ValueError(f"{name} holds {problem}, of kind {kind}, which takes [0, 1]")
+        if kind == "categorical":
+            total = block.sum(axis=1)  # NaN where a cell is missing
+            wrong = (abs(total - 1) > 1e-3) | (np.isnan(total) & ~np.isnan(block).all(axis=1))
+            if wrong.any():
+                row = int(np.flatnonzero(wrong)[0])
+                where = f"row {row}, columns {start} to {stop - 1}"
+                remedy = "make them one-hot: a 1 in one of them, 0 in the others"
+                raise ValueError(f"{name} holds no category in {where}: {remedy}")
+        start = stop
 
 
 def unit_interval(name: str, low: float, high: float) -> None:

@@ -28,7 +28,7 @@ from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.model import Terms
 from tinyvae.engines.communicator import Communicator
 from tinyvae.engines.partition import DataParallel
-from tinyvae.engines.plain import Batch, Steps
+from tinyvae.engines.plain import Batch, Steps, moves
 from tinyvae.engines.ranks import RankNoise, share_means
 from tinyvae.engines.shared_memory import ProcessOps, products_of, shared
 from tinyvae.models import VAE
@@ -80,7 +80,10 @@ class ProcessSteps(Steps):
         self.theta, self.gradient = shared(size, dtype), shared(size, dtype)
         self.vectors = {name: shared(size, dtype) for name in _vectors(self.optimizer)}
         self.order, self.terms = shared((ORDER,), "float64"), shared((n, 4), "float64")
-        self.slots = shared((n, self.model.latent_dim), "float64")
+        widest = max(self.model.latent_dim, 2 * self.model.n_features)  # of what is all-reduced
+        self.slots = shared((n, widest), "float64")
+        variance = np.asarray(getattr(self.model.likelihood, "variance", 0.0))
+        self.variance = shared(variance.shape, "float64")  # σ² of each feature, if each has one
         self.spare = int(self.sizes.max())  # a row behind those of the largest batch
         self.products = products_of(self.model, self.spare + 1)
         self.failure = shared((200,), "uint8")  # the message of a process that fails
@@ -156,6 +159,8 @@ class ProcessSteps(Steps):
         for name, vector in self.vectors.items():
             vector[...] = getattr(self.optimizer, name)
         self.mover.t = getattr(self.optimizer, "t", 0)
+        if moves(self.model):
+            self.variance[...] = self.model.likelihood.variance
         self.order[:2] = -1, epoch
         self._send()
         self._begin(epoch)
@@ -165,6 +170,8 @@ class ProcessSteps(Steps):
     def _begin(self, epoch: int) -> None:
         super().start(epoch)
         self.twin.noise = RankNoise(self.model.noise, self.parts)
+        if moves(self.twin):
+            self.twin.likelihood.variance = self.variance.astype(self.twin.dtype)
 
     def draw(self, step: int) -> Batch:
         """Send the order for a step, and return this process's rows."""
@@ -204,6 +211,8 @@ class ProcessSteps(Steps):
                 optimizer.t = self.mover.t
             self.model.parameters.theta[...] = self.theta
             self.model.parameters.grad[...] = self.gradient
+            if moves(self.twin):
+                self.model.likelihood.variance = self.twin.likelihood.variance
             for name, vector in self.vectors.items():
                 getattr(optimizer, name)[...] = vector
 
@@ -235,6 +244,8 @@ class ProcessSteps(Steps):
     def _move(self) -> None:
         start, stop = self.share
         self.ops.over(lambda i, j: self.mover.move(start + i, start + j), stop - start)
+        if moves(self.twin):
+            self.twin.likelihood.move()
 
     def _note(self, terms: Terms) -> None:
         likelihood = self.twin.likelihood

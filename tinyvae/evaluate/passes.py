@@ -25,9 +25,9 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     if not isinstance(x, LazyRows | BinarizedRows):
         on_device = isinstance(x, model.backend.xp.ndarray)
-        x = model.backend.to_numpy(x) if on_device else np.asarray(x)
-    checks.batch("x", x, model.n_features)
-    if isinstance(model.likelihood, Bernoulli):
+        x = model.backend.to_numpy(x) if on_device else checks.host_array(x)
+    model.check_x("x", x)
+    if isinstance(model.likelihood, Bernoulli) and not model.missing:
         checks.unit_interval("x", *value_range(x))
     if not model.n_classes:
         return x, None
@@ -55,6 +55,15 @@ def posterior_draws(
 
     A block is R whole examples with all of their draws, or s of the many draws of one example.
     """
+    for rows, *codes, eps, y, target in decoded_draws(model, x, labels, samples, seed):
+        yield rows, *codes, eps, _nll(model, y, target).reshape(-1, eps.shape[1])
+
+
+def decoded_draws(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> Iterator[tuple[slice, Array, Array | None, Array, Array, Array]]:
+    """Yield (rows, mu, logvar, eps, y, target): the same, with the decoder's output y (R s, D) of
+    each draw, and its row of x (R s, D)."""
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
@@ -74,7 +83,17 @@ def posterior_draws(
                 repeated = None if label is None else np.repeat(label, s)
                 y = model.decoder_output(z.reshape(-1, L), labels=repeated)  # (R s, D)
                 target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
-                yield rows, mu, logvar, eps, _nll(model, y, target).reshape(-1, s)
+                yield rows, mu, logvar, eps, y, target
+
+
+def mean_squares(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> np.ndarray:
+    """Return the means (2D,) over rows and draws of what `DiagonalGaussian.squares` returns."""
+    total = np.zeros(2 * model.n_features)
+    for *_, y, target in decoded_draws(model, x, labels, samples, seed):
+        total += model.backend.to_numpy(model.likelihood.squares(y, target).sum(axis=0))
+    return total / (len(x) * samples)
 
 
 def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
