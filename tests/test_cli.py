@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tinyvae import VAE, CalibratedGaussian, Dense, Sigmoid, figures, fit, load
-from tinyvae.cli import commands
+from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
 from tinyvae.cli.options import default_epochs
 from tinyvae.data import load_dataset
@@ -463,7 +463,7 @@ def test_an_evaluation_that_cannot_be_saved_is_printed_all_the_same(rng, capsys,
     def full(*_):
         raise OSError("cannot write r/evaluation.json: Read-only file system")
 
-    monkeypatch.setattr(commands, "write_text", full)
+    monkeypatch.setattr(evaluate, "write_text", full)
     assert cli.main(["evaluate", "r", "--samples", "2"]) == 2
     found = capsys.readouterr()
     assert "ELBO" in found.out and "cannot write" in found.err

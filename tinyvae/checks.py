@@ -10,12 +10,15 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from itertools import pairwise
 from numbers import Integral
 from types import UnionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tinyvae.core.errors import Argument, InputError, InputTypeError, wrong
+from tinyvae.core.errors import TinyVAEError as TinyVAEError
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
@@ -36,7 +39,7 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     if isinstance(value, Integral):
         value = (value,)
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{name} must be a sequence of layer widths such as (256,), not {value!r}")
+        raise wrong(name, value, "be a sequence of layer widths such as (256,)")
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
@@ -47,22 +50,20 @@ def host_array(x: Any) -> np.ndarray:
     return np.asarray(x)
 
 
-def batch(
-    name: str, x: Any, width: int, *, unit: bool = False, missing: bool = False
-) -> Any:
+def batch(name: str, x: Any, width: int, *, unit: bool = False, missing: bool = False) -> Any:
     """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1; with
     `missing`, or NaN), or raise ValueError.
 
     Values on a device are not looked at: that would wait for the device.
     """
+    subject, shape = Argument(name, bare=True), f"(examples, {width})"
     if x.ndim == 0:
-        shape = f"(examples, {width})"
-        raise ValueError(f"{name} must be an array of the shape {shape}, not {shown(x.item())}")
+        raise InputError(subject, f" must be an array of the shape {shape}, not {shown(x.item())}")
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
-        raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
+        raise InputError(subject, f" must have the shape {shape}, not {tuple(x.shape)}")
     if x.dtype.kind != "f":
         remedy = "divide images by 255, or call .astype('float32')"
-        raise ValueError(f"{name} has the dtype {x.dtype}; a model takes floats: {remedy}")
+        raise InputError(subject, f" has the dtype {x.dtype}; a model takes floats", remedy=remedy)
     if not isinstance(x, np.ndarray):
         return x
     low, high = x.min(), x.max()  # NaN, where there is one
@@ -72,10 +73,11 @@ def batch(
             return x
     if not (math.isfinite(low) and math.isfinite(high)):
         row, column = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))[0]
-        remedy = "remove or replace it first"
-        if np.isnan(x[row, column]) and name != "z":
-            remedy += ", or take missing=True"
-        raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
+        problem = f" holds {x[row, column]} in row {row}, column {column}"
+        remedy: list = ["remove or replace it first"]
+        if np.isnan(x[row, column]) and name.startswith("x"):
+            remedy += [", or let cells be missing, ", Argument("missing", True)]
+        raise InputError(subject, problem, remedy=remedy)
     if unit:
         unit_interval(name, low, high)
     return x
@@ -84,27 +86,32 @@ def batch(
 def missing(value: Any) -> bool | str:
     """Return `value` if it says how missing cells are taken, or raise ValueError."""
     if not (isinstance(value, bool) or (isinstance(value, str) and value == "mask")):
-        raise ValueError(f"missing must be True, False or 'mask', not {shown(value)}")
+        raise wrong("missing", value, "be True, False or 'mask'")
     return value
 
 
 def columns(value: Any, likelihood: Any) -> list[tuple[str, int]] | None:
     """Return the columns of a "mixed" likelihood as pairs (kind, n); None for any other."""
     if (isinstance(likelihood, str) and likelihood == "mixed") != (value is not None):
-        wanted = 'likelihood="mixed" and columns=[("gaussian", 3), ("categorical", 5), …]'
-        raise ValueError(f"{wanted} go together: give both, or neither")
-    if value is None:
-        return None
-    if isinstance(value, str) or not isinstance(value, Iterable) or not (value := list(value)):
-        raise ValueError(f"columns must be pairs such as ('gaussian', 3), not {shown(value)}")
-    found = []
-    for pair in value:
-        if isinstance(pair, str) or not isinstance(pair, Iterable) or len(pair := list(pair)) != 2:
-            raise ValueError(f"columns must be pairs such as ('gaussian', 3), not {shown(pair)}")
-        kind = choice("a kind in columns", pair[0], KINDS)
-        least = 2 if kind == "categorical" else 1
-        found.append((kind, integer(f"the number of {kind} columns", pair[1], least)))
-    return found
+        both = [Argument("likelihood", "mixed"), " and ", Argument("columns")]
+        raise InputError(*both, " go together", remedy="give both, or neither")
+    return None if value is None else [_pair(pair, value) for pair in _listed(value)]
+
+
+def _listed(value: Any) -> list:
+    """Return what may be a list with something in it as one; [None] for anything else."""
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    return (list(value) if is_list else []) or [None]
+
+
+def _pair(pair: Any, value: Any) -> tuple[str, int]:
+    """Return a pair (kind, n) out of `columns`, or raise ValueError."""
+    if len(parts := _listed(pair)) != 2:
+        wanted = "be a list of pairs such as ('gaussian', 3), ('categorical', 5)"
+        raise wrong("columns", value, wanted)
+    kind = choice("a kind in columns", parts[0], KINDS)
+    least = 2 if kind == "categorical" else 1
+    return kind, integer(f"the number of {kind} columns", parts[1], least)
 
 
 def columns_of(value: list | None, likelihood: Any, width: int) -> list[tuple[str, int]]:
@@ -113,39 +120,35 @@ def columns_of(value: list | None, likelihood: Any, width: int) -> list[tuple[st
         known = isinstance(likelihood, str) and likelihood in KINDS
         return [(likelihood if known else "gaussian", width)]
     if (total := sum(n for _, n in value)) != width:
-        raise ValueError(f"columns add up to {total}, but n_features is {width}")
+        problem = f" add up to {total}, but n_features is {width}"
+        raise InputError(Argument("columns", value, bare=True), problem)
     return value
 
 
 def cells(name: str, x: np.ndarray, columns: list[tuple[str, int]]) -> None:
     """Raise ValueError unless the cells of x (N, D) are what their columns take: a Bernoulli's in
     [0, 1], a category's one-hot, or all missing."""
-    start = 0
-    for kind, n in columns:
-        stop = start + n
-        block = x[:, start:stop]
-        wrong = (block < 0) | (block > 1) if kind != "gaussian" else np.zeros(0, bool)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            problem = f"{block[row, column]:g} in row {row}, column {start + column}"
-            raise ValueError(f"{name} holds {problem}, of kind {kind}, which takes [0, 1]")
-        if kind == "categorical":
-            total = block.sum(axis=1)  # NaN where a cell is missing
-            wrong = (abs(total - 1) > 1e-3) | (np.isnan(total) & ~np.isnan(block).all(axis=1))
-            if wrong.any():
-                row = int(np.flatnonzero(wrong)[0])
-                where = f"row {row}, columns {start} to {stop - 1}"
-                remedy = "make them one-hot: a 1 in one of them, 0 in the others"
-                raise ValueError(f"{name} holds no category in {where}: {remedy}")
-        start = stop
+    ends = np.cumsum([0, *(n for _, n in columns)]).tolist()
+    for (kind, _), (start, stop) in zip(columns, pairwise(ends), strict=True):
+        block, subject = x[:, start:stop], Argument(name, bare=True)
+        if kind == "gaussian":
+            continue
+        for row, column in np.argwhere((block < 0) | (block > 1)):
+            place = f"{block[row, column]:g} in row {row}, column {start + column}"
+            raise InputError(subject, f" holds {place}, a {kind} one, which takes [0, 1]")
+        total = block.sum(axis=1)  # NaN where a cell is missing
+        none = np.isnan(block).all(axis=1)
+        for (row,) in np.argwhere(~(abs(total - 1) < 1e-3) & ~none) if kind != "bernoulli" else ():
+            place = f" holds no category in row {row}, columns {start} to {stop - 1}"
+            raise InputError(subject, place, remedy="a 1 in one of them, 0 in the others")
 
 
 def unit_interval(name: str, low: float, high: float) -> None:
     """Raise ValueError where values from `low` to `high` leave [0, 1], a Bernoulli's range."""
     if low < 0 or high > 1:
         remedy = "scale the data to [0, 1], or take likelihood 'gaussian'"
-        span = f"[{low:g}, {high:g}]"
-        raise ValueError(f"{name} spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
+        problem = f" spans [{low:g}, {high:g}], but likelihood 'bernoulli' takes [0, 1]"
+        raise InputError(Argument(name, (low, high), bare=True), problem, remedy=remedy)
 
 
 def labels(labels: Any, n: int, n_classes: int) -> Any:
@@ -153,20 +156,22 @@ def labels(labels: Any, n: int, n_classes: int) -> Any:
 
     With n_classes 0, for a model that is not conditional, no labels are the right labels.
     """
+    given = Argument("labels", bare=True)
     if not n_classes:
         if labels is not None:
-            raise ValueError("labels are for a conditional model: build it with n_classes")
+            problem = " are for a conditional model"
+            raise InputError(given, problem, remedy="build it with n_classes")
         return None
     if labels is None:
         wanted = f"one of 0 … {n_classes - 1} for each of {n} examples"
-        raise ValueError(f"this model is conditional: give labels, {wanted}")
+        raise InputError("this model is conditional", remedy=["give ", given, f", {wanted}"])
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         found = f"{labels.dtype} of the shape {tuple(labels.shape)}"
-        raise ValueError(f"labels must be {n} whole numbers, not {found}")
+        raise InputError(given, f" must be {n} whole numbers, not {found}")
     if isinstance(labels, np.ndarray) and (labels.min() < 0 or labels.max() >= n_classes):
-        wrong = labels[(labels < 0) | (labels >= n_classes)][0]
-        raise ValueError(f"label {wrong} is not one of 0 … {n_classes - 1}")
+        first = labels[(labels < 0) | (labels >= n_classes)][0]
+        raise InputError(f"label {first} is not one of 0 … {n_classes - 1}")
     return labels
 
 
@@ -178,7 +183,8 @@ def first_line(error: BaseException) -> str:
 def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None:
     """Raise TypeError unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {shown(value)}")
+        found = f"{type(value).__name__} {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), f" must be {wanted}, not {found}")
 
 
 def by_keyword(function: F) -> F:
@@ -228,16 +234,20 @@ def _unknown(function: str, unknown: str, names: list[str]) -> str:
 def path(name: str, value: Any) -> Any:
     """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be the path of a file or folder, not {shown(value)}")
+        problem = f" must be the path of a file or folder, not {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), problem)
     if value == "":
-        raise ValueError(f"{name} is empty: name a file or folder")
+        problem = " is empty"
+        raise InputError(Argument(name, "", bare=True), problem, remedy="name a file or folder")
     return value
 
 
 def function(name: str, value: Any, wanted: str) -> None:
     """Raise TypeError unless `value` is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be {wanted}, not {shown(value)}")
+        raise InputTypeError(
+            Argument(name, value, bare=True), f" must be {wanted}, not {shown(value)}"
+        )
 
 
 def foreign(parts: Iterable[Any]) -> str | None:

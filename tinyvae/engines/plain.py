@@ -11,7 +11,8 @@ from tinyvae.core.arrays import Array
 from tinyvae.core.columns import Columns
 from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.model import Terms
-from tinyvae.data.rows import BinarizedRows, batches
+from tinyvae.data.blocks import batches
+from tinyvae.data.rows import BinarizedRows
 from tinyvae.device import seed_sequence
 from tinyvae.engines.partition import DataParallel
 from tinyvae.models import Autoencoder

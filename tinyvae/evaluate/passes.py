@@ -14,6 +14,7 @@ from tinyvae import checks
 from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
+from tinyvae.data.blocks import blocks
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.models import Autoencoder
 
@@ -39,12 +40,12 @@ def posterior(
     model: Autoencoder, x: Array, labels: Array | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
-    blocks = []
-    for rows in slices(len(x), BLOCK // _width(model)):
+    done = []
+    for rows in blocks(len(x), BLOCK // _width(model)):
         codes = model.codes(x[rows], None if labels is None else labels[rows])
         parts = [part for part in codes if part is not None]
-        blocks.append([model.backend.to_numpy(part).astype(float) for part in parts])
-    mu, *rest = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        done.append([model.backend.to_numpy(part).astype(float) for part in parts])
+    mu, *rest = (np.concatenate(parts) for parts in zip(*done, strict=True))
     return mu, rest[0] if rest else None
 
 
@@ -68,12 +69,12 @@ def decoded_draws(
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
     with model.backend.session():
-        for rows in slices(len(x), size // samples):
+        for rows in blocks(len(x), size // samples):
             on_host = np.asarray(x[rows])
             batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
             mu, logvar = model.codes(batch, label)
             keys = _keys(on_host, seed)
-            for draws in slices(samples, size):
+            for draws in blocks(samples, size):
                 s = draws.stop - draws.start
                 eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
                 if logvar is None:
@@ -118,8 +119,8 @@ def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
 
 def same_noise(x: Array) -> np.ndarray:
     """Return a number for each row (N,), the same for rows whose draws are the same: equal ones."""
-    blocks = slices(len(x), BLOCK // x.shape[1])
-    keys = [key for rows in blocks for key in _keys(np.asarray(x[rows]), seed=0)]
+    parts = blocks(len(x), BLOCK // x.shape[1])
+    keys = [key for rows in parts for key in _keys(np.asarray(x[rows]), seed=0)]
     return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
@@ -138,12 +139,6 @@ def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
         philox.state = state
         generator.standard_normal(dtype=np.float32, out=out)
     return eps
-
-
-def slices(n: int, size: int) -> Iterator[slice]:
-    """Cut 0 … n into slices of at most `size`, but at least 1."""
-    size = max(1, size)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _width(model: Autoencoder) -> int:

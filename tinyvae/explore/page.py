@@ -15,6 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from tinyvae import __version__, checks
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Gaussian
 from tinyvae.explore.payload import Payload, collect, plot_kind, to_base64
 from tinyvae.models import VAE, Autoencoder
@@ -92,13 +93,13 @@ def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
     size = 4 * arrays // 3 + sum(len(_read(f"{name}.js")) for name in MODULES)
     if size <= max_bytes:
         return
-    remedy = 'fewer hidden units or points (n_points, "--points")'
+    remedy = ["fewer hidden units or points (", Argument("n_points"), ")"]
     if precision == "float32":
         halved = size - 2 * payload.theta.nbytes // 3
-        remedy = f'precision="float16" ("--float16") makes it {halved / 1e6:.1f} MB'
-    raise ValueError(
-        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed:"
-        f' {remedy}, max_bytes ("--max-mb") allows more'
+        remedy = [Argument("precision", "float16"), f" makes it {halved / 1e6:.1f} MB"]
+    raise InputError(
+        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed",
+        remedy=[*remedy, ", ", Argument("max_bytes"), " allows more"],
     )
 
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
+from tinyvae.core.errors import DivergedError
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
@@ -307,9 +308,8 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         if epoch == step == 1:  # before the first step of the optimizer
             cause = "the data, or a weight such as beta, are too large to compute with"
             change = "data scaled to around 1, or a smaller weight"
-        raise FloatingPointError(
-            f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
-        )
+        problem = f"the loss is not finite since {since}{before}; most likely {cause}"
+        raise DivergedError(problem, remedy=f"try {change}")
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if isinstance(model.likelihood, CalibratedGaussian):
         model.likelihood.sigma = math.sqrt(means[3])
