@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential
+from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential, save
 from tinyvae import explore as explorer
 from tinyvae.cli import explore as explore_command
 from tinyvae.data.dataset import Dataset
@@ -188,6 +188,13 @@ def test_command_opens_the_page_if_asked_to(run, tmp_path, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
     assert explore_command.main([str(tmp_path), "--open"]) == 0
     assert opened == [(tmp_path / "explorer.html").as_uri()]
+
+
+def test_command_opens_a_file_of_weights_on_the_data_that_one_names(tmp_path, capsys):
+    weights = save(VAE(784, 2, hidden=(4,)), tmp_path / "weights.npz")
+    assert "name their data with --dataset" in one_line_error(capsys, weights)
+    assert explore_command.main([str(weights), "--dataset", "digits"]) == 0
+    assert (tmp_path / "weights.html").read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_command_says_what_an_autoencoder_lacks(run, tmp_path, capsys):

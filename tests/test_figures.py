@@ -1,7 +1,9 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
 import io
+import re
 import warnings
+from importlib import resources
 
 import matplotlib
 import numpy as np
@@ -409,8 +411,20 @@ def test_colours_of_classes_stay_apart_for_the_colour_blind():
     assert len(picture.COLORS) == 10
     for matrix in blindness.values():
         assert nearest(picture.COLORS, matrix) > 0.085
+        for k in range(5):  # marks of the same shape
+            assert nearest(picture.COLORS[k::5], matrix) > 0.18
     tab10 = matplotlib.color_sequences["tab10"]
     assert min(nearest(tab10, matrix) for matrix in blindness.values()) < 0.03
+
+
+def test_marks_of_classes_have_shapes_and_the_pages_have_the_same_colours(rng):
+    fig = figures.plane(rng.standard_normal((30, 2)), np.arange(30) % 10)
+    paths = fig.axes[0].collections[0].get_paths()
+    assert len({path.vertices.tobytes() for path in paths}) == 5
+    assert [paths[k].vertices.tobytes() == paths[k + 5].vertices.tobytes() for k in range(5)]
+    look = (resources.files("tinyvae.explore") / "look.css").read_text("utf-8")
+    found = re.findall(r"--label-\d: (#\w+);", look.split(':root[data-theme="dark"]')[0])
+    assert tuple(found) == picture.COLORS
 
 
 # --- settings, notebooks --------------------------------------------------------------------------

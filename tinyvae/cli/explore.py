@@ -3,8 +3,13 @@
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinyvae.cli import outputs, terminal
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+    from tinyvae.models import Autoencoder
 
 MAX_MB = 32  # what browsers open without delay
 
@@ -21,8 +26,12 @@ def parser() -> terminal.Parser:
         "Write a run's latent space as one HTML file: open it in a browser, offline, and move"
         " about in it.",
     )
-    p.add_argument("run", metavar="RUN", help="a run folder, such as runs/digits")
-    p.add("--out", terminal.path, "FILE.html", text="(default: RUN/explorer.html)")
+    what = "a run folder, such as runs/digits; or, with --dataset, a file of weights (.npz), such"
+    p.add_argument("run", metavar="RUN", help=f"{what} as the playground's")
+    p.add("--dataset", metavar="NAME|PATH", text="what a file of weights was trained on")
+    p.add("--data-dir", metavar="DIR", text="folder with the files of mnist")
+    where = "(default: RUN/explorer.html, or FILE.html beside FILE.npz)"
+    p.add("--out", terminal.path, "FILE.html", text=where)
     p.add("--open", None, text="show it in the browser at once")
     p.add("--title", text="heading of the page")
     points = terminal.whole(2, largest=terminal.LARGEST)
@@ -38,19 +47,36 @@ def parser() -> terminal.Parser:
 def _explore(options: argparse.Namespace) -> None:
     from tinyvae.explore.page import build
     from tinyvae.models import VAE
-    from tinyvae.train.runs import open_run
 
-    out = options.out or Path(options.run) / "explorer.html"
-    run = open_run(options.run)
+    given = Path(options.run)
+    beside = given.with_suffix(".html") if given.is_file() else given / "explorer.html"
+    out = options.out or beside
+    model, dataset = _opened(given, options)
     outputs.check_page(out)
     page = build(
-        run.model,
-        run.dataset,
+        model,
+        dataset,
         title=options.title,
         n_points=options.n_points,
         precision=options.precision,
         max_bytes=math.ceil(1e6 * options.max_bytes),
     )
-    if not isinstance(run.model, VAE):
+    if not isinstance(model, VAE):
         terminal.note("a plain autoencoder: the page has no prior, sigma, samples or KL")
     outputs.write_page(out, page, options.open)
+
+
+def _opened(given: Path, options: argparse.Namespace) -> "tuple[Autoencoder, Dataset]":
+    """Return the model and the data set of a run, or of a file of weights and --dataset."""
+    from tinyvae.data import load_dataset
+    from tinyvae.train.checkpoint import load
+    from tinyvae.train.runs import open_run
+
+    if not given.is_file():
+        if options.dataset:
+            raise ValueError(f"--dataset {options.dataset}: {given} is a run, and knows its data")
+        run = open_run(given)
+        return run.model, run.dataset
+    if not options.dataset:
+        raise ValueError(f"{given} is a file of weights: name their data with --dataset")
+    return load(given), load_dataset(options.dataset, options.data_dir)

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "how good is it: ELBO, log p(x), active units",
     "figures": "draw a run's figures again",
     "explore": "write a page that opens the latent space in a browser",
+    "playground": "write a page in which a VAE trains before your eyes",
     "sample": "make new data",
     "encode": "from data to mu and logvar",
     "decode": "from latent points to data",

@@ -5,10 +5,10 @@ import math
 from typing import Any
 
 from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, sizes, whole
-from tinyvae.core.optim import OPTIMIZERS
 from tinyvae.data import NAMES
 from tinyvae.models import ACTIVATIONS
 from tinyvae.threads import checked
+from tinyvae.train.loop import OPTIMIZERS
 from tinyvae.train.schedules import LR_SCHEDULES
 
 DESCRIPTION = """\
@@ -87,7 +87,7 @@ TABLE = {
         ("epochs", whole(1), "N", None, "(default: 60, more for small data; mnist: 20)"),
         ("batch_size", whole(1), "N", 100, ""),
         ("lr", real(above=True), "RATE", 1e-3, "learning rate"),
-        ("optimizer", tuple(OPTIMIZERS), None, "adam", ""),
+        ("optimizer", OPTIMIZERS, None, "adam", ""),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
         ("seed", SEED, "N", 0, "fixes all that is random"),

@@ -170,6 +170,8 @@ def _go_on(run: Run) -> str:
 def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
     """Yield commands worth trying after this run, and what each is for."""
     yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if model.latent_dim != 2 or not dataset.image_shape:  # else its page is written already
+        yield f"tinyvae explore {run.quoted} --open", "its latent space, in a browser"
     if dataset.options["name"] == "digits" and model.latent_dim == 2:
         yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
         yield "tinyvae three-panels", "the picture that explains the VAE"

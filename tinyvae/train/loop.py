@@ -36,6 +36,8 @@ from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
 
+OPTIMIZERS = ("adam", "sgd")
+
 
 def fit(
     model: Autoencoder,
@@ -269,7 +271,7 @@ def _epoch(steps: Steps, bar: tqdm) -> None:
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
     if optimizer is None or isinstance(optimizer, str):
-        name = checks.choice("optimizer", optimizer or "adam", ["adam", "sgd"])
+        name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         sgd = name == "sgd"
         return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
     if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
