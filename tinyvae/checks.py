@@ -46,7 +46,7 @@ def widths(name: str, value: object) -> tuple[int, ...]:
 def host_array(x: Any) -> np.ndarray:
     """Return x as a NumPy array, in which a masked cell is a missing one, NaN."""
     if isinstance(x, np.ma.MaskedArray):
-        return x.filled(math.nan) if x.dtype.kind == "f" else x.astype("float64").filled(math.nan)
+        return x.filled(math.nan) if x.dtype.kind == "f" else x.data
     return np.asarray(x)
 
 
@@ -141,6 +141,13 @@ def cells(name: str, x: np.ndarray, columns: list[tuple[str, int]]) -> None:
         for (row,) in np.argwhere(~(abs(total - 1) < 1e-3) & ~none) if kind != "bernoulli" else ():
             place = f" holds no category in row {row}, columns {start} to {stop - 1}"
             raise InputError(subject, place, remedy="a 1 in one of them, 0 in the others")
+
+
+def observed_columns(name: str, x: np.ndarray) -> None:
+    """Raise ValueError if a column of x (N, D) was observed in no row."""
+    for (column,) in np.argwhere(np.isnan(x).all(axis=0)):
+        problem = f" has no observed cell in column {column}"
+        raise InputError(Argument(name, bare=True), problem, remedy="leave the column out")
 
 
 def unit_interval(name: str, low: float, high: float) -> None:

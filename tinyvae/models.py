@@ -216,10 +216,11 @@ class Autoencoder(model.Autoencoder):
             checks.batch(name, x, width or self.n_features)
         return self.backend.asarray(x, self.dtype)
 
-    def check_x(self, name: str, x: Array) -> None:
-        """Raise ValueError unless this model takes the rows x (N, D)."""
-        unit = isinstance(self.likelihood, Bernoulli)
-        checks.batch(name, x, self.n_features, unit=unit, missing=bool(self.missing))
+    def check_x(self, name: str, x: Array, missing: bool = False) -> None:
+        """Raise ValueError unless this model takes the rows x (N, D), where cells may be missing if
+        the model or `missing` says so."""
+        unit, missing = isinstance(self.likelihood, Bernoulli), missing or bool(self.missing)
+        checks.batch(name, x, self.n_features, unit=unit, missing=missing)
         if isinstance(self.likelihood, Categorical | Mixed) and isinstance(x, np.ndarray):
             checks.cells(name, x, self.columns)
 
@@ -517,7 +518,8 @@ def _likelihood(value: Any, sigma: Any, ones: Array, columns: list) -> Any:
         return Categorical() if value == "categorical" else Bernoulli()
     lacks = [name for name in ("forward", "backward") if not hasattr(value, name)]
     if lacks or isinstance(value, type):
-        wanted = "'gaussian', 'bernoulli', 'categorical', 'mixed' or an object with forward(y, x) and backward(dnll)"
+        names = ", ".join(map(repr, checks.LIKELIHOODS))
+        wanted = f"one of {names} or an object with forward(y, x) and backward(dnll)"
         raise ValueError(f"likelihood must be {wanted}, not {value!r}")
     return value
 

@@ -52,19 +52,32 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
         path = path.with_name(path.name + ".npz")
     config = model_config(model) | {"tinyvae": __version__}
     to_numpy = model.backend.to_numpy
-    arrays = {name: to_numpy(view) for name, view in model.parameters.items()}
+    arrays = weights(model)
     arrays |= {name: to_numpy(value) for name, value in extra.items()}
-    if model.likelihood.sigma is not None:
-        arrays["sigma"] = np.array(model.likelihood.sigma)
     arrays["config"] = np.array(json.dumps(config))
     write_atomically(path, lambda file: np.savez(file, **arrays))
     return path
 
 
+def weights(model: Autoencoder) -> dict[str, np.ndarray]:
+    """Return copies of a model's weights by name, and of its Gaussian's "sigma"."""
+    arrays = {k: np.array(model.backend.to_numpy(view)) for k, view in model.parameters.items()}
+    if model.likelihood.sigma is not None:
+        arrays["sigma"] = np.array(model.likelihood.sigma)
+    return arrays
+
+
+def best_weights(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the weights of the best epoch out of a checkpoint's arrays, if it holds any."""
+    prefix = "best."
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+
 def load(
     path: str | os.PathLike, model: Autoencoder | None = None, backend: str | Backend = "auto"
 ) -> Autoencoder:
-    """Return the model saved at `path`, a file or a run folder, ready to use.
+    """Return the model saved at `path`, a file or a run folder, ready to use: of a run with
+    `patience`, that of the best epoch.
 
     Parameters
     ----------
@@ -87,7 +100,7 @@ def load(
                 f"{path} holds a model of your own layers: build it and call load(path, model=…)"
             )
         model = build(config, backend)
-    take(model, arrays, path)
+    take(model, best_weights(arrays) or arrays, path)
     return model
 
 
@@ -138,18 +151,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def take(model: Autoencoder, arrays: dict[str, np.ndarray], path: Path) -> None:
+def take(
+    model: Autoencoder, arrays: dict[str, np.ndarray], path: str | Path = "the training"
+) -> None:
     """Copy the weights (and the Gaussian's sigma) from `arrays` into `model`, or change nothing."""
     for name, view in model.parameters.items():
         require(arrays, name, tuple(view.shape), path)
     if model.likelihood.sigma is not None:
-        model.likelihood.sigma = float(require(arrays, "sigma", (), path))
+        sigma = require(arrays, "sigma", np.shape(model.likelihood.sigma), path)
+        model.likelihood.sigma = sigma if sigma.ndim else float(sigma)
     for name, view in model.parameters.items():
         view[...] = model.backend.asarray(arrays[name], model.dtype)
 
 
 def require(
-    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None, path: Path
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None, path: str | Path
 ) -> np.ndarray:
     """Return arrays[name] if it is there, has this shape (where one is given) and is finite."""
     if name not in arrays:

@@ -19,6 +19,7 @@ import numpy as np
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.device import Backend
+from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, locks
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
@@ -34,7 +35,12 @@ TRAINING = (
     *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
     "threads",
 )
-History = list[dict[str, float]]
+
+
+class History(list[dict[str, float]]):
+    """The rows of metrics.csv, and, of a training with `patience`, the best of these epochs."""
+
+    best_epoch: int | None = None
 
 
 class Run:
@@ -51,6 +57,10 @@ class Run:
         The name that a new run numbers anew where another one has just taken its folder.
     created : function
         Called when the folder has been made.
+    best : dict
+        The weights of the best epoch so far, by name; empty without `patience`.
+    stopped : int
+        0, or how many epochs were asked for when the training stopped before them.
     """
 
     def __init__(
@@ -58,6 +68,8 @@ class Run:
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self.lock = numbered, None
+        self.best: dict[str, np.ndarray] = {}
+        self.stopped = 0
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -96,7 +108,7 @@ class Run:
     ) -> Iterator[tuple[History, list[np.ndarray]]]:
         """Make the folder ready for a training, or bring it back, and give the histories so far;
         only the first rank writes. The folder is this process's until the `with` block ends."""
-        history, kl_history = [], []
+        history, kl_history = History(), []
         try:
             if resume:
                 if first:
@@ -147,9 +159,19 @@ class Run:
         write_text(self.path / "config.json", text)
 
     def save(
-        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray]
-    ) -> None:
-        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv)."""
+        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray],
+        best: dict[str, np.ndarray] | None = None, variance: Any = None,
+    ) -> None:  # fmt: skip
+        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv).
+
+        `best` are the weights of the best epoch; `variance` is the σ² of each feature that a
+        resumed training goes on with, where the model's own is already another one.
+        """
+        extra = {f"best.{name}": array for name, array in (best or {}).items()}
+        if best:
+            extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
+        if moves(model):
+            extra["variance"] = model.likelihood.variance if variance is None else variance
         columns = [name for name in COLUMNS if name != "seconds"]
         table = np.array([[row[name] for name in columns] for row in history])
         checkpoint.save(
@@ -161,6 +183,7 @@ class Run:
             history=table.reshape(len(history), len(columns)),
             seconds=np.array([row["seconds"] for row in history]),
             kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
+            **extra,
         )
         self.write_metrics(history, kl_history)
 
@@ -182,7 +205,7 @@ class Run:
             if metrics.exists() and len(metrics.read_text("utf-8").splitlines()) > 1:
                 remedy = "put the file back, or train a new run"
                 raise FileNotFoundError(f"{path} is gone, and with it the training: {remedy}")
-            return [], []
+            return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
         if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
@@ -190,6 +213,10 @@ class Run:
         self._check_model(arrays)
         checkpoint.take(model, arrays, path)
         checkpoint.take_optimizer(model, optimizer, arrays, path)
+        if moves(model):
+            variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
+            model.likelihood.variance = model.backend.asarray(variance, model.dtype)
+        self.best, self.stopped = checkpoint.best_weights(arrays), int(arrays.get("stopped", 0))
         return history, kl_history
 
     def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
@@ -198,7 +225,9 @@ class Run:
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
         columns = [name for name in COLUMNS if name != "seconds"]
-        history = []
+        history = History()
+        if "best_epoch" in arrays:
+            history.best_epoch = int(arrays["best_epoch"])
         for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
             row = dict(zip(columns, values.tolist(), strict=True)) | {"seconds": float(seconds)}
             row["epoch"] = int(row["epoch"])
@@ -304,4 +333,4 @@ def _check_config(config: dict) -> None:
     config["model"]["class"]
     checks.integer("epochs", config["training"]["epochs"], 1)
     for name in config["training"]:
-        checks.choice("a setting of training", name, TRAINING)
+        checks.choice("a setting of training", name, (*TRAINING, "patience"))
