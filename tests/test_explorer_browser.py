@@ -590,8 +590,10 @@ def test_on_a_phone_the_plane_stays_in_sight(show, untrained):
 @pytest.mark.parametrize("kind", ["images", "rows"])
 def test_no_horizontal_scroll_at_320_pixels(show, kind):
     html = {
-        "images": lambda: explorer.build(VAE(784, 3, (16,)), images()),
-        "rows": lambda: explorer.build(VAE(6, 2, (8,)), table(feature_names=("long " * 9,) * 6)),
+        "images": lambda: explorer.build(VAE(784, 3, hidden=(16,)), images()),
+        "rows": lambda: explorer.build(
+            VAE(6, 2, hidden=(8,)), table(feature_names=("long " * 9,) * 6)
+        ),
     }[kind]()
     page = show(html, 320, 800, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -601,7 +603,7 @@ def test_bars_have_a_scale_for_each_feature_and_small_numbers_two_digits(show):
     x = np.random.default_rng(0).random((40, 3), dtype=np.float32) * [1, 0.01, 2000]
     x = x.astype(np.float32)
     data = Dataset("wine", x, x, scaling=Scaling("none", low=0.0, high=2000.0))
-    model = VAE(3, 2, (4,), sigma=1.0)
+    model = VAE(3, 2, hidden=(4,), sigma=1.0)
     model.parameters["encoder.1.W"][...] = 0
     model.parameters["encoder.1.b"][...] = [0.0, 0.0, -14.0, -14.0]
     page = show(explorer.build(model, data))

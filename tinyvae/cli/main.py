@@ -24,6 +24,8 @@ COMMANDS = {
     "three-panels": "the picture that explains the VAE",
     "gradcheck": "check gradients, tinyvae's or your own",
     "audit": "check anybody's VAE, and name the error",
+    "tutorials": "copy the notebooks of the course to a folder",
+    "exercises": "which exercises of the course are solved",
 }
 
 

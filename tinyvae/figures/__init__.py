@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinyvae.figures.images import interpolations as interpolations
     from tinyvae.figures.images import posterior as posterior
     from tinyvae.figures.images import reconstructions as reconstructions
+    from tinyvae.figures.latent_plane import NEAR_PRIOR as NEAR_PRIOR
     from tinyvae.figures.latent_plane import manifold as manifold
     from tinyvae.figures.latent_plane import plane as plane
     from tinyvae.figures.latent_plane import plane_grid as plane_grid
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tinyvae.figures.latent_plane import three_panels as three_panels
 
 _HOMES = {
+    "NEAR_PRIOR": "figures.latent_plane",
     "aggregate": "figures.dimensions",
     "curves": "figures.images",
     "factor_figure": "figures.dimensions",
