@@ -83,6 +83,12 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False, missing: bool = 
     return x
 
 
+def flag(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise wrong(name, value, "be True or False")
+
+
 def missing(value: Any) -> bool | str:
     """Return `value` if it says how missing cells are taken, or raise ValueError."""
     if not (isinstance(value, bool) or (isinstance(value, str) and value == "mask")):

@@ -120,13 +120,14 @@ class Autoencoder(model.Autoencoder):
         ones = self.backend.xp.ones(D, dtype=dtype)
         self.columns = checks.columns_of(columns, likelihood, D)
         self.likelihood = _likelihood(likelihood, sigma, ones, self.columns)
+        missing = checks.missing(missing)
         n_in = D + C + (D if missing == "mask" else 0)
         self.encoder = encoder or mlp([n_in, *hidden, self.outputs_per_latent * L], activation)
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
         if output == "sigmoid":
             self.decoder = self._in_unit_interval(self.decoder)
-        if missing is not False:
-            self.accept_missing(missing)
+        if missing:
+            self._fill(missing)
         self.parameters: FlatParameters = Parameters(self.networks, self.backend, dtype, seed)
         self.take(self.backend.ops)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
@@ -209,7 +210,7 @@ class Autoencoder(model.Autoencoder):
 
     def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
         """Return x, checked, as a batch of this model's backend and dtype."""
-        x = x if isinstance(x, self.backend.xp.ndarray) else checks.host_array(x)
+        x = x if self.backend.holds(x) else checks.host_array(x)
         if name == "x":
             self.check_x(name, x)
         else:
@@ -224,15 +225,18 @@ class Autoencoder(model.Autoencoder):
         if isinstance(self.likelihood, Categorical | Mixed) and isinstance(x, np.ndarray):
             checks.cells(name, x, self.columns)
 
-    def accept_missing(self, how: bool | str = True) -> None:
-        """Let cells of x be missing, as `missing` says, from now on; `fit(missing=True)` calls it.
+    def accept_missing(self) -> None:
+        """Let cells of x be missing from now on, as `missing=True` does; `fit(missing=True)` calls
+        this.
 
         Under sigma="auto", all features then share one σ² that moves from step to step, as that of
         "per-feature" does. Raises ValueError for a likelihood of one's own.
         """
-        if self.missing:
-            return
-        how = checks.missing(how)
+        if not self.missing:
+            self._fill(True)
+
+    def _fill(self, how: bool | str) -> None:
+        """Begin the encoder with a `Fill`, and take a likelihood of observed cells."""
         self.likelihood = _of_observed_cells(self.likelihood, self.backend.xp.ones(1, self.dtype))
         mask = self.n_features if how == "mask" else 0
         self.encoder, self.missing = Sequential(Fill(mask), self.encoder), how

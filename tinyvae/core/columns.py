@@ -156,7 +156,8 @@ class DiagonalGaussian(Columns):
         if n < D:
             error, count = error.sum(axis=0, keepdims=True), count.sum(axis=0, keepdims=True)
         target = xp.maximum(error / xp.where(count > 0.0, count, 1.0), MIN_VARIANCE)
-        self.variance = self.variance + rate * xp.where(count > 0.0, target - self.variance, 0.0)
+        moved = (1.0 - rate) * self.variance + rate * target
+        self.variance = xp.where(count > 0.0, moved, self.variance)
 
 
 class IndependentBernoulli(Columns, Bernoulli):

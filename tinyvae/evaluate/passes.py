@@ -25,8 +25,7 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     """Return x and labels on the host, or raise ValueError in one line."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     if not isinstance(x, LazyRows | BinarizedRows):
-        on_device = isinstance(x, model.backend.xp.ndarray)
-        x = model.backend.to_numpy(x) if on_device else checks.host_array(x)
+        x = model.backend.to_numpy(x) if model.backend.holds(x) else checks.host_array(x)
     model.check_x("x", x)
     if isinstance(model.likelihood, Bernoulli) and not model.missing:
         checks.unit_interval("x", *value_range(x))

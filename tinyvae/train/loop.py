@@ -65,7 +65,7 @@ def fit(
     threads: int | str = "auto",
     tf32: bool = False,
     patience: int | None = None,
-    missing: bool | str = False,
+    missing: bool = False,
 ) -> History:
     """Train `model` in place on the rows of `x_train`.
 
@@ -109,9 +109,9 @@ def fit(
         Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1)
         once the warm-up is over; and stop when so many epochs in a row were no better. The run
         folder keeps the last weights too, from which `resume` goes on.
-    missing : bool or "mask"
-        Whether cells of `x_train` may be missing, NaN (`Autoencoder` tells what then holds); the
-        assumption is that they are missing at random.
+    missing : bool
+        Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
+        show the encoder which cells are. The assumption is that they are missing at random.
     threads : int or "auto"
         How many cores of a CPU share each batch (`tinyvae.engines.processes`), or "auto": as
         many as the training is worth. The same number gives the same bits. Above 1, `x_train` must
@@ -182,7 +182,7 @@ class _Training:
 def _check(
     model: Autoencoder, x_train: Array, optimizer: Any, lr: float, run: Any, labels: Any,
     validation: Any, validation_labels: Any, distributed: str, threads: int | str,
-    missing: bool | str, **settings: Any,
+    missing: bool, **settings: Any,
 ) -> _Training:  # fmt: skip
     """Return the training, or raise what is wrong with its arguments; nothing is changed yet."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
@@ -202,14 +202,14 @@ def _check(
             asked = Argument("patience", settings["patience"])
             remedy = ["give ", Argument("validation"), ", or leave patience out"]
             raise InputError(asked, " waits for rows that are held out", remedy=remedy)
-    missing = checks.missing(missing)
-    x_train, labels = _checked(model, "x_train", x_train, labels, bool(missing))
+    checks.flag("missing", missing)
+    x_train, labels = _checked(model, "x_train", x_train, labels, missing)
     if validation is not None:
         validation, validation_labels = _checked(
-            model, "validation", validation, validation_labels, bool(missing)
+            model, "validation", validation, validation_labels, missing
         )
     if missing:
-        model.accept_missing(missing)
+        model.accept_missing()
     optimizer = make_optimizer(optimizer, model, lr)
     threads = processes.number(threads, model, min(batch_size, len(x_train)))
     if run is not None and not isinstance(run, Run):
@@ -292,7 +292,7 @@ def _loop(training: _Training, steps: Steps) -> History:
                 t.run.stopped = t.epochs if over else 0
                 t.run.save(model, optimizer, t.history, t.kl_history, t.best)
             bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
-            if over or (t.callback and ranks.ask(t.callback, row)):
+            if (t.callback and ranks.ask(t.callback, row)) or over:
                 break
     _finish(t)
     return t.history
@@ -388,7 +388,7 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
 def _checked(model: Autoencoder, name: str, x: Any, labels: Any, missing: bool) -> tuple[Any, Any]:
     """Return rows and labels, where the model can train on them, on the model's device."""
     lazy = isinstance(x, LazyRows | BinarizedRows)
-    x = x if lazy or isinstance(x, model.backend.xp.ndarray) else checks.host_array(x)
+    x = x if lazy or model.backend.holds(x) else checks.host_array(x)
     if lazy and x.shape[1] != model.n_features:
         columns = counted(x.shape[1], "column")
         raise ValueError(f"{name} has {columns}, the model takes {model.n_features}")
