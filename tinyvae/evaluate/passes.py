@@ -89,11 +89,25 @@ def decoded_draws(
 def mean_squares(
     model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
 ) -> np.ndarray:
-    """Return the means (2D,) over rows and draws of what `DiagonalGaussian.squares` returns."""
+    """Return the means (2D,) over rows and draws of what `DiagonalGaussian.squares` returns: of the
+    decoder's answers to draws from q(z|x), or, without `samples`, of the answer 0."""
     total = np.zeros(2 * model.n_features)
-    for *_, y, target in decoded_draws(model, x, labels, samples, seed):
+    for y, target in _answers(model, x, labels, samples, seed):
         total += model.backend.to_numpy(model.likelihood.squares(y, target).sum(axis=0))
-    return total / (len(x) * samples)
+    return total / (len(x) * max(1, samples))
+
+
+def _answers(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> Iterator[tuple[Array, Array]]:
+    """Yield (y, target), the decoder's answers to draws, or 0, and their rows of x, in blocks."""
+    if samples:
+        for *_, y, target in decoded_draws(model, x, labels, samples, seed):
+            yield y, target
+        return
+    for rows in blocks(len(x), BLOCK // model.n_features):
+        batch = model.as_batch(x[rows])
+        yield 0.0 * batch, batch
 
 
 def _nll(model: Autoencoder, y: Array, target: Array) -> Array:

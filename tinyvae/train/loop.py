@@ -248,7 +248,7 @@ def _set_up(training: _Training) -> Iterator[Steps]:
         if t.run:
             t.best = t.run.best
         if moves(model) and not t.history:
-            _settle(t)
+            _settle(t, draws=0)
         if ranks.first and isinstance(model, VAE):
             schedules.note_short(t.kl_warmup, t.epochs / t.kl_cycles)
         steps = make_steps(model, optimizer, t.x_train, t.labels, t.batch_size, ranks, tf32=t.tf32)
@@ -336,7 +336,7 @@ def _finish(t: _Training) -> None:
         if t.progress and t.ranks.first:
             stopping.note_best(t.history.best_epoch, _elbos(t.history))
     if running is not None:
-        _settle(t)
+        _settle(t, draws=1 + SETTLED // len(t.x_train))
         if t.ranks.first:
             stopping.note_floor(model.backend.to_numpy(model.likelihood.variance), MIN_VARIANCE)
     if t.best:
@@ -348,12 +348,13 @@ def _finish(t: _Training) -> None:
         checkpoint.take(model, t.best)
 
 
-def _settle(t: _Training) -> None:
-    """Set σ² of each feature to its mean squared error over all rows of the training."""
-    model, N = t.model, len(t.x_train)
+def _settle(t: _Training, draws: int) -> None:
+    """Set σ² of each feature to its mean squared error over all rows and some draws of each; with
+    no draws, to that of the answer 0, the scale at which a training begins."""
+    model = t.model
 
     def squares(x: Any, labels: Any) -> np.ndarray:
-        return mean_squares(model, x, labels, 1 + SETTLED // N, model.seed)
+        return mean_squares(model, x, labels, draws, model.seed)
 
     means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
     model.likelihood.move_to(model.backend.asarray(means, model.dtype))
