@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyvae.core.columns import Categorical, DiagonalGaussian, Fill, IndependentBernoulli, Mixed
 from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.core.layers import Dense, ReLU, Sigmoid, Softplus, Tanh
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
@@ -50,6 +51,7 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
     yield part("Dense", layer(lambda D: Dense(D, 2)))
     for activation in (ReLU, Tanh, Sigmoid, Softplus):
         yield part(activation.__name__, layer(lambda D, activation=activation: activation()))
+    yield part("Fill, with the mask", layer(lambda D: Fill(mask=D)))
     yield part("Sequential: Dense, Tanh, Dense", layer(lambda D: mlp([D, 4, 2], "tanh")))
     yield part("reparameterize", pair(reparameterize, _reparameterize_backward, 3))
     yield part("KL", pair(kl, kl_backward, 2))
@@ -60,6 +62,13 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
     ):
         yield part(name, pair(*_mean_nll(likelihood), n_inputs=2))
     yield part("Gaussian, sigma auto at its floor", pair(*_nll_at_the_floor(), n_inputs=1))
+    for name, kinds in (
+        ("Gaussian, a sigma of each feature", ["gaussian"]),
+        ("Bernoulli, missing cells", ["bernoulli"]),
+        ("Categorical", ["categorical"]),
+        ("Mixed columns, missing cells", ["categorical", "gaussian", "bernoulli"]),
+    ):
+        yield part(name, lambda B, D, kinds=kinds: _columns(kinds, B, D, rng, options))
     for name, reports in (
         ("Autoencoder, Gaussian", model(Autoencoder, sigma=0.5)),
         ("Autoencoder, Bernoulli", model(Autoencoder, likelihood="bernoulli", activation="tanh")),
@@ -72,6 +81,9 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         ("VAE, reconstruction weight ½", model(VAE, reconstruction_weight=0.5)),
         ("VAE, free bits", model(VAE, free_bits=0.3)),
         ("VAE, conditional", model(VAE, n_classes=3)),
+        ("VAE, a sigma of each feature", model(VAE, sigma="per-feature")),
+        ("VAE, missing cells and their mask", model(VAE, sigma=0.5, missing="mask")),
+        ("IWAE, a sigma of each feature", model(IWAE, sigma="per-feature", importance_samples=3)),
         ("IWAE, 3 samples, Gaussian", model(IWAE, importance_samples=3, sigma=0.5)),
         ("IWAE, 2 samples, sigma auto", model(IWAE, importance_samples=2)),
         ("IWAE, 5 samples, Bernoulli", model(IWAE, likelihood="bernoulli", activation="tanh")),
@@ -102,6 +114,31 @@ def _nll_at_the_floor() -> tuple[Callable, Callable]:
     return lambda u: value(1e-7 * u, 0 * u), lambda u: 1e-7 * gradient(1e-7 * u, 0 * u)
 
 
+def _columns(kinds: list[str], B: int, D: int, rng: np.random.Generator, options: dict) -> Report:
+    """Check a likelihood of columns, D of each kind, where half of the rows lack some cells."""
+    backend, dtype = options["backend"], options["dtype"]
+    variance = backend.asarray(rng.uniform(0.5, 2.0, len(kinds) * D), dtype)
+    alone = {"gaussian": DiagonalGaussian(variance), "bernoulli": IndependentBernoulli(),
+             "categorical": Categorical()}  # fmt: skip
+    mixed = Mixed(variance, [(kind, D) for kind in kinds])
+    likelihood = alone[kinds[0]] if len(kinds) == 1 else mixed
+    x = [np.eye(D)[rng.integers(D, size=B)] if kind == "categorical" else rng.random((B, D))
+         for kind in kinds]  # fmt: skip
+    x = np.concatenate(x, axis=1)
+    if kinds != ["categorical"]:
+        x[::2, -1] = np.nan
+    x = backend.asarray(x, dtype)
+
+    def value(y: Any) -> Any:
+        return likelihood.forward(y, x).mean()
+
+    def gradient(y: Any) -> Any:
+        likelihood.forward(y, x)
+        return likelihood.backward(1 / B)
+
+    return check(value, gradient, rng.standard_normal(x.shape), **options)
+
+
 def _model(
     kind: type,
     B: int,
@@ -121,4 +158,7 @@ def _model(
     if isinstance(model, VAE):
         draws = (model.importance_samples,) if kind is IWAE else ()
         held["eps"] = rng.standard_normal((B, *draws, L))
-    return check(model, rng.random((B, D)), **held)
+    x = rng.random((B, D))
+    if model.missing:
+        x[::2, -1] = np.nan
+    return check(model, x, **held)
