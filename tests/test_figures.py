@@ -592,7 +592,7 @@ def test_large_data_are_encoded_in_blocks_of_some_of_their_rows(rng, monkeypatch
     assert seen == [8] * 6 + [2]
     rows = np.linspace(0, 699, 50).astype(int)
     points = fig.axes[0].collections[0].get_offsets()
-    np.testing.assert_allclose(points, VAE.encode(vae, labels=x[rows])[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(points, VAE.encode(vae, x[rows])[0], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("form, start", [("svg", b"<?xml"), ("pdf", b"%PDF")])

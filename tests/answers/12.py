@@ -57,7 +57,7 @@ def train(vae, x, epochs, lr=0.005, seed=0):
 def train(vae, x, epochs, lr=0.005, seed=0):
     rng = np.random.default_rng(seed)
     for _ in range(2):
-        vae.forward(x[:100], eps=rng.standard_normal((100, 8)))
+        vae.forward(x[:100], rng.standard_normal((100, 8)))
         vae.backward()
         for name, w in vae.weights.items():
             w -= 0.001 * vae.slopes[name]

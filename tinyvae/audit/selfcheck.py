@@ -99,5 +99,7 @@ def audit_tinyvae() -> dict[str, Report]:
     for name, options in forms.items():
         for activation in ("relu", "tanh"):
             model = Gradients(activation=activation, beta=3.0, **options)
-            reports[f"{name}, gradients, {activation}"] = audit(**model.arguments())
+            probe = Probe("float64", beta=3.0, **options)
+            whole = {"objective": probe.objective, "sample": probe.sample, "dtype": "float64"}
+            reports[f"{name}, gradients, {activation}"] = audit(**whole, **model.arguments())
     return reports

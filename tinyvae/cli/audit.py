@@ -4,24 +4,25 @@ import argparse
 import json
 
 from tinyvae.audit import discover
+from tinyvae.audit.findings import STATUS
 from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 from tinyvae.audit.verdict import audit
 from tinyvae.cli import target, terminal
 
 DESCRIPTION = "Tell whether a VAE, in any framework, is right; if not, name the error."
-EPILOG = "Exit status: 0 no error found, 1 errors found, 2 nothing that could be audited."
+EPILOG = "Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not judged."
 SELF = ("self", "json")  # what goes together
 ROLES = ("sample", "objective", "kl", "reconstruction")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; return its exit status: 0 right, 1 wrong, 2 nothing audited."""
+    """Run the command; return its exit status, as `--help` lists them."""
     p = terminal.Parser("audit", DESCRIPTION, epilog=EPILOG)
     what = "a class, an object or a module with reparameterize, loss_function or the like"
     p.add_argument("target", nargs="?", metavar="module:object", help=what)
     p.add("--self", None, text="audit tinyvae itself")
-    p.add("--scale", tuple(SCALES), default="logvar", text="the encoder's 2nd output")
+    p.add("--scale", tuple(SCALES), text="the encoder's 2nd output")
     p.add("--beta", float, text="the weight that the KL is meant to have")
     p.add("--batch", terminal.COUNT, "N", text="rows, where the code insists on a number")
     p.add("--latent", terminal.WIDTH, "N", text="latent dimensions")
@@ -57,7 +58,7 @@ def _audit_self(as_json: bool) -> int:
     else:
         for name, report in reports.items():
             print(f"{name}\n  " + str(report).replace("\n", "\n  "))
-    return 0 if all(report.ok for report in reports.values()) else 1
+    return max(STATUS[report.state] for report in reports.values())
 
 
 def _audit_target(options: argparse.Namespace) -> int:
@@ -85,7 +86,7 @@ def _audit_target(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.json:
         print(json.dumps(report.to_dict()))
-        return 0 if report.ok else 1
+        return STATUS[report.state]
     print("found: " + ", ".join(f"{role} = {title}" for role, (title, _) in functions.items()))
     needed = (
         ["sample", "objective"] if not {"kl", "reconstruction"} & set(functions) else ROLES[::2]
@@ -93,4 +94,4 @@ def _audit_target(options: argparse.Namespace) -> int:
     missing = [role for role in needed if role not in functions]
     print(f"not found: {', '.join(missing)}") if missing else None
     print(report)
-    return 0 if report.ok else 1
+    return STATUS[report.state]

@@ -92,7 +92,7 @@ def train(
         for start in range(0, len(x), 100):
             batch = x[order[start : start + 100]]
             with np.errstate(over="ignore"):
-                terms.append(vae.forward(batch, eps=rng.standard_normal((len(batch), L)))[1:])
+                terms.append(vae.forward(batch, rng.standard_normal((len(batch), L)))[1:])
                 vae.backward()
             t += 1
             for name, w in vae.weights.items():
@@ -105,7 +105,7 @@ def relative_errors(vae: Any, x: np.ndarray, eps: np.ndarray, h: float = 1e-5) -
     """Return for each array of weights how far its slopes are from central differences of the loss,
     in a random direction, relative to those."""
     rng = np.random.default_rng(9)
-    vae.forward(x, eps=eps)
+    vae.forward(x, eps)
     vae.backward()
     slopes = {name: np.copy(vae.slopes[name]) for name in vae.weights}
     errors = {}
@@ -116,7 +116,7 @@ def relative_errors(vae: Any, x: np.ndarray, eps: np.ndarray, h: float = 1e-5) -
             losses = []
             for sign in (1, -1):
                 w[...] = kept + sign * h * direction
-                losses.append(float(vae.forward(x, eps=eps)[0]))
+                losses.append(float(vae.forward(x, eps)[0]))
             w[...] = kept
             numeric = (losses[0] - losses[1]) / (2 * h)
             worst = max(

@@ -119,9 +119,7 @@ cases = []
 print("    x   log p(x)     ELBO      gap   best q")
 for x in (0.0, 1.0, 4.0):
     table = [
-        (elbo(x, mu, labels=s), mu, s)
-        for mu in np.linspace(0, 3, 61)
-        for s in np.geomspace(0.05, 1.5, 60)
+        (elbo(x, mu, s), mu, s) for mu in np.linspace(0, 3, 61) for s in np.geomspace(0.05, 1.5, 60)
     ]
     best, mu, sigma = max(table)
     exact = log_evidence(log_joint(x), width)

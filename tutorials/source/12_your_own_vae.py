@@ -183,7 +183,7 @@ def train(vae, x, epochs, lr=0.005, seed=0):
         for start in range(0, len(x), 100):
             batch = x[order[start : start + 100]]
             eps = rng.standard_normal(vae.encode(batch)[0].shape)
-            total += vae.forward(batch, eps=eps)[0] * len(batch)
+            total += vae.forward(batch, eps)[0] * len(batch)
             vae.backward()
             t += 1
             for name, w in vae.weights.items():
@@ -211,7 +211,7 @@ train(vae, x, epochs=4, lr=0.001)  # smaller steps at the end
 x_test = (digits.x_test > 0.5).astype(float)
 mu, logvar = vae.encode(x_test)
 eps = np.random.default_rng(0).standard_normal(mu.shape)
-loss, reconstruction, kl = vae.forward(x_test, eps=eps)
+loss, reconstruction, kl = vae.forward(x_test, eps)
 print(f"ELBO {-loss:.1f} = −({reconstruction:.1f} + {kl:.1f}) on the test pictures")
 
 
