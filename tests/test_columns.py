@@ -418,5 +418,5 @@ class Laplace:
 
 
 def test_missing_cells_are_refused_for_a_likelihood_of_ones_own():
-    with pytest.raises(ValueError, match="not for your own Laplace"):
+    with pytest.raises(ValueError, match="cells of your own likelihood Laplace"):
         VAE(D, 2, likelihood=Laplace(), missing=True, backend="numpy")

@@ -237,7 +237,7 @@ class Autoencoder(model.Autoencoder):
 
     def _fill(self, how: bool | str) -> None:
         """Begin the encoder with a `Fill`, and take a likelihood of observed cells."""
-        self.likelihood = _of_observed_cells(self.likelihood, self.backend.xp.ones(1, self.dtype))
+        self.likelihood = of_observed_cells(self.likelihood, self.backend.xp.ones(1, self.dtype))
         mask = self.n_features if how == "mask" else 0
         self.encoder, self.missing = Sequential(Fill(mask), self.encoder), how
         self.take(self.backend.ops)
@@ -528,8 +528,11 @@ def _likelihood(value: Any, sigma: Any, ones: Array, columns: list) -> Any:
     return value
 
 
-def _of_observed_cells(likelihood: Any, one: Array) -> Columns:
-    """Return a model's likelihood as one that sums over observed cells; `one` (1,) holds a 1."""
+def of_observed_cells(likelihood: Any, one: Array) -> Columns:
+    """Return a model's likelihood as one that knows its cells, and sums over those observed.
+
+    `one` (1,) holds a 1, on the backend. Raises ValueError for a likelihood of one's own.
+    """
     if isinstance(likelihood, Columns):
         return likelihood
     if isinstance(likelihood, Gaussian):
@@ -539,7 +542,8 @@ def _of_observed_cells(likelihood: Any, one: Array) -> Columns:
     if isinstance(likelihood, Bernoulli):
         return IndependentBernoulli()
     kind = type(likelihood).__name__
-    raise ValueError(f"missing cells are for tinyvae's likelihoods, not for your own {kind}")
+    remedy = "missing cells and shares are for those of tinyvae"
+    raise ValueError(f"the cells of your own likelihood {kind} are not known: {remedy}")
 
 
 def _check_outputs(model: Autoencoder) -> None:

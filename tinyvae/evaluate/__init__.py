@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tinyvae.evaluate.evaluation import log_likelihood as log_likelihood
     from tinyvae.evaluate.evaluation import own_bound as own_bound
     from tinyvae.evaluate.evaluation import table as table
+    from tinyvae.evaluate.imputation import Imputed as Imputed
+    from tinyvae.evaluate.imputation import Shares as Shares
+    from tinyvae.evaluate.imputation import impute as impute
+    from tinyvae.evaluate.imputation import shares as shares
     from tinyvae.evaluate.information import MutualInformation as MutualInformation
     from tinyvae.evaluate.information import mutual_information as mutual_information
     from tinyvae.evaluate.information import standard_error as standard_error
@@ -31,6 +35,10 @@ _HOMES = {
     "table": "evaluate.evaluation",
     "Elbo": "evaluate.evaluation",
     "LogLikelihood": "evaluate.evaluation",
+    "impute": "evaluate.imputation",
+    "Imputed": "evaluate.imputation",
+    "shares": "evaluate.imputation",
+    "Shares": "evaluate.imputation",
     "mutual_information": "evaluate.information",
     "MutualInformation": "evaluate.information",
     "standard_error": "evaluate.information",

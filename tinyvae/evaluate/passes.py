@@ -86,6 +86,49 @@ def decoded_draws(
                 yield rows, mu, logvar, eps, y, target
 
 
+def log_weights(
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float = 1.0, weight: float = 1.0
+) -> Array:
+    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
+
+    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
+    """
+    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
+    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
+    return beta * log_ratio - weight * nll
+
+
+class Weights:
+    """Sums up the importance weights of N examples, as their draws come in blocks.
+
+    The largest weight of an example so far, at the height `peak`, counts as 1: nothing overflows.
+    """
+
+    def __init__(self, N: int) -> None:
+        self.peak, self.total, self.squares = np.full(N, -np.inf), np.zeros(N), np.zeros(N)
+
+    def add(self, rows: slice, log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return w (R, s) of more draws, and the factor (R,) that what was summed up before from
+        such weights has to be multiplied by."""
+        highest = np.maximum(self.peak[rows], log_w.max(axis=1))  # (R,)
+        rescale = np.exp(self.peak[rows] - highest)
+        w = np.exp(log_w - highest[:, None])  # (R, s)
+        self.total[rows] = self.total[rows] * rescale + w.sum(axis=1)
+        self.squares[rows] = self.squares[rows] * rescale**2 + (w * w).sum(axis=1)
+        self.peak[rows] = highest
+        return w, rescale
+
+    def log_mean(self, S: int) -> np.ndarray:
+        """Return the logarithm of each example's mean weight over S draws (N,)."""
+        return self.peak + np.log(self.total / S)
+
+    @property
+    def effective_samples(self) -> np.ndarray:
+        """How many draws carry each example's sums: (Σw)² / Σw² (N,)."""
+        return self.total**2 / self.squares
+
+
 def mean_squares(
     model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
 ) -> np.ndarray:
