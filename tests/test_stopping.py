@@ -1,6 +1,7 @@
 """When a training stops, and what it leaves: the best epoch on rows that are held out."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -45,6 +46,8 @@ def elbos(history) -> list[float]:
         ([1, 3, 2, 2, 2, 4], 0, 2, (6, 1, False)),
         ([9, 8, 1, 2], 2, 1, (4, 0, False)),  # the first two epochs do not count
         ([9, 8], 3, 1, (0, 0, False)),
+        ([math.nan, 1, 2, math.nan], 0, 3, (3, 0, False)),
+        ([math.nan, math.nan], 0, 2, (0, 1, True)),
     ],
 )
 def test_the_patience_runs_out_where_no_epoch_is_better(values, cold, patience, expected):
@@ -116,6 +119,18 @@ def test_a_stopped_run_is_over_until_it_is_asked_for_other_epochs(rows, tmp_path
     np.testing.assert_array_equal(again.parameters.theta, load(tmp_path / "run").parameters.theta)
     longer = fit(model(), x, 301, resume=True, **arguments)
     assert len(first) + 5 <= len(longer) < 301
+
+
+def test_without_patience_a_resumed_run_leaves_its_last_epoch(rows, tmp_path):
+    x, held_out = rows
+    arguments = {"validation": held_out, "run": tmp_path / "run", **TRAINING}
+    fit(model(), x, 20, patience=30, **arguments)
+    vae = model()
+    history = fit(vae, x, 40, resume=True, **arguments)
+    assert history.best_epoch is None and len(history) == 40
+    stored = np.load(tmp_path / "run" / "checkpoint.npz")
+    assert not any(name.startswith("best") for name in stored.files)
+    np.testing.assert_array_equal(load(tmp_path / "run").parameters.theta, vae.parameters.theta)
 
 
 def test_a_killed_training_leaves_the_best_and_the_last(rows, tmp_path):

@@ -1,1 +1,1 @@
-"""The derivation: arrays, layers, latent, likelihood, model, optim, and iwae beside them."""
+"""The derivation: arrays, layers, latent, likelihood, model, optim; beside them columns, iwae."""

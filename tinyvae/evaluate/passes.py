@@ -134,6 +134,7 @@ def mean_squares(
 ) -> np.ndarray:
     """Return the means (2D,) over rows and draws of what `DiagonalGaussian.squares` returns: of the
     decoder's answers to draws from q(z|x), or, without `samples`, of the answer 0."""
+    x, labels = checked(model, x, labels)
     total = np.zeros(2 * model.n_features)
     for y, target in _answers(model, x, labels, samples, seed):
         total += model.backend.to_numpy(model.likelihood.squares(y, target).sum(axis=0))

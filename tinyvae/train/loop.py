@@ -245,8 +245,10 @@ def _set_up(training: _Training) -> Iterator[Steps]:
     )
     lr, beta = optimizer.lr, model.beta
     with folder as (t.history, t.kl_history), team.using(*cores):
-        if t.run:
+        if t.run and t.patience:
             t.best = t.run.best
+        elif not t.patience:
+            t.history.best_epoch = None
         if moves(model) and not t.history:
             _settle(t, draws=0)
         if ranks.first and isinstance(model, VAE):

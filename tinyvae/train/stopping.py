@@ -1,5 +1,6 @@
 """When a training stops, and which of its epochs was the best, by rows that are held out."""
 
+import math
 import sys
 from typing import NamedTuple
 
@@ -23,14 +24,14 @@ def waited(elbos: list[float], warm: list[bool], patience: int) -> Waited:
     than the best, and begins anew. As all follows from the history, a resumed training goes on as
     an uninterrupted one.
     """
-    best = since = times = 0
-    just_now = False
+    best, since, times, just_now, highest = 0, 0, 0, False, -math.inf
     for epoch, (elbo, counts) in enumerate(zip(elbos, warm, strict=True), 1):
         just_now = False
         if not counts:
             since = epoch
-        elif not best or elbo > elbos[best - 1]:
+        elif elbo > highest:
             best = since = epoch
+            highest = elbo
         elif epoch - since >= patience:
             since, times, just_now = epoch, times + 1, True
     return Waited(best, times, just_now)
