@@ -364,13 +364,13 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
     code = (
         "import sys; from tinyvae.train.runs import Run\n"
         "run = Run(sys.argv[1])\n"
-        "try: run.hold(patience=0)\n"
+        "try: run.lock(patience=0)\n"
         "except BlockingIOError as error: print(error)"
     )
     ask = [sys.executable, "-c", code, str(run.path)]
     message = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     assert message.startswith(f"{run.path} is being trained by another process: wait for it")
-    run.let_go()
+    run.unlock()
     assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == ""
     assert sorted(os.listdir(run.path)) == ["config.json"]
 

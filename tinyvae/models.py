@@ -45,7 +45,8 @@ class Autoencoder(model.Autoencoder):
     Parameters
     ----------
     n_features, latent_dim : int
-        D and L. May be left out where `encoder` and `decoder`, or `columns`, tell them.
+        D and L (2 unless given). May be left out where `encoder` and `decoder`, or `columns`, tell
+        them.
     hidden : tuple of int
         Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
     activation : {"relu", "tanh", "sigmoid", "softplus"}
@@ -55,8 +56,10 @@ class Autoencoder(model.Autoencoder):
     sigma : float, "auto" or "per-feature"
         The Gaussian's standard deviation, in the units of x; "auto" learns it
         (`tinyvae.core.likelihood.CalibratedGaussian`), "per-feature" learns one of each feature
-        (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table. In a loop of
-        one's own, call `model.likelihood.move()` after each step of the optimizer.
+        (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table; in a loop of
+        one's own, `model.likelihood.move()` then follows each step of the optimizer.
+        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1]: see
+        `tinyvae.cli.options.model_arguments`.
     columns : list of (str, int), for likelihood "mixed"
         The variables from left to right: ("gaussian", n) or ("bernoulli", n) for n columns of that
         kind, ("categorical", K) for one variable, one-hot in K columns.
@@ -73,7 +76,8 @@ class Autoencoder(model.Autoencoder):
     encoder, decoder : Sequential
         Your own layers, instead of `hidden` and `activation`.
     backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of all that is random, in
+        training too.
 
     Raises
     ------
@@ -137,11 +141,13 @@ class Autoencoder(model.Autoencoder):
     def __repr__(self) -> str:
         hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers or likelihood
         parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
-        of_config = self.config["likelihood"] if self.config else type(self.likelihood).__name__
-        parts.append("gaussian" if isinstance(self.sigma, float) else of_config.lower())
-        if self.sigma is not None:
-            one = isinstance(self.sigma, float)
-            parts.append(f"sigma {self.sigma:.2g}" if one else "a sigma of each feature")
+        likelihood, sigma = self.likelihood, self.sigma
+        gaussian = isinstance(likelihood, Gaussian | DiagonalGaussian)
+        name = "gaussian" if gaussian else type(likelihood).__name__
+        parts.append("mixed" if isinstance(likelihood, Mixed) else name.lower())
+        if gaussian:
+            one = isinstance(sigma, float)
+            parts.append(f"sigma {sigma:.2g}" if one else "a sigma of each feature")
         if self.missing:
             parts.append("missing cells")
         if self.n_classes:

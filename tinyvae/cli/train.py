@@ -17,7 +17,7 @@ from tinyvae.data import NAMES, Dataset, load_dataset
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
 from tinyvae.engines import processes
-from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import next_free
@@ -30,7 +30,7 @@ ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = options.parser()
-    return speak_once(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
+    return run_on_ranks(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
 
 
 def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
@@ -107,7 +107,7 @@ def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple
     options.check_resume(parser, given)
     run = open_run(given["resume"])
     if not ranks.rank:
-        run.hold()
+        run.lock()
     dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)

@@ -1,5 +1,5 @@
-"""The ranks of a job: who they are, and how they add up arrays. MPI carries the messages; between
-GPUs, one to a rank, NCCL carries the arrays, and MPI only what NCCL needs to start.
+"""Find the ranks of a job, and add up arrays over them. MPI carries the messages; between GPUs, one
+to a rank, NCCL carries the arrays, and MPI only what NCCL needs to start.
 
 A rank that fails must end the others, which would wait for it for ever, and say why only once.
 """
@@ -24,7 +24,7 @@ LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK", "PMI_SIZE": "PMI_RA
 
 
 class Communicator:
-    """What a training needs of its ranks; here of a single one, with nobody to exchange with."""
+    """What a training needs of its ranks; here of a single one, which exchanges nothing."""
 
     rank, size = 0, 1
 
@@ -40,8 +40,7 @@ class Communicator:
 
     def first_then_others(self, make: Callable[[], Any]) -> Any:
         """Return make(), which the others call when the first rank is done: it may fill a cache."""
-        if not self.rank:
-            made = make()
+        made = None if self.rank else make()
         self.barrier()
         return make() if self.rank else made
 
@@ -49,7 +48,7 @@ class Communicator:
 class MPI(Communicator):
     """The ranks that mpiexec started, and for each a share of the cores and a GPU of its own.
 
-    An exception that nobody catches ends all ranks, which would wait for this one for ever.
+    An uncaught exception ends all ranks, which would wait for this one for ever.
     """
 
     def __init__(self) -> None:
@@ -62,11 +61,11 @@ class MPI(Communicator):
         self.own_device = _take_device(neighbours.rank, neighbours.size)
         excepthook = sys.excepthook
 
-        def tell_and_abort(*error: Any) -> None:
+        def print_and_abort(*error: Any) -> None:
             excepthook(*error)
-            self.abort(1)
+            _abort(self.world, 1)
 
-        sys.excepthook = tell_and_abort
+        sys.excepthook = print_and_abort
 
     def all_reduce(self, array: Array) -> None:
         if isinstance(array, np.ndarray):
@@ -101,11 +100,6 @@ class MPI(Communicator):
     def barrier(self) -> None:
         self.world.Barrier()
 
-    def abort(self, status: int) -> None:
-        """End all ranks with this exit status."""
-        _flush()
-        self.world.Abort(status)
-
 
 def find(name: str = "auto") -> Communicator:
     """Return the ranks of this job: "auto" finds those that mpiexec started, "none" no others.
@@ -133,7 +127,7 @@ def _mpi(started: int) -> MPI:
 
 
 def _started() -> tuple[int, int]:
-    """Return rank and number of ranks, as mpiexec's environment tells them; (0, 1) without."""
+    """Return rank and number of ranks, as mpiexec's environment gives them; (0, 1) without."""
     for size, rank in LAUNCHERS.items():
         if os.environ.get(size, "").isdecimal():
             return int(os.environ.get(rank, 0)), int(os.environ[size])
@@ -141,9 +135,9 @@ def _started() -> tuple[int, int]:
 
 
 def _share_cores(n: int) -> None:
-    """Hold the matrix library to this rank's share of the cores, unless its environment says."""
-    said = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"} & set(os.environ)
-    if n > 1 and not said:
+    """Hold the matrix library to this rank's share of the cores, unless its environment does."""
+    limits = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    if n > 1 and not limits & set(os.environ):
         from threadpoolctl import threadpool_limits
 
         allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
@@ -165,7 +159,7 @@ def _take_device(place: int, n: int) -> bool:
     return n <= devices
 
 
-def speak_once(command: Callable[[], int]) -> int:
+def run_on_ranks(command: Callable[[], int]) -> int:
     """Return the exit status of a command that runs on all ranks; its failure ends them all.
 
     One message is printed: the first rank's, or, where that rank is still at work after a moment,
@@ -174,11 +168,11 @@ def speak_once(command: Callable[[], int]) -> int:
     rank, size = _started()
     if size == 1:
         return command()
-    said, aside = io.StringIO(), contextlib.ExitStack()
+    errors, redirected = io.StringIO(), contextlib.ExitStack()
     if rank:
-        aside.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        aside.enter_context(contextlib.redirect_stderr(said))
-    with aside:
+        redirected.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        redirected.enter_context(contextlib.redirect_stderr(errors))
+    with redirected:
         try:
             status = command()
         except SystemExit as end:  # of the parser, which comes to the same on every rank
@@ -188,15 +182,15 @@ def speak_once(command: Callable[[], int]) -> int:
             status = 1
     if status and rank:
         time.sleep(2)
-        print(f"rank {rank}: {said.getvalue().strip()}", file=sys.stderr)
+        print(f"rank {rank}: {errors.getvalue().strip()}", file=sys.stderr)
     if status and "mpi4py.MPI" in sys.modules:
-        _flush()
-        sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(status)
+        _abort(sys.modules["mpi4py.MPI"].COMM_WORLD, status)
     return status
 
 
-def _flush() -> None:
-    """Hand on what was printed, before mpiexec ends the job and drops what it has not read."""
+def _abort(world: Any, status: int) -> None:
+    """End all ranks with this exit status, once mpiexec has read what was printed."""
     sys.stdout.flush()
     sys.stderr.flush()
     time.sleep(0.3)
+    world.Abort(status)

@@ -1,5 +1,5 @@
-"""Which latent dimension follows which factor, where the factors of the data are known: the mutual
-information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
+"""Measure which latent dimension follows which factor, where the factors of the data are known: the
+mutual information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
 """
 
 from typing import NamedTuple
@@ -29,12 +29,14 @@ def mutual_information_gap(codes: np.ndarray, factors: np.ndarray, bins: int = 2
 
     Parameters
     ----------
-    codes : (N, L)
-        Posterior means. As in Locatello et al. (2019), each dimension is cut into `bins` intervals
-        of equal width, and the information is that of the table of counts. (Chen et al. draw from
-        q(z|x) instead, so the numbers differ a little.)
-    factors : (N, F)
+    codes : array (N, L)
+        Posterior means.
+    factors : array (N, F)
         Each with few distinct values; a factor that never varies is an error.
+    bins : int
+        As in Locatello et al. (2019), each dimension is cut into so many intervals of equal width,
+        and the information is that of the table of counts. (Chen et al. draw from q(z|x) instead,
+        so the numbers differ a little.)
 
     Returns
     -------

@@ -37,7 +37,8 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
 
     Returns
     -------
-    The path written.
+    Path
+        The file written.
 
     Raises
     ------
@@ -50,11 +51,9 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
     path = Path(checks.path("path", path))
     if path.suffix != ".npz":
         path = path.with_name(path.name + ".npz")
-    config = model_config(model) | {"tinyvae": __version__}
-    to_numpy = model.backend.to_numpy
-    arrays = weights(model)
-    arrays |= {name: to_numpy(value) for name, value in extra.items()}
-    arrays["config"] = np.array(json.dumps(config))
+    extra = {name: model.backend.to_numpy(value) for name, value in extra.items()}
+    arrays = weights(model) | extra
+    arrays["config"] = np.array(json.dumps(model_config(model) | {"tinyvae": __version__}))
     write_atomically(path, lambda file: np.savez(file, **arrays))
     return path
 
@@ -86,6 +85,10 @@ def load(
         Take the weights into this model: needed for one built from your own layers.
     backend : {"auto", "numpy", "cupy"}
 
+    Returns
+    -------
+    VAE or Autoencoder
+
     Raises
     ------
     FileNotFoundError, ValueError
@@ -100,7 +103,7 @@ def load(
                 f"{path} holds a model of your own layers: build it and call load(path, model=…)"
             )
         model = build(config, backend)
-    take(model, best_weights(arrays) or arrays, path)
+    set_weights(model, best_weights(arrays) or arrays, path)
     return model
 
 
@@ -136,22 +139,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise OSError(f"cannot read {path}: {error.strerror or error}") from None
     try:
         with zipfile.ZipFile(content) as archive:
-            broken = archive.testzip()
-        if broken:
-            raise ValueError(f"the part {broken} fails its checksum")
+            if broken := archive.testzip():
+                raise ValueError(f"the part {broken} fails its checksum")
         content.seek(0)
         with np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = dict(file)
         json.loads(str(arrays["config"]))["class"]
+        return arrays
     except (KeyError, zipfile.BadZipFile):
         raise ValueError(f"{path} is no checkpoint of tinyvae, or damaged: {REMEDY}") from None
     except Exception as error:  # what zipfile and NumPy raise on damage has no common class
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} is damaged ({reason}): {REMEDY}") from None
-    return arrays
 
 
-def take(
+def set_weights(
     model: Autoencoder, arrays: dict[str, np.ndarray], path: str | Path = "the training"
 ) -> None:
     """Copy the weights (and the Gaussian's sigma) from `arrays` into `model`, or change nothing."""
@@ -182,27 +184,25 @@ def optimizer_arrays(model: Autoencoder, optimizer: Any) -> dict[str, Any]:
     """Return the optimizer's state by name, with its vectors cut like θ, for people to read."""
     arrays = {}
     for key, value in optimizer.state().items():
-        if getattr(value, "ndim", 0) == 0:
+        if np.ndim(value) == 0:
             arrays[f"optimizer.{key}"] = value
             continue
         start = 0
         for name, view in model.parameters.items():
-            part = value[start : start + view.size]
+            part = value[start : (start := start + view.size)]
             arrays[f"optimizer.{key}.{name}"] = part.reshape(view.shape)
-            start += view.size
     return arrays
 
 
-def take_optimizer(model: Autoencoder, optimizer: Any, arrays: dict, path: Path) -> None:
+def set_optimizer(model: Autoencoder, optimizer: Any, arrays: dict, path: Path) -> None:
     """Copy the optimizer's state from `arrays`, as `optimizer_arrays` named it."""
-    state = {}
+    state, shapes = {}, {name: tuple(view.shape) for name, view in model.parameters.items()}
     for key, value in optimizer.state().items():
-        if getattr(value, "ndim", 0) == 0:
-            state[key] = require(arrays, f"optimizer.{key}", (), path).item()
-            continue
-        parts = [
-            require(arrays, f"optimizer.{key}.{name}", tuple(view.shape), path).ravel()
-            for name, view in model.parameters.items()
-        ]
-        state[key] = model.backend.asarray(np.concatenate(parts), model.dtype)
+        name = f"optimizer.{key}"
+        if np.ndim(value) == 0:
+            state[key] = require(arrays, name, (), path).item()
+        else:
+            parts = [require(arrays, f"{name}.{n}", shape, path) for n, shape in shapes.items()]
+            whole = np.concatenate([part.ravel() for part in parts])
+            state[key] = model.backend.asarray(whole, model.dtype)
     optimizer.set_state(state)

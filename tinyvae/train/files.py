@@ -50,7 +50,7 @@ def make_folder(path: Path) -> None:
 def next_free(folder: str | os.PathLike, name: str) -> Path:
     """Return folder/name, or folder/name-2, name-3, … where that is taken."""
     path, number = Path(folder) / name, 2
-    while path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    while path.exists() and (not path.is_dir() or any(path.iterdir())):
         path, number = Path(folder) / f"{name}-{number}", number + 1
     return path
 

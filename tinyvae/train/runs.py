@@ -1,4 +1,4 @@
-"""A run folder: config.json, metrics.csv, checkpoint.npz and figures/, written during training.
+"""Keep a run folder: config.json, metrics.csv, checkpoint.npz and figures/, written in training.
 
 Every file is replaced as a whole, and the checkpoint holds the history too: whatever the moment of
 a kill, the folder says how to go on.
@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,16 +22,24 @@ from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFol
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
-from tinyvae.train import checkpoint, locks
+from tinyvae.train import checkpoint
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
+
+try:
+    import fcntl
+except ImportError:  # Windows, where run folders are not locked
+    fcntl = None
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
+
+PATIENCE = 3.0  # seconds: a lock's holder may be ending, as the ranks of a training that failed
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
     *("val_loss", "val_reconstruction", "val_kl"),
 )
+NUMBERS = [name for name in COLUMNS if name != "seconds"]  # columns of the checkpoint's history
 TRAINING = (
     *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
     "threads",
@@ -46,15 +55,18 @@ class History(list[dict[str, float]]):
 class Run:
     """A run folder on disk.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    started : bool
-        Whether training has begun: from then on a failure is no longer one of the input.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
+
+    Attributes
+    ----------
+    started : bool
+        Whether training has begun: from then on a failure is no longer one of the input.
     created : function
         Called when the folder has been made.
     best : dict
@@ -67,7 +79,7 @@ class Run:
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self.lock = numbered, None
+        self.numbered, self._lock = numbered, None  # the lock: an open descriptor of the folder
         self.best: dict[str, np.ndarray] = {}
         self.stopped = 0
         self.created: Callable[[], None] = lambda: None
@@ -91,11 +103,11 @@ class Run:
             try:
                 self.check_free()
                 make_folder(self.path)
-                self.hold(patience=0)
+                self.lock(patience=0)
                 self.check_free()  # nor was it filled before it was locked
                 break
             except (FileExistsError, BlockingIOError):
-                self.let_go()
+                self.unlock()
                 if not self.numbered:
                     raise
                 self.path = next_free(self.path.parent, self.numbered)
@@ -108,14 +120,12 @@ class Run:
     ) -> Iterator[tuple[History, list[np.ndarray]]]:
         """Make the folder ready for a training, or bring it back, and give the histories so far;
         only the first rank writes. The folder is this process's until the `with` block ends."""
-        history, kl_history = History(), []
         try:
-            if resume:
-                if first:
-                    self.hold()
-                history, kl_history = self.restore(model, optimizer)
+            if first and resume:
+                self.lock()
             elif first:
                 self.create()
+            history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
             if first and history:
                 self.write_metrics(history, kl_history)
             elif first:
@@ -123,20 +133,36 @@ class Run:
             self.started = True
             yield history, kl_history
         finally:
-            self.let_go()
+            self.unlock()
 
-    def hold(self, patience: float = locks.PATIENCE) -> None:
-        """Keep other processes from training in this folder, until `let_go`.
+    def lock(self, patience: float = PATIENCE) -> None:
+        """Keep other processes from training in this folder, until `unlock` or this process's end.
 
-        Raises BlockingIOError where one does.
+        Raises BlockingIOError where one does so for `patience` seconds.
         """
-        if self.lock is None:
-            self.lock = locks.take(self.path, patience)
+        if fcntl is None or self._lock is not None:
+            return
+        descriptor, end = os.open(self.path, os.O_RDONLY), time.monotonic() + patience
+        while self._lock is None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock = descriptor
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    os.close(descriptor)
+                    problem = f"{self.path} is being trained by another process"
+                    raise BlockingIOError(f"{problem}: wait for it, or stop it first") from None
+                time.sleep(0.05)
+            except OSError:  # a file system without locks
+                os.close(descriptor)
+                return
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         """Let others train in this folder again."""
-        locks.release(self.lock)
-        self.lock = None
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also where a worker still has it open
+            os.close(self._lock)
+            self._lock = None
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
@@ -153,8 +179,8 @@ class Run:
 
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
-        versions = {"tinyvae": __version__, "python": platform.python_version()}
-        self.config["versions"] = versions | {"numpy": np.__version__}
+        python, numpy = platform.python_version(), np.__version__
+        self.config["versions"] = {"tinyvae": __version__, "python": python, "numpy": numpy}
         text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
         write_text(self.path / "config.json", text)
 
@@ -172,19 +198,15 @@ class Run:
             extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
         if moves(model):
             extra["variance"] = model.likelihood.variance if variance is None else variance
-        columns = [name for name in COLUMNS if name != "seconds"]
-        table = np.array([[row[name] for name in columns] for row in history])
+        table = np.array([[row[name] for name in NUMBERS] for row in history])
         checkpoint.save(
-            model,
-            self.path / checkpoint.FILE,
+            model, self.path / checkpoint.FILE, epoch=len(history), seed=model.seed,
             **checkpoint.optimizer_arrays(model, optimizer),
-            epoch=len(history),
-            seed=model.seed,
-            history=table.reshape(len(history), len(columns)),
+            history=table.reshape(len(history), len(NUMBERS)),
             seconds=np.array([row["seconds"] for row in history]),
             kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
             **extra,
-        )
+        )  # fmt: skip
         self.write_metrics(history, kl_history)
 
     def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
@@ -211,8 +233,8 @@ class Run:
         if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         self._check_model(arrays)
-        checkpoint.take(model, arrays, path)
-        checkpoint.take_optimizer(model, optimizer, arrays, path)
+        checkpoint.set_weights(model, arrays, path)
+        checkpoint.set_optimizer(model, optimizer, arrays, path)
         if moves(model):
             variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
             model.likelihood.variance = model.backend.asarray(variance, model.dtype)
@@ -220,17 +242,17 @@ class Run:
         return history, kl_history
 
     def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
+        """Return the histories that a checkpoint's arrays hold."""
         path = self.path / checkpoint.FILE
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
-        columns = [name for name in COLUMNS if name != "seconds"]
         history = History()
         if "best_epoch" in arrays:
             history.best_epoch = int(arrays["best_epoch"])
         for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
-            row = dict(zip(columns, values.tolist(), strict=True)) | {"seconds": float(seconds)}
-            row["epoch"] = int(row["epoch"])
+            row = dict(zip(NUMBERS, values.tolist(), strict=True))
+            row |= {"epoch": int(row["epoch"]), "seconds": float(seconds)}
             history.append({name: row[name] for name in COLUMNS})
         return history, list(arrays["kl_per_dimension"])
 
@@ -262,9 +284,8 @@ class Run:
         """Raise ValueError where the checkpoint is of another model than config.json's."""
         stored = json.loads(str(arrays["config"]))
         for name, value in self.config["model"].items():
-            if name in checkpoint.LOSS_WEIGHTS:  # a callback may have changed them
-                continue
-            if name not in stored or stored[name] != json.loads(json.dumps(value)):
+            same = name in stored and stored[name] == json.loads(json.dumps(value))
+            if not same and name not in checkpoint.LOSS_WEIGHTS:  # a callback may change those
                 there = json.dumps(stored.get(name))
                 problem = f"{name} is {json.dumps(value)} in config.json, {there} in it"
                 remedy = "put back the file that belongs to the run"
@@ -295,6 +316,14 @@ class Run:
 
 def open_run(path: str | os.PathLike) -> Run:
     """Return the run at `path`: `.model`, `.dataset`, `.config`, `.path`.
+
+    Parameters
+    ----------
+    path : path of a run folder
+
+    Returns
+    -------
+    Run
 
     Raises
     ------
