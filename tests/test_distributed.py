@@ -68,6 +68,14 @@ SCENARIOS = {
         {"labels": LABELS, "validation_labels": LABELS[:7], "optimizer": "sgd", "lr": 1e-3},
     ),
     "autoencoder": (lambda: model(Autoencoder, sigma=0.5), {}),
+    "a sigma of each feature": (
+        lambda: model(sigma="per-feature"),
+        {"patience": 2, "kl_warmup": 1},
+    ),
+    "iwae, missing cells": (
+        lambda: model(IWAE, importance_samples=3, sigma="per-feature", missing="mask"),
+        {"missing": True},
+    ),
     "dynamic binarization": (lambda: model(likelihood="bernoulli"), {"binarize": True}),
 }
 
@@ -78,10 +86,11 @@ def train_all(distributed):
     for name, (make, options) in SCENARIOS.items():
         trained, options = make(), dict(options)
         x = BinarizedRows(ROWS, 5, dynamic=True) if options.pop("binarize", False) else ROWS
+        x = np.where(ROWS < 0.3, np.nan, ROWS) if "missing" in options else x
         options = {**TRAINING, "validation": x[:7], **options}
         history = fit(trained, x, **options, distributed=distributed)
         results[f"{name}: theta"] = trained.parameters.theta.copy()
-        results[f"{name}: sigma"] = np.array(trained.likelihood.sigma or 0.0)
+        results[f"{name}: sigma"] = np.array(0.0 if trained.sigma is None else trained.sigma)
         results[f"{name}: history"] = np.array([list(row.values())[2:] for row in history])
         results[f"{name}: noise"] = trained.noise.standard_normal((2, 2))
     table = CountedTable()

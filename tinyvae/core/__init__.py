@@ -1,2 +1,2 @@
 """The derivation, in reading order: arrays, layers (with parameters: all weights as one vector θ,
-their gradient as one vector g), latent, likelihood, model, optim; iwae beside them."""
+their gradient as one vector g), latent, likelihood, model, optim; columns and iwae beside them."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import Array
+from tinyvae.core.columns import Columns
 from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.model import Terms
 from tinyvae.data.blocks import batches
@@ -94,8 +95,10 @@ class Steps:
         self.model.backward()
 
     def step(self) -> None:
-        """Move θ."""
+        """Move θ, and σ² where each feature has its own."""
         self.optimizer.step()
+        if moves(self.model):
+            self.model.likelihood.move()
 
     def note(self, step: int, terms: Terms) -> None:
         """Write the terms of a step into the log, without a copy to the host."""
@@ -119,6 +122,11 @@ class Steps:
         remedy = f"a batch size of {fits} would fit" if fits > 0 else "take narrower layers"
         problem = f"a step on {self.batch_size} rows needs about {needed}, {free} were free"
         return f"out of memory on the GPU: {problem}: {remedy}"
+
+
+def moves(model: Autoencoder) -> bool:
+    """Return whether a model's likelihood learns σ² without a gradient, by its `move`."""
+    return isinstance(model.likelihood, Columns) and model.likelihood.moves
 
 
 def step_bytes(model: Autoencoder) -> tuple[int, int]:

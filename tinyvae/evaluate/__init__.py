@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tinyvae.evaluate.evaluation import log_likelihood as log_likelihood
     from tinyvae.evaluate.evaluation import own_bound as own_bound
     from tinyvae.evaluate.evaluation import table as table
+    from tinyvae.evaluate.imputation import Imputed as Imputed
+    from tinyvae.evaluate.imputation import Shares as Shares
+    from tinyvae.evaluate.imputation import impute as impute
+    from tinyvae.evaluate.imputation import shares as shares
     from tinyvae.evaluate.information import MutualInformation as MutualInformation
     from tinyvae.evaluate.information import mutual_information as mutual_information
     from tinyvae.evaluate.information import standard_error as standard_error
@@ -23,6 +27,7 @@ else:
     _MODULES = {
         "evaluation": "elbo elbo_per_example log_likelihood own_bound kl_per_dimension"
         " active_units evaluate table Elbo LogLikelihood",
+        "imputation": "impute Imputed shares Shares",
         "information": "mutual_information MutualInformation standard_error",
         "disentangle": "mutual_information_gap",
     }

@@ -13,11 +13,18 @@ from tqdm import tqdm
 from tinyvae import checks
 from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
-from tinyvae.core.latent import kl, reparameterize
+from tinyvae.core.latent import kl
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.dataset import counted
 from tinyvae.evaluate.information import mutual_information, standard_error
-from tinyvae.evaluate.passes import checked, posterior, posterior_draws, same_noise
+from tinyvae.evaluate.passes import (
+    Weights,
+    checked,
+    log_weights,
+    posterior,
+    posterior_draws,
+    same_noise,
+)
 from tinyvae.models import IWAE, VAE, Autoencoder
 
 ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
@@ -191,33 +198,14 @@ def _mean_weight(
     weights: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
-    peak, (total, squares) = np.full(len(x), -np.inf), np.zeros((2, len(x)))
+    sums = Weights(len(x))
     quiet = None if progress else True  # None: where the output is no terminal
     with tqdm(total=len(x), unit="example", leave=False, disable=quiet) as bar:
         for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
-            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll, *weights))
-            log_w = log_w.astype(float)  # (R, s)
-            highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
-            rescale = np.exp(peak[rows] - highest)
-            w = np.exp(log_w - highest[:, None])  # (R, s)
-            total[rows] = total[rows] * rescale + w.sum(axis=1)
-            squares[rows] = squares[rows] * rescale**2 + (w * w).sum(axis=1)
-            peak[rows] = highest
+            log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, *weights))
+            sums.add(rows, log_w.astype(float))  # (R, s)
             bar.update(log_w.size / S)
-    return peak + np.log(total / S), total**2 / squares
-
-
-def _log_weights(
-    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float, reconstruction_weight: float
-) -> Array:
-    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
-
-    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
-    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
-    """
-    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
-    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
-    return beta * log_ratio - reconstruction_weight * nll
+    return sums.log_mean(S), sums.effective_samples
 
 
 @by_keyword
@@ -279,6 +267,7 @@ def evaluate(
     few_samples = min(samples, ELBO_SAMPLES)
     bound = elbo_per_example(model, x, samples=few_samples, seed=seed, labels=labels)
     N, sigma = len(x), model.sigma
+    sigma = sigma.tolist() if isinstance(sigma, np.ndarray) else sigma
     result: dict[str, Any] = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
     result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
     result["elbo_standard_error"] = standard_error(bound.elbo)

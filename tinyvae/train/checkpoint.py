@@ -56,10 +56,8 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
     path = Path(checks.path("path", path))
     if path.suffix != ".npz":
         path = path.with_name(path.name + ".npz")
-    contents = dict(model.parameters.items()) | extra
-    arrays = {name: model.backend.to_numpy(value) for name, value in contents.items()}
-    if model.likelihood.sigma is not None:
-        arrays["sigma"] = np.array(model.likelihood.sigma)
+    extra = {name: model.backend.to_numpy(value) for name, value in extra.items()}
+    arrays = weights(model) | extra
     written_by = {"tinyvae": __version__, "format": FORMAT}
     arrays["config"] = np.array(json.dumps(model_config(model) | written_by))
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
@@ -68,10 +66,25 @@ def save(model: Autoencoder, path: str | os.PathLike, **extra: Any) -> Path:
     return path
 
 
+def weights(model: Autoencoder) -> dict[str, np.ndarray]:
+    """Return copies of a model's weights by name, and of its Gaussian's "sigma"."""
+    arrays = {k: np.array(model.backend.to_numpy(view)) for k, view in model.parameters.items()}
+    if model.likelihood.sigma is not None:
+        arrays["sigma"] = np.array(model.likelihood.sigma)
+    return arrays
+
+
+def best_weights(arrays: "Arrays") -> dict[str, np.ndarray]:
+    """Return the weights of the best epoch out of a checkpoint's arrays, if it holds any."""
+    names = [name for name in arrays.npz.names if name.startswith("best.")]
+    return {name.removeprefix("best."): arrays[name] for name in names}
+
+
 def load(
     path: str | os.PathLike, model: Autoencoder | None = None, backend: str | Backend = "auto"
 ) -> Autoencoder:
-    """Return the model saved at `path`, a file or a run folder, ready to use.
+    """Return the model saved at `path`, a file or a run folder, ready to use: of a run with
+    `patience`, that of the best epoch.
 
     Parameters
     ----------
@@ -105,7 +118,7 @@ def load(
         except Exception as error:  # what a damaged configuration leads to
             reason = checks.first_line(error)
             raise ValueError(f"{path} is damaged (its config: {reason}): {REMEDY}") from None
-    set_weights(model, arrays, path)
+    set_weights(model, best_weights(arrays) or arrays, path)
     return model
 
 
@@ -216,33 +229,34 @@ def check_size(arrays: Arrays) -> None:
 def _n_weights(config: dict[str, Any]) -> int:
     C, L = config.get("n_classes", 0), config["latent_dim"]
     hidden, per_latent = config["hidden"], CLASSES[config["class"]].outputs_per_latent
-    encoder = [config["n_features"] + C, *hidden, per_latent * L]
+    seen = (2 if config.get("missing") == "mask" else 1) * config["n_features"]
+    encoder = [seen + C, *hidden, per_latent * L]
     decoder = [L + C, *reversed(hidden), config["n_features"]]
     return sum((n_in + 1) * n_out for net in (encoder, decoder) for n_in, n_out in pairwise(net))
 
 
-def set_weights(model: Autoencoder, arrays: Arrays, path: Path) -> None:
+def set_weights(model: Autoencoder, arrays: Any, path: str | Path = "the training") -> None:
     """Copy the weights (and the Gaussian's sigma) from `arrays` into `model`, or change nothing."""
     weights = {
         name: require(arrays, name, tuple(view.shape), path, model.dtype)
         for name, view in model.parameters.items()
     }
     if model.likelihood.sigma is not None:
-        sigma = float(require(arrays, "sigma", (), path))
-        if not sigma > 0:
+        sigma = require(arrays, "sigma", np.shape(model.likelihood.sigma), path)
+        if not (sigma > 0).all():
             raise ValueError(f"{path}: sigma is {sigma}: {REMEDY}")
-        model.likelihood.sigma = sigma
+        model.likelihood.sigma = sigma if sigma.ndim else float(sigma)
     for name, view in model.parameters.items():
         view[...] = model.backend.asarray(weights[name])
 
 
 def require(
-    arrays: Arrays, name: str, shape: tuple[int, ...] | None, path: Path, dtype: str = "float64"
+    arrays: Any, name: str, shape: tuple[int, ...] | None, path: str | Path, dtype: str = "float64"
 ) -> np.ndarray:
     """Return arrays[name] in `dtype` if it has this shape (where one is given) and is finite."""
     if name not in arrays:
         raise ValueError(f"{path} lacks {name}: it is damaged, or of another model")
-    found = arrays.shape(name)
+    found = arrays.shape(name) if isinstance(arrays, Arrays) else arrays[name].shape
     if shape is not None and found != shape:
         raise ValueError(f"{path}: {name} has the shape {found}, the model's is {shape}")
     array = arrays[name]

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
-from tinyvae.core.errors import DivergedError
+from tinyvae.core.columns import MIN_VARIANCE
+from tinyvae.core.errors import Argument, DivergedError, InputError
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
@@ -29,16 +30,19 @@ from tinyvae.device import on_host
 from tinyvae.engines import make_steps
 from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
-from tinyvae.engines.plain import Steps, on_device
+from tinyvae.engines.plain import Steps, moves, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
+from tinyvae.evaluate.passes import mean_squares
 from tinyvae.models import IWAE, VAE, Autoencoder
 from tinyvae.threads import checked, team
-from tinyvae.train import schedules
+from tinyvae.train import checkpoint, schedules, stopping
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
 
 OPTIMIZERS = ("adam", "sgd")
+
+SETTLED = 20_000  # draws, at least, that the σ² of each feature is set from when a training ends
 
 
 LARGE = 1e6  # below that, data do not make the KL of a new model overflow
@@ -66,6 +70,8 @@ def fit(
     distributed: str = "auto",
     threads: int | str = "auto",
     tf32: bool = False,
+    patience: int | None = None,
+    missing: bool = False,
 ) -> History:
     """Train `model` in place on the rows of `x_train`.
 
@@ -77,7 +83,8 @@ def fit(
     lr : float
         Learning rate at the start.
     lr_schedule : {"constant", "step", "cosine"}
-        "step" goes on at a fifth of `lr` in the last third of the epochs; "cosine" falls towards 0.
+        "step" goes on at a fifth of `lr` in the last third of the epochs (with `patience`, when
+        that first runs out); "cosine" falls towards 0.
     optimizer : {"adam", "sgd"} or an optimizer of `model.parameters`, optional
         Adam unless given; "sgd" has a momentum of 0.9. One of your own keeps its own lr.
     validation : array (M, D), optional
@@ -104,6 +111,13 @@ def fit(
     tf32 : bool
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
+    patience : int, optional
+        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1)
+        once the warm-up is over; and stop when so many epochs in a row were no better. The run
+        folder keeps the last weights too, from which `resume` goes on.
+    missing : bool
+        Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
+        show the encoder which cells are. The assumption is that they are missing at random.
     threads : int or "auto"
         How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
         same number gives the same bits, in every thread and process of one machine.
@@ -112,7 +126,8 @@ def fit(
     -------
     history : list of dict
         One row an epoch: epoch, seconds, loss, reconstruction, kl, and val_loss,
-        val_reconstruction, val_kl (NaN without `validation`); in nats per example.
+        val_reconstruction, val_kl (NaN without `validation`); in nats per example. With
+        `patience`, `history.best_epoch` tells the epoch whose weights the model has.
 
     Raises
     ------
@@ -164,13 +179,16 @@ class _Training:
     threads: int
     ranks: DataParallel
     digest: str
-    history: History = field(default_factory=list)
+    patience: int | None = None
+    history: History = field(default_factory=History)
     kl_history: list[np.ndarray] = field(default_factory=list)
+    best: dict[str, np.ndarray] = field(default_factory=dict)  # the weights of the best epoch
 
 
 def _check(
     model: Autoencoder, x_train: Array, optimizer: Any, lr: float, run: Any, labels: Any,
-    validation: Any, validation_labels: Any, distributed: str, threads: int | str, **settings: Any,
+    validation: Any, validation_labels: Any, distributed: str, threads: int | str,
+    missing: bool, **settings: Any,
 ) -> _Training:  # fmt: skip
     """Return the training, or raise what is wrong with its arguments; nothing is changed yet."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
@@ -184,11 +202,22 @@ def _check(
     if settings["tf32"] and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
-    x_train, labels = _checked(model, "x_train", x_train, labels)
+    if settings["patience"] is not None:
+        checks.integer("patience", settings["patience"], 1)
+        if validation is None:
+            asked = Argument("patience", settings["patience"])
+            remedy: list[Any] = ["give ", Argument("validation"), ", or leave patience out"]
+            raise InputError(asked, " waits for rows that are held out", remedy=remedy)
+    checks.flag("missing", missing)
+    x_train, labels = _checked(model, "x_train", x_train, labels, missing)
     ranks = DataParallel(find(distributed))
     digest = _digest(x_train, labels) if run is not None or ranks.several else ""
     if validation is not None:
-        validation, validation_labels = _checked(model, "validation", validation, validation_labels)
+        validation, validation_labels = _checked(
+            model, "validation", validation, validation_labels, missing
+        )
+    if missing:
+        model.accept_missing()
     optimizer = make_optimizer(optimizer, model, lr)
     threads = checked(threads)
     if run is not None and not isinstance(run, Run):
@@ -198,6 +227,8 @@ def _check(
             "threads": threads,
         }
         training["optimizer"] = type(optimizer).__name__.lower()
+        if settings["patience"] is not None:
+            training["patience"] = settings["patience"]
         run = Run(run, {"model": model_config(model), "training": training, "x_train": digest})
         if settings["resume"] and run.path.is_dir():
             run.go_on()
@@ -217,14 +248,22 @@ def _set_up(training: _Training) -> Iterator[Steps]:
     ranks.agree(
         model, rows=len(t.x_train), batch_size=t.batch_size, epochs=t.epochs, lr=optimizer.lr,
         lr_schedule=t.lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=t.kl_warmup,
-        x_train=t.digest,
+        x_train=t.digest, patience=t.patience,
     )  # fmt: skip
     cores = (1, False) if ranks.several else (t.threads, True)  # ranks have cores of their own
     folder: AbstractContextManager = (
-        t.run.begin(model, optimizer, t.resume, ranks.first) if t.run else nullcontext(([], []))
+        t.run.begin(model, optimizer, t.resume, ranks.first)
+        if t.run
+        else nullcontext((History(), []))
     )
     lr, beta = optimizer.lr, model.beta
     with folder as (t.history, t.kl_history), team.using(*cores):
+        if t.run and t.patience:
+            t.best = t.run.best
+        elif not t.patience:
+            t.history.best_epoch = None
+        if moves(model) and not t.history:
+            _settle(t, draws=0)
         if ranks.first and isinstance(model, VAE):
             schedules.note_short(t.kl_warmup, t.epochs / t.kl_cycles)
         steps = make_steps(model, optimizer, t.x_train, t.labels, t.batch_size, ranks, tf32=t.tf32)
@@ -245,10 +284,11 @@ def _loop(training: _Training, steps: Steps) -> History:
         total=t.epochs * total, initial=len(t.history) * total, unit="step", leave=False,
         disable=None if t.progress and ranks.first else True, dynamic_ncols=True,
     ) as bar:  # fmt: skip
-        for epoch in range(len(t.history) + 1, t.epochs + 1):
+        first = t.epochs + 1 if t.run and t.run.stopped == t.epochs else len(t.history) + 1
+        for epoch in range(first, t.epochs + 1):
             start = time.perf_counter()
             bar.set_description(f"epoch {epoch}/{t.epochs}")
-            optimizer.lr = lr * LR_SCHEDULES[t.lr_schedule]((epoch - 1) / t.epochs)
+            optimizer.lr = lr * _rate(t, epoch)
             betas = schedules.betas(beta, t.kl_warmup, t.epochs / t.kl_cycles, epoch, total)
             steps.start(epoch, betas)
             _epoch(steps, bar)
@@ -262,12 +302,77 @@ def _loop(training: _Training, steps: Steps) -> History:
             t.history.append(row)
             if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
                 optimizer.set_state(optimizer.state())
+            over = _judge(t)
             if t.run and ranks.first:
-                t.run.save(model, optimizer, t.history, t.kl_history)
+                t.run.stopped = t.epochs if over else 0
+                t.run.save(model, optimizer, t.history, t.kl_history, t.best)
             bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
-            if t.callback and ranks.ask(t.callback, row):
+            if (t.callback and ranks.ask(t.callback, row)) or over:
                 break
+    _finish(t)
     return t.history
+
+
+def _rate(t: _Training, epoch: int) -> float:
+    """Return the factor of the learning rate in an epoch."""
+    if t.patience and t.lr_schedule == "step":
+        return 0.2 if _waited(t).times else 1.0
+    return LR_SCHEDULES[t.lr_schedule]((epoch - 1) / t.epochs)
+
+
+def _waited(t: _Training) -> stopping.Waited:
+    """Return what the validation says of the epochs so far."""
+    period = t.epochs / t.kl_cycles
+    warm = [stopping.is_warm(int(row["epoch"]), t.kl_warmup, period) for row in t.history]
+    return stopping.waited(_elbos(t.history), warm, t.patience or 1)
+
+
+def _elbos(history: History) -> list[float]:
+    return [-(row["val_reconstruction"] + row["val_kl"]) for row in history]
+
+
+def _judge(t: _Training) -> bool:
+    """Keep the weights if the last epoch was the best; return whether the patience is over."""
+    if not t.patience:
+        return False
+    now = _waited(t)
+    if now.best_epoch == len(t.history):
+        t.history.best_epoch, t.best = now.best_epoch, checkpoint.weights(t.model)
+    return now.just_now and now.times > (t.lr_schedule == "step")
+
+
+def _finish(t: _Training) -> None:
+    """Leave the model with the weights of the best epoch, if `patience` looks for it, and with the
+    exact σ² of each feature, if it has one; the run folder keeps the last weights as well."""
+    model, last = t.model, checkpoint.weights(t.model)
+    running = model.likelihood.variance if moves(model) else None
+    if t.best:
+        checkpoint.set_weights(model, t.best)
+        if t.progress and t.ranks.first:
+            stopping.note_best(t.history.best_epoch, _elbos(t.history))
+    if running is not None:
+        _settle(t, draws=1 + SETTLED // len(t.x_train))
+        if t.ranks.first:
+            stopping.note_floor(model.backend.to_numpy(model.likelihood.variance), MIN_VARIANCE)
+    if t.best:
+        t.best = checkpoint.weights(model)
+        checkpoint.set_weights(model, last)
+    if t.run and t.ranks.first and (t.best or running is not None):
+        t.run.save(model, t.optimizer, t.history, t.kl_history, t.best, running)
+    if t.best:
+        checkpoint.set_weights(model, t.best)
+
+
+def _settle(t: _Training, draws: int) -> None:
+    """Set σ² of each feature to its mean squared error over all rows and some draws of each; with
+    no draws, to that of the answer 0, the scale at which a training begins."""
+    model = t.model
+
+    def squares(x: Any, labels: Any) -> np.ndarray:
+        return mean_squares(model, x, labels, draws, model.seed)
+
+    means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
+    model.likelihood.move_to(model.backend.asarray(means, model.dtype))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
@@ -316,17 +421,19 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     return optimizer
 
 
-def _checked(model: Autoencoder, name: str, x: Any, labels: Any) -> tuple[Any, Any]:
+def _checked(model: Autoencoder, name: str, x: Any, labels: Any, missing: bool) -> tuple[Any, Any]:
     """Return rows and labels, where the model can train on them, on the model's device."""
     lazy = isinstance(x, LazyRows | BinarizedRows)
-    x = x if lazy or isinstance(x, model.backend.xp.ndarray) else np.asarray(x)
+    x = x if lazy or model.backend.holds(x) else checks.host_array(x)
     if lazy and x.shape[1] != model.n_features:
         columns = counted(x.shape[1], "column")
         raise ValueError(f"{name} has {columns}, the model takes {model.n_features}")
     if not lazy:
-        checks.batch(name, x, model.n_features)
-    if isinstance(model.likelihood, Bernoulli) and (lazy or isinstance(x, np.ndarray)):
+        model.check_x(name, x, missing)
+    if isinstance(model.likelihood, Bernoulli) and lazy:
         checks.unit_interval(name, *value_range(x))
+    if missing and name == "x_train" and isinstance(x, np.ndarray):
+        checks.observed_columns(name, x)
     labels = checks.labels(labels, len(x), model.n_classes)
     return (x if lazy else on_device(model, x)), labels
 
@@ -358,7 +465,7 @@ def _cause(terms: Array, steps: Steps, step: int, epoch: int, lr: float) -> tupl
     x, _ = Steps.gather(steps, rows)
     largest: Any = np.abs(steps.model.backend.to_numpy(x)).max(axis=1)  # of each row
     usual, row = float(np.median(largest)), int(np.argmax(largest))
-    if largest[row] > OUTLIER * max(usual, np.finfo(np.float32).tiny):
+    if largest[row] > OUTLIER * max(usual, float(np.finfo(np.float32).tiny)):
         found = f"{largest[row]:.2g}, where others reach {usual:.2g}"
         cause = f"row {rows[row]} of the training rows (counted from 0), which reaches {found}"
         return cause, "without it"

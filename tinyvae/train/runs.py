@@ -21,6 +21,7 @@ import numpy as np
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.device import Backend
+from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, files, locks
 from tinyvae.train.files import is_free, make_folder, next_free, write_csv, write_text
@@ -38,7 +39,12 @@ TRAINING = (
     "threads",
 )
 REQUIRED = ("batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup")
-History = list[dict[str, float]]
+
+
+class History(list[dict[str, float]]):
+    """The rows of metrics.csv, and, of a training with `patience`, the best of these epochs."""
+
+    best_epoch: int | None = None
 
 
 class Run:
@@ -58,6 +64,10 @@ class Run:
         Whether training has begun: from then on a failure is no longer one of the input.
     created : function
         Called when the folder has been made.
+    best : dict
+        The weights of the best epoch so far, by name; empty without `patience`.
+    stopped : int
+        0, or how many epochs were asked for when the training stopped before them.
     """
 
     def __init__(
@@ -65,6 +75,8 @@ class Run:
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self._lock, self.changed = numbered, None, False
+        self.best: dict[str, np.ndarray] = {}
+        self.stopped = 0
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -110,7 +122,7 @@ class Run:
                 self.create()
             if first:
                 files.remove_partial(self.path)
-            history, kl_history = self.restore(model, optimizer) if resume else ([], [])
+            history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
             if first and resume and self.changed:
                 self.write_config()
             if first and history:
@@ -182,9 +194,19 @@ class Run:
         write_text(self.path / "config.json", text)
 
     def save(
-        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray]
-    ) -> None:
-        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv)."""
+        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray],
+        best: dict[str, np.ndarray] | None = None, variance: Any = None,
+    ) -> None:  # fmt: skip
+        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv).
+
+        `best` are the weights of the best epoch; `variance` is the σ² of each feature that a
+        resumed training goes on with, where the model's own is already another one.
+        """
+        extra = {f"best.{name}": array for name, array in (best or {}).items()}
+        if best:
+            extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
+        if moves(model):
+            extra["variance"] = model.likelihood.variance if variance is None else variance
         table = np.array([[row[name] for name in NUMBERS] for row in history])
         checkpoint.save(
             model, self.path / checkpoint.FILE, epoch=len(history), seed=model.seed,
@@ -192,6 +214,7 @@ class Run:
             history=table.reshape(len(history), len(NUMBERS)),
             seconds=np.array([row["seconds"] for row in history]),
             kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
+            **extra,
         )  # fmt: skip
         self.write_metrics(history, kl_history)
 
@@ -219,7 +242,7 @@ class Run:
             if metrics.exists() and len(metrics.read_text("utf-8").splitlines()) > 1:
                 remedy = "put the file back, or train a new run"
                 raise FileNotFoundError(f"{path} is gone, and with it the training: {remedy}")
-            return [], []
+            return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
         if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
@@ -227,6 +250,13 @@ class Run:
         self._check_model(arrays)
         checkpoint.set_weights(model, arrays, path)
         checkpoint.set_optimizer(model, optimizer, arrays, path)
+        if moves(model):
+            variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
+            model.likelihood.variance = model.backend.asarray(variance, model.dtype)
+        self.best, self.stopped = (
+            checkpoint.best_weights(arrays),
+            int(arrays["stopped"]) if "stopped" in arrays else 0,
+        )
         return history, kl_history
 
     def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
@@ -239,7 +269,9 @@ class Run:
         n = shapes[1][0] if shapes[1] else 0
         if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
-        history = []
+        history = History()
+        if "best_epoch" in arrays:
+            history.best_epoch = int(arrays["best_epoch"])
         for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
             row = dict(zip(NUMBERS, values.tolist(), strict=True))
             row |= {"epoch": int(row["epoch"]), "seconds": float(seconds)}
@@ -359,4 +391,4 @@ def _check_config(config: dict) -> None:
     for name in REQUIRED:
         config["training"][name]
     for name in config["training"]:
-        checks.choice("a setting of training", name, TRAINING)
+        checks.choice("a setting of training", name, (*TRAINING, "patience"))
