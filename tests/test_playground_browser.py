@@ -365,14 +365,17 @@ def test_the_weights_are_read_by_tinyvae(show, blobs):
 
 
 def test_a_run_goes_on_from_its_weights(show):
-    model = VAE(64, 2, hidden=(12, 6), output="sigmoid", sigma=0.5, likelihood="gaussian")
+    model = VAE(64, 3, hidden=(12, 6), output="sigmoid", sigma=0.5, likelihood="gaussian")
     page = show(playground.build(images(), model=model), reduced_motion="reduce")
     wait(page, "tinyvae.steps === 500")
     page.evaluate("tinyvae.restart()")
-    wait(page, "tinyvae.steps === 0 && tinyvae.app.frame.L === 2")
+    wait(page, "tinyvae.steps === 0 && tinyvae.app.frame.L === 3")
     mu, _ = model.encode(in_16_greys(images().x_test))
-    there = np.reshape(page.evaluate("[...tinyvae.codes]"), (-1, 2))
+    there = np.reshape(page.evaluate("[...tinyvae.codes]"), (-1, 3))
     np.testing.assert_allclose(there, mu, atol=1e-5)
+    assert page.evaluate("tinyvae.knobs.sigma") == 0.5
+    page.evaluate("tinyvae.set({ latent: 2, hidden: 32 })")  # a new model, of other widths
+    wait(page, "tinyvae.app.frame.L === 2")
 
 
 def test_a_picked_row_and_a_drawing_pass_through_the_machine(show, blobs):

@@ -12,7 +12,11 @@ const LINES = {
   eps: ["ε", "eps = rng.standard_normal((B, L))", "model.py, VAE.forward"],
   z: ["z", "z = mu + sigma * eps", "latent.py, reparameterize"],
   decoder: ["decoder", "x_hat = decoder(z)", "model.py, decode"],
-  x_hat: ["x̂", "nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …", "likelihood.py, Gaussian"],
+  x_hat: [
+    "x̂",
+    "nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …",
+    "likelihood.py, Gaussian",
+  ],
   kl: ["KL", "kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)", "latent.py, kl"],
   loss: ["loss", "loss = reconstruction + beta * kl", "model.py, VAE.forward"],
 };
@@ -38,22 +42,46 @@ export class Machine {
     this.values = {};
     this.x = element("canvas", { className: "picture" });
     this.x_hat = element("canvas", { className: "picture" });
-    for (const [canvas, words] of [[this.x, "x"], [this.x_hat, "its reconstruction"]]) {
+    for (const [canvas, words] of [
+      [this.x, "x"],
+      [this.x_hat, "its reconstruction"],
+    ]) {
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", words);
     }
-    const dice = element("button", { type: "button", textContent: "⚄", title: "Draw new noise", onclick: roll });
+    const dice = element("button", {
+      type: "button",
+      textContent: "⚄",
+      title: "Draw new noise",
+      onclick: roll,
+    });
     dice.setAttribute("aria-label", "Draw new noise");
     const eps = value("eps", "ε");
     eps.firstChild.append(" ", dice);
-    const net = (name, words) => part(name, element("b", { textContent: words }), (this[`${name}Widths`] = element("small")));
+    const net = (name, words) =>
+      part(name, element("b", { textContent: words }), (this[`${name}Widths`] = element("small")));
     flow.append(
       element("div", { className: "line" }, part("x", this.x), net("encoder", "encoder")),
-      value("mu", "μ"), value("sigma", "σ"), eps, value("z", "z = μ + σ·ε"),
-      element("div", { className: "line out" }, net("decoder", "decoder"), part("x_hat", this.x_hat)),
-      element("div", { className: "sum" },
-        part("x_hat", (this.reconstruction = element("b", { className: "reconstruction" })), " reconstruction"),
-        part("kl", (this.kl = element("b", { className: "kl" })), " KL")),
+      value("mu", "μ"),
+      value("sigma", "σ"),
+      eps,
+      value("z", "z = μ + σ·ε"),
+      element(
+        "div",
+        { className: "line out" },
+        net("decoder", "decoder"),
+        part("x_hat", this.x_hat),
+      ),
+      element(
+        "div",
+        { className: "sum" },
+        part(
+          "x_hat",
+          (this.reconstruction = element("b", { className: "reconstruction" })),
+          " reconstruction",
+        ),
+        part("kl", (this.kl = element("b", { className: "kl" })), " KL"),
+      ),
     );
     this.error = null;
     this.explain(null);
@@ -64,7 +92,11 @@ export class Machine {
     const planted = ERRORS[this.error];
     if (name === null && planted) {
       const right = element("s", { textContent: planted.wrong });
-      this.code.replaceChildren(line("wrong", planted.wrong), line("right", planted.right), small(planted.place));
+      this.code.replaceChildren(
+        line("wrong", planted.wrong),
+        line("right", planted.right),
+        small(planted.place),
+      );
       return void right;
     }
     const [, text, place] = LINES[name ?? "z"];
@@ -79,10 +111,22 @@ export class Machine {
       this.values[name].forward.textContent = both(forward);
       this.values[name].backward.textContent = backward ? both(backward) : "";
     };
-    put("mu", (j) => mu[j], (j) => dmu[j] + dmu_kl[j]);
-    put("sigma", (j) => Math.exp(0.5 * logvar[j]), (j) => dlogvar[j] + dlogvar_kl[j]);
+    put(
+      "mu",
+      (j) => mu[j],
+      (j) => dmu[j] + dmu_kl[j],
+    );
+    put(
+      "sigma",
+      (j) => Math.exp(0.5 * logvar[j]),
+      (j) => dlogvar[j] + dlogvar_kl[j],
+    );
     put("eps", (j) => eps[j]);
-    put("z", (j) => z[j], (j) => dz[j]);
+    put(
+      "z",
+      (j) => z[j],
+      (j) => dz[j],
+    );
     pictures.show(this.x, x);
     pictures.show(this.x_hat, machine.x_hat);
     this.reconstruction.textContent = machine.reconstruction.toFixed(1).replace("-", "−");

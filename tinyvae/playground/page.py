@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHARED = (*MODEL, "payload", "theme", "pictures", "drawing", "axes", "controls")
 OWN = (
     *("errors", "gradient", "training", "charts", "words", "npz", "knobs"),
-    *("field", "machine", "data", "worker", "app"),
+    *("field", "machine", "data", "takealong", "screen", "hands", "worker", "app"),
 )
 LEVELS = 15  # of grey: 4 bits a pixel
 MOST_VALUES = 4_500_000  # of x in all: 5,700 images of 28 × 28
@@ -116,9 +116,10 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     """Return what the page says of a data set, and its rows, training rows first, deflated."""
     D = dataset.n_features
     n_train, n_test = _fitting(dataset)
-    rows = [_spread(len(x), n) for x, n in ((dataset.x_train, n_train), (dataset.x_test, n_test))]
+    parts = (dataset.x_train, dataset.x_test)
+    rows = [_spread(len(x), n) for x, n in zip(parts, (n_train, n_test), strict=True)]
     x = np.concatenate(
-        [np.asarray(part[i], np.float32) for part, i in zip(_parts(dataset), rows, strict=True)]
+        [np.asarray(part[i], np.float32) for part, i in zip(parts, rows, strict=True)]
     )  # (N, D)
     labels = None
     if dataset.y_train is not None and dataset.y_test is not None:
@@ -164,10 +165,6 @@ def left_out(dataset: Dataset) -> str | None:
         f"of {dataset.name} the page holds {n_train:,} of {counted(of_train, 'training row')}"
         f" and {n_test:,} of {counted(of_test, 'test row')}, spread evenly"
     )
-
-
-def _parts(dataset: Dataset) -> tuple[Any, Any]:
-    return dataset.x_train, dataset.x_test
 
 
 def _spread(n: int, wanted: int) -> np.ndarray:

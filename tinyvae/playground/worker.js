@@ -5,10 +5,8 @@
 import { klTest, samplerTest, sumTest } from "./errors.js";
 import { checkGradient } from "./gradient.js";
 import { Stream } from "./latent.js";
-import { DEFAULTS, ranAway, Training } from "./training.js";
+import { DEFAULTS, MAP, ranAway, STRIP, Training } from "./training.js";
 
-export const MAP = 15; // decoded images along each side of the plane
-export const STRIP = 8; // pictures of each kind below it
 const SLICE = 30; // ms of training between two frames, at least, and as long as 1.5 frames take
 const FORCES = 80; // test rows whose forces are drawn
 const TEST_EVERY = 600; // ms between two evaluations of all test rows
@@ -19,8 +17,14 @@ const NEAR = 3.6; // latent units from the origin that are always in view
 class Trainer {
   constructor(post) {
     Object.assign(this, {
-      post, running: false, drawn: true, ticking: false, options: { forces: false }, ghost: null,
-      checking: null, cost: 0,
+      post,
+      running: false,
+      drawn: true,
+      ticking: false,
+      options: { forces: false },
+      ghost: null,
+      checking: null,
+      cost: 0,
     });
   }
 
@@ -34,14 +38,30 @@ class Trainer {
   /** Begin anew: dataset by its index, knobs, a seed. */
   start({ dataset, knobs, seed }) {
     const data = this.datasets[dataset];
-    const run = this.run && dataset === 0 && !this.fresh ? this.run : null;
-    this.training = new Training(data, this.wasm, { ...DEFAULTS, ...knobs }, seed, run);
+    const { run } = this;
+    const goesOn =
+      run && dataset === 0 && ["latent", "hidden"].every((name) => knobs[name] === run.knobs[name]);
+    this.training = new Training(
+      data,
+      this.wasm,
+      { ...DEFAULTS, ...knobs },
+      seed,
+      goesOn ? run : null,
+    );
     const L = this.training.model.latent_dim;
     const stream = new Stream(seed + 99);
     this.prior = stream.normal(2 * STRIP * L);
     Object.assign(this, {
-      eps: stream.normal(L), dims: L > 1 ? [0, 1] : [0, null], radius: NEAR, last: null, kept: [],
-      tested: -Infinity, keptAt: performance.now(), pace: [], test: null, planted: null,
+      eps: stream.normal(L),
+      dims: L > 1 ? [0, 1] : [0, null],
+      radius: NEAR,
+      last: null,
+      kept: [],
+      tested: -Infinity,
+      keptAt: performance.now(),
+      pace: [],
+      test: null,
+      planted: null,
     });
     const { error } = this.training.knobs;
     this.ghost = null;
@@ -310,7 +330,10 @@ class Trainer {
 
   /** Reconstructions of the rows that are shown, draws from the prior, and two walks, (n, D) each. */
   strips([mu]) {
-    const { model, data: { walks, shown } } = this.training;
+    const {
+      model,
+      data: { walks, shown },
+    } = this.training;
     const L = model.latent_dim;
     const code = (i) => mu.subarray(i * L, (i + 1) * L);
     const steps = walks.flatMap(([from, to]) =>
@@ -321,7 +344,9 @@ class Trainer {
     );
     const decode = (codes) => model.decode(Float32Array.from(codes.flatMap((z) => [...z])));
     return {
-      reconstructions: decode(shown.map(code)), prior: model.decode(this.prior), walk: decode(steps),
+      reconstructions: decode(shown.map(code)),
+      prior: model.decode(this.prior),
+      walk: decode(steps),
     };
   }
 }
@@ -330,7 +355,10 @@ class Trainer {
 export function serve(scope) {
   const trainer = new Trainer((message) => {
     const arrays = Object.values(message).filter((value) => value?.buffer);
-    scope.postMessage(message, arrays.map(({ buffer }) => buffer));
+    scope.postMessage(
+      message,
+      arrays.map(({ buffer }) => buffer),
+    );
   });
   scope.onmessage = ({ data: { type, ...command } }) => {
     try {
