@@ -144,19 +144,18 @@ def test_a_term_pulled_away_bursts_the_plane_or_collapses_it(show, digits):
 
 
 def test_play_pause_step_and_keys(show, blobs):
-    page = show(blobs)
-    page.keyboard.press(" ")
-    assert not page.evaluate("tinyvae.running")
-    page.wait_for_timeout(100)
-    steps = page.evaluate("tinyvae.steps")
+    page = show(blobs, reduced_motion="reduce")
+    wait(page, "tinyvae.steps === 500")
     page.keyboard.press("s")
-    wait(page, f"tinyvae.steps === {steps + 1}")
+    wait(page, "tinyvae.steps === 501")
     page.keyboard.press("2")
     assert page.evaluate("tinyvae.knobs.trains") == "reconstruction"
+    page.keyboard.press(" ")
+    wait(page, "tinyvae.running && tinyvae.steps > 510")
+    page.locator("#play").click()
+    assert not page.evaluate("tinyvae.running")
     page.keyboard.press("r")
     wait(page, "tinyvae.steps === 0")
-    page.locator("#play").click()
-    wait(page, "tinyvae.running && tinyvae.steps > 20")
 
 
 def test_the_same_seed_gives_the_same_training(show, blobs):

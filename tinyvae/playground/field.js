@@ -70,6 +70,7 @@ export class Field {
     nameRings(context, this);
     if (frame.forces) this.drawForces(context, frame);
     this.drawPicked(context, frame, picked);
+    if (frame.forces) this.nameForces(context);
   }
 
   /** The decoded grid, pale. Grey values take the page's paper and ink by a table. */
@@ -158,6 +159,22 @@ export class Field {
         const [a, b] = dims.map((j) => (j === null ? 0 : force[i * L + j] * factor));
         arrow(context, this.place(codes, L, i), limited([a, -b], 1.1 * unit));
       }
+    }
+  }
+
+  /** Which arrow is which. */
+  nameForces(context) {
+    context.font = `600 12px ${theme.font}`;
+    context.textAlign = "left";
+    context.lineWidth = 4;
+    context.strokeStyle = theme.paper;
+    for (const [words, colour, y] of [
+      ["the reconstruction pushes", theme.reconstruction, 18],
+      ["the KL pulls", theme.kl, 34],
+    ]) {
+      context.strokeText(words, 28, y);
+      context.fillStyle = colour;
+      context.fillText(words, 28, y);
     }
   }
 

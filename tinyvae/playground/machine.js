@@ -103,7 +103,7 @@ export class Machine {
     this.code.replaceChildren(line("", text), small(place));
   }
 
-  draw({ machine, dims, knobs }, { pictures, x, dataset, secret }) {
+  draw({ machine, dims, knobs, widths }, { pictures, x, secret }) {
     const { mu, logvar, eps, z, dz, dmu, dmu_kl, dlogvar, dlogvar_kl } = machine;
     const shown = dims.filter((j) => j !== null);
     const both = (f) => shown.map((j) => number(f(j))).join(" ");
@@ -131,9 +131,9 @@ export class Machine {
     pictures.show(this.x_hat, machine.x_hat);
     this.reconstruction.textContent = machine.reconstruction.toFixed(1).replace("-", "−");
     this.kl.textContent = machine.kl.toFixed(2).replace("-", "−");
-    const { D } = dataset;
-    this.encoderWidths.textContent = `${D} → ${knobs.hidden} → 2·${knobs.latent}`;
-    this.decoderWidths.textContent = `${knobs.latent} → ${knobs.hidden} → ${D}`;
+    const [L, ...hidden] = widths.toReversed();
+    this.encoderWidths.textContent = [...hidden.toReversed(), `2·${L}`].join(" → ");
+    this.decoderWidths.textContent = [L, ...hidden].join(" → ");
     const error = secret ? null : knobs.error;
     if (error !== this.error) {
       this.error = error;

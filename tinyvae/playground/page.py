@@ -5,23 +5,21 @@ from __future__ import annotations
 import base64
 import math
 import os
+import shlex
 import zlib
 from collections.abc import Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyvae import __version__, checks
 from tinyvae.core.model import VAE, Autoencoder
-from tinyvae.data.dataset import counted
+from tinyvae.data.dataset import Dataset, counted
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
 from tinyvae.explore.payload import describe_dataset, describe_model
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.files import write_text
-
-if TYPE_CHECKING:
-    from tinyvae.data import Dataset
 
 # Of the explorer's files those that the page needs, then its own, in the order of their needs.
 SHARED = (*MODEL, "payload", "theme", "pictures", "drawing", "axes", "controls")
@@ -76,15 +74,15 @@ def build(
     >>> page = build(load_dataset("digits"))  # doctest: +SKIP
     >>> write("playground.html", page)  # doctest: +SKIP
     """
-    datasets = list(datasets) if isinstance(datasets, (list, tuple)) else [datasets]
+    several = [datasets] if isinstance(datasets, Dataset) else list(datasets)
     checks.integer("max_bytes", max_bytes, 1)
-    packed = [_pack(dataset) for dataset in datasets]
+    packed = [_pack(dataset) for dataset in several]
     description: dict[str, Any] = {"datasets": [about for about, _ in packed], "defaults": {}}
     arrays = {f"data-{k}": content for k, (_, content) in enumerate(packed)}
     if model is not None:
-        description["run"], theta = _run(model, datasets[0])
+        description["run"], theta = _run(model, several[0])
         arrays["theta"] = zlib.compress(theta.tobytes(), 9)
-    elif not datasets[0].scaling.unit:
+    elif not several[0].scaling.unit:
         description["defaults"] = {"sigma": 0.5}
     size = sum(4 * len(content) // 3 for content in arrays.values())
     if size > max_bytes:
@@ -94,7 +92,7 @@ def build(
         )
     return fill(
         _read("page.html"),
-        escaped(_words(datasets, description, title))
+        escaped(_words(several, description, title))
         | {
             "style": _explore("look.css") + _read("page.css"),
             "script": _script(),
@@ -128,6 +126,7 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     about = describe_dataset(dataset, x[n_train:], labels)
     about |= {
         "name": dataset.name,
+        "typed": shlex.quote(str(dataset.options.get("name", dataset.name))),
         "D": D,
         "n_train": n_train,
         "n_test": n_test,

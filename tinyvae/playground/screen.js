@@ -6,7 +6,7 @@ import { ERRORS } from "./errors.js";
 import { command } from "./takealong.js";
 import { labelColour, prepare, traceMark } from "./theme.js";
 import { STRIP } from "./training.js";
-import { comment, put, STORIES, verdict } from "./words.js";
+import { comment, put, rms, STORIES, verdict } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function draw(app) {
   app.field.draw(frame, { dataset, pictures, picked, showMap });
   app.charts.draw(app.moment === null ? Infinity : frame.steps);
   drawUse($("use"), frame);
-  app.machine.draw(frame, { pictures, x: picked.x, dataset, secret: app.secret });
+  app.machine.draw(frame, { pictures, x: picked.x, secret: app.secret });
   drawStrips(app, frame);
   const slider = $("time");
   slider.max = Math.max(0, app.past.length - 1);
@@ -128,7 +128,11 @@ export function update(app) {
     frame && !frame.simd
       ? " (This browser has no WebAssembly SIMD: plain JavaScript trains, some ten times slower.)"
       : "";
-  put($("comment"), app.wrongGuess ? `No, that is not it. ${sentence}` : sentence + slow);
+  say(app, app.wrongGuess ? `No, that is not it. ${sentence}` : sentence + slow);
+  if (seen) {
+    const spread = rms(seen.codes).toFixed(1);
+    put($("plane-words"), `${dataset.n_test} marks; the root of their mean square is ${spread}`);
+  }
   $("tests-title").textContent =
     knobs.error && !secret ? `Planted: ${ERRORS[knobs.error].name}` : "Would a test find it?";
   put($("verdict"), testsText(app, seen));
@@ -138,6 +142,15 @@ export function update(app) {
     button.setAttribute("aria-pressed", button.dataset.story === app.story && Boolean(story));
   }
   command(app);
+}
+
+/** Say what happens now: at once where the words change, once a while where only numbers do. */
+function say(app, text) {
+  const words = text.replace(/[\d.,−]+/g, "");
+  const now = performance.now();
+  if (words === app.said && now - app.saidAt < 1500) return;
+  Object.assign(app, { said: words, saidAt: now });
+  put($("comment"), text);
 }
 
 function testsText(app, frame) {

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 export function command(app) {
   const { knobs, dataset, frame } = app;
   const parts = [
-    `python -m tinyvae train --dataset ${dataset.name}`,
+    `python -m tinyvae train --dataset ${dataset.typed}`,
     `--hidden ${knobs.hidden}`,
     `--latent-dim ${knobs.latent}`,
   ];
@@ -24,7 +24,7 @@ export function command(app) {
   );
   parts.push(`--epochs ${Math.max(1, Math.ceil(frame?.epoch ?? 1))}`);
   put($("command"), parts.join(" "));
-  put($("explore"), `python -m tinyvae explore playground.npz --dataset ${dataset.name} --open`);
+  put($("explore"), `python -m tinyvae explore playground.npz --dataset ${dataset.typed} --open`);
 }
 
 /** Give the weights, as the worker sent them, to the browser as a file. */
@@ -44,8 +44,7 @@ export function saveWeights(app, { theta, parameters, knobs }) {
     beta: knobs.trains === "reconstruction" ? 0 : knobs.beta,
     reconstruction_weight: weight,
   };
-  if (app.world.run && app.index === 0)
-    Object.assign(config, app.world.run.config, { beta: config.beta });
+  if (app.frame?.goesOn) Object.assign(config, app.world.run.config, { beta: config.beta });
   if (config.sigma !== undefined && config.likelihood !== "bernoulli")
     arrays.push(["sigma", [], knobs.sigma]);
   arrays.push(["config", [], JSON.stringify(config)]);

@@ -90,6 +90,13 @@ export class Training {
     return Math.min(BATCH, this.data.n_train);
   }
 
+  /** D, the widths of the hidden layers, L. */
+  get widths() {
+    const layers = this.model.encoder.layers.filter(({ W }) => W);
+    const hidden = layers.slice(0, -1).map(({ n_out }) => n_out);
+    return [this.data.D, ...hidden, this.model.latent_dim];
+  }
+
   get epoch() {
     return (this.steps * this.B) / this.data.n_train;
   }

@@ -286,6 +286,8 @@ class Trainer {
       forces: options.forces ? training.forces(Math.min(FORCES, data.n_test)) : null,
       knobs: { ...training.knobs },
       L: model.latent_dim,
+      widths: training.widths,
+      goesOn: training.run !== null,
     });
   }
 
