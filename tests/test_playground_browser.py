@@ -312,6 +312,12 @@ def test_an_extreme_knob_ends_in_a_stop_with_a_reason_and_a_way_back(show, blobs
     assert page.evaluate("tinyvae.codes.every(Number.isFinite)")
     page.locator("#back").click()
     wait(page, "tinyvae.running && tinyvae.terms.loss < 40 && tinyvae.terms.kl > 0")
+    page.evaluate("tinyvae.set({ lr: 1000 })")
+    wait(page, "!tinyvae.running")
+    assert page.evaluate("tinyvae.codes.every(Number.isFinite)")
+    assert "learning rate of 1000 is too large" in page.locator("#why").inner_text()
+    page.locator("#back").click()
+    wait(page, "tinyvae.running && tinyvae.terms.loss < 60")
     assert page.evaluate("tinyvae.knobs.error") is None
     assert not page.locator("#stopped").is_visible()
 

@@ -41,7 +41,7 @@ export const ERRORS = {
     finder: "kl",
   },
   "log-sigma": {
-    name: "log σ² read as log σ in the KL",
+    name: "log σ² read as log σ",
     right: "kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)",
     wrong: "kl = 0.5 * (mu**2 + exp(2 * logvar) - 1 - 2 * logvar)",
     place: "latent.py, kl",

@@ -46,8 +46,8 @@ export const STORIES = {
     knobs: { latent: 10, beta: 3 },
     text:
       "Ten latent dimensions at β = 3. A dimension has to earn its KL: after some epochs a few do," +
-      " and the others are switched off, mean 0 and σ = 1 for every image. The bars under the loss are" +
-      " the KL of each. Turn β down to 1, and all ten come to life.",
+      " and the others all but switch off, near mean 0 and σ = 1 for every image. The bars under the loss are" +
+      " the KL of each. Turn β down to 1, and most of them come to life.",
   },
   warmup: {
     name: "Warm-up of the KL",
@@ -113,13 +113,15 @@ const RIDDLE =
 /** What one would notice of the planted error, and what finds it. */
 export function verdict(frame) {
   const {
-    knobs: { error },
+    knobs: { error, beta },
     terms,
     ghost,
     planted,
     codes,
   } = frame;
   const { name } = ERRORS[error];
+  const idle = withoutEffect(frame.knobs);
+  if (idle) return `Planted: ${name}. ${idle}`;
   if ((planted < 120 && error !== "kl-sign") || !ghost?.terms)
     return `Planted: ${name}. Beneath it the right run goes on in grey, with the same batches and noise. Watch.`;
   const far = rms(codes);
@@ -127,18 +129,26 @@ export function verdict(frame) {
   const both = `reconstruction ${nats(terms.reconstruction, 1)} (right run ${nats(right.reconstruction, 1)}), KL ${nats(terms.kl, 2)} (${nats(right.kl, 2)})`;
   return {
     sigma: `You would notice nothing: ${both}. The curves look healthy and the gradients are right; only a test of the sampler finds it.`,
-    "fresh-noise": `Worse, without a complaint: ${both}; codes spread to ${far.toFixed(2)} (${rms(ghost.codes).toFixed(2)}). A gradient check finds it, if it can hold the noise still.`,
+    "fresh-noise": `${terms.reconstruction > right.reconstruction + 0.5 ? "Worse, and nothing says why" : "No loss complains"}: ${both}; codes spread to ${far.toFixed(2)} (${rms(ghost.codes).toFixed(2)}). A gradient check finds it, if it can hold the noise still.`,
     "pixel-mean":
       far < 0.1
-        ? `Collapse: KL ${nats(terms.kl, 2)} (right run ${nats(right.kl, 2)}), all codes at the origin. Your code would print a loss of ${nats(terms.loss, 2)}, 784 times too small to argue with the KL.`.replace(
-            "784",
-            String(frame.D),
-          )
+        ? `Collapse: KL ${nats(terms.kl, 2)} (right run ${nats(right.kl, 2)}), all codes at the origin. Your code would print a loss of ${nats(terms.loss, 2)}: a reconstruction ${frame.D} times too small to argue with the KL.`
         : `The reconstruction counts 1/${frame.D} of what it should: the KL wins, and the codes fall onto the origin.`,
     "kl-sign": `The KL is ${nats(terms.kl, 1)}: negative, which no KL can be. The training is paid for running away from the prior, and soon ends.`,
-    "kl-half": `Looks like a VAE, and is one with β = 2: ${both}, a KL reported twice as large as it is. Gradients agree; only a second opinion on the KL finds it.`,
+    "kl-half": `Looks like a VAE, and is one with β = ${short(2 * beta)}: ${both}, a KL reported twice as large as it is. Gradients agree; only a second opinion on the KL finds it.`,
     "log-sigma": `Looks like a VAE: ${both}. The sampler and the KL disagree on what σ is; only a test of the KL against draws finds it.`,
   }[error];
+}
+
+/** Why an error does nothing while these knobs are as they are; null where it does. */
+function withoutEffect({ error, trains, noise }) {
+  const ofNoise = error === "sigma" || error === "fresh-noise";
+  if (ofNoise && !noise) return "But the noise is off, and so it does nothing: switch it on.";
+  if (trains === "kl" && (ofNoise || error === "pixel-mean"))
+    return "But the reconstruction trains nothing now: press “both terms”.";
+  if (trains === "reconstruction" && !ofNoise && error !== "pixel-mean")
+    return "But the KL trains nothing now: press “both terms”.";
+  return null;
 }
 
 /** The test that fails, in words. */

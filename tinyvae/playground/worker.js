@@ -56,7 +56,7 @@ class Trainer {
       dims: L > 1 ? [0, 1] : [0, null],
       radius: NEAR,
       last: null,
-      kept: [],
+      kept: [this.training.state()],
       tested: -Infinity,
       keptAt: performance.now(),
       pace: [],
@@ -190,7 +190,7 @@ class Trainer {
       if (!this.running) return void (this.ticking = false);
       const start = performance.now();
       const alive = this.train(Infinity, start + Math.max(SLICE, 1.5 * this.cost));
-      if (this.drawn || !alive) {
+      if (this.drawn && alive) {
         const trained = performance.now();
         this.frame();
         this.cost = Math.min(200, performance.now() - trained);
@@ -252,7 +252,10 @@ class Trainer {
     const { training, options } = this;
     const codes = training.codes();
     const [mu] = codes;
-    if (this.running && ranAway(mu)) return this.stop("the codes have run away from the prior");
+    if (ranAway(mu)) {
+      if (this.running) this.stop("the codes have run away from the prior");
+      return; // what was seen last stays
+    }
     const now = performance.now();
     const use = training.use(codes);
     if (now - this.tested > TEST_EVERY || !this.running) {
