@@ -116,13 +116,13 @@ def table(n_features=6, n=40, **changes):
 @pytest.fixture(scope="module")
 def untrained():
     """The page of a model with random weights, 784-32-2: enough to see that things move."""
-    return explorer.build(VAE(784, 2, (32,), output="sigmoid", sigma=0.7), images())
+    return explorer.build(VAE(784, 2, hidden=(32,), output="sigmoid", sigma=0.7), images())
 
 
 @pytest.fixture(scope="module")
 def trained():
     """A VAE that has seen the bundled digits for a few epochs, and their data set."""
-    digits, model = load_dataset("digits"), VAE(784, 8, (64,), likelihood="bernoulli")
+    digits, model = load_dataset("digits"), VAE(784, 8, hidden=(64,), likelihood="bernoulli")
     optimizer, rng = Adam(model.parameters, lr=3e-3), np.random.default_rng(0)
     for _ in range(6):
         for batch in rng.permutation(len(digits.x_train)).reshape(-1, 100):
@@ -157,7 +157,7 @@ COMPUTE = """([x, z]) => {
 def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
     rng = np.random.default_rng(2)
     x, z = rng.random((5, 36)), rng.standard_normal((5, 3)) * 2
-    model = VAE(36, 3, (24, 16), activation=activation, **LIKELIHOODS[likelihood])
+    model = VAE(36, 3, hidden=(24, 16), activation=activation, **LIKELIHOODS[likelihood])
     model.parameters.theta += 0.05 * rng.standard_normal(len(model.parameters.theta))
     mu, logvar = model.encode(x)
     nll = model.likelihood.nll(model.decoder_output(z), model.as_batch(x))
@@ -171,7 +171,7 @@ def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
 
 
 def test_shown_numbers_are_those_of_python(show):
-    model = VAE(784, 2, (32,), output="sigmoid", sigma=0.7)
+    model = VAE(784, 2, hidden=(32,), output="sigmoid", sigma=0.7)
     model.parameters["encoder.1.b"][...] = [0.5, -1.0, -2.0, 0.4]
     data = images()
     page = show(explorer.build(model, data))
@@ -455,7 +455,7 @@ def test_walk_goes_from_one_code_to_the_other(show, untrained):
 
 
 def test_conditional_model_decodes_the_chosen_label(show):
-    model = VAE(784, 2, (16,), likelihood="bernoulli", n_classes=10)
+    model = VAE(784, 2, hidden=(16,), likelihood="bernoulli", n_classes=10)
     page = show(explorer.build(model, images()))
     page.locator("#origin").click()
     page.locator("#label").select_option("7")
@@ -590,8 +590,10 @@ def test_on_a_phone_the_plane_stays_in_sight(show, untrained):
 @pytest.mark.parametrize("kind", ["images", "rows"])
 def test_no_horizontal_scroll_at_320_pixels(show, kind):
     html = {
-        "images": lambda: explorer.build(VAE(784, 3, (16,)), images()),
-        "rows": lambda: explorer.build(VAE(6, 2, (8,)), table(feature_names=("long " * 9,) * 6)),
+        "images": lambda: explorer.build(VAE(784, 3, hidden=(16,)), images()),
+        "rows": lambda: explorer.build(
+            VAE(6, 2, hidden=(8,)), table(feature_names=("long " * 9,) * 6)
+        ),
     }[kind]()
     page = show(html, 320, 800, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -601,7 +603,7 @@ def test_bars_have_a_scale_for_each_feature_and_small_numbers_two_digits(show):
     x = np.random.default_rng(0).random((40, 3), dtype=np.float32) * [1, 0.01, 2000]
     x = x.astype(np.float32)
     data = Dataset("wine", x, x, scaling=Scaling("none", low=0.0, high=2000.0))
-    model = VAE(3, 2, (4,), sigma=1.0)
+    model = VAE(3, 2, hidden=(4,), sigma=1.0)
     model.parameters["encoder.1.W"][...] = 0
     model.parameters["encoder.1.b"][...] = [0.0, 0.0, -14.0, -14.0]
     page = show(explorer.build(model, data))
@@ -614,7 +616,7 @@ def test_bars_have_a_scale_for_each_feature_and_small_numbers_two_digits(show):
 
 
 def test_autoencoder_says_what_is_missing(show):
-    page = show(explorer.build(Autoencoder(784, 2, (16,), output="sigmoid"), images()))
+    page = show(explorer.build(Autoencoder(784, 2, hidden=(16,), output="sigmoid"), images()))
     assert "no prior, no sigma and no KL" in page.locator("body").inner_text()
     for missing in ("#prior", "#kl", "#elbo", "#scale", "#ellipses"):
         assert not page.locator(missing).is_visible()
@@ -624,7 +626,7 @@ def test_autoencoder_says_what_is_missing(show):
 
 @pytest.mark.parametrize(("n_features", "plot"), [(6, "bars"), (60, "line")])
 def test_rows_are_plotted(show, n_features, plot):
-    page = show(explorer.build(VAE(n_features, 3, (8,)), table(n_features)))
+    page = show(explorer.build(VAE(n_features, 3, hidden=(8,)), table(n_features)))
     assert page.evaluate("tinyvae.dataset.plot") == plot
     before = pixels(page, "decoded")
     page.mouse.move(*at(page, 0.9, 0.9))
@@ -635,7 +637,7 @@ def test_rows_are_plotted(show, n_features, plot):
 
 def test_bars_are_told_in_words_in_the_units_of_the_data(show):
     scaling = Scaling("standardize", mean=np.array([50.0, 3.0]), std=np.array([20.0, 0.5]))
-    model, data = VAE(2, 1, ()), dataclasses.replace(table(2), scaling=scaling)
+    model, data = VAE(2, 1, hidden=()), dataclasses.replace(table(2), scaling=scaling)
     model.parameters["decoder.0.b"][...] = [1.0, -1.0]
     page = show(explorer.build(model, data))
     page.locator("#origin").click()
@@ -646,7 +648,9 @@ def test_bars_are_told_in_words_in_the_units_of_the_data(show):
 
 def test_colour_images_and_unlabelled_data_are_shown(show):
     x = np.random.default_rng(0).random((20, 75), dtype=np.float32)
-    page = show(explorer.build(VAE(75, 4, (8,)), Dataset("photos", x, x, image_shape=(5, 5, 3))))
+    page = show(
+        explorer.build(VAE(75, 4, hidden=(8,)), Dataset("photos", x, x, image_shape=(5, 5, 3)))
+    )
     red = page.evaluate("tinyvae.pictures.pixels(tinyvae.examples[0].x).data[0]")
     assert abs(red - 255 * x[0, 0]) <= 1
     stroke(page, [(0.5, 0.1), (0.5, 0.9)])
@@ -658,7 +662,7 @@ def test_names_are_shown_as_text_and_never_run(show):
     data = dataclasses.replace(
         table(), label_names=(EVIL, "b"), feature_names=(EVIL,) * 6, name=EVIL
     )
-    page = show(explorer.build(VAE(6, 2, (8,)), data, title=EVIL))
+    page = show(explorer.build(VAE(6, 2, hidden=(8,)), data, title=EVIL))
     assert page.evaluate("window.hacked") is None
     assert page.locator("#legend button").first.inner_text() == EVIL
     assert page.locator("h1").inner_text() == EVIL == page.title()
@@ -667,9 +671,9 @@ def test_names_are_shown_as_text_and_never_run(show):
 @pytest.mark.parametrize("kind", ["images", "rows"])
 def test_no_horizontal_scroll_at_400_pixels(show, kind):
     if kind == "images":
-        html = explorer.build(VAE(784, 12, (16,), n_classes=10), images())
+        html = explorer.build(VAE(784, 12, hidden=(16,), n_classes=10), images())
     else:
-        html = explorer.build(VAE(6, 3, (8,)), table(feature_names=("long name " * 9,) * 6))
+        html = explorer.build(VAE(6, 3, hidden=(8,)), table(feature_names=("long name " * 9,) * 6))
     page = show(html, 400, 800)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     rights = page.evaluate(

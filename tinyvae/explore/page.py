@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyvae import __version__, checks
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Bernoulli
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_base64, to_json
 from tinyvae.explore.payload import Payload, collect, plot_kind
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.files import write_text
 
 if TYPE_CHECKING:
@@ -89,13 +90,13 @@ def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
     size = 4 * arrays // 3 + len(_script())
     if size <= max_bytes:
         return
-    remedy = 'fewer hidden units or points (n_points, "--points")'
+    remedy = ["fewer hidden units or points (", Argument("n_points"), ")"]
     if precision == "float32":
         halved = size - 2 * payload.theta.nbytes // 3
-        remedy = f'precision="float16" ("--float16") makes it {halved / 1e6:.1f} MB'
-    raise ValueError(
-        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed:"
-        f' {remedy}, max_bytes ("--max-mb") allows more'
+        remedy = [Argument("precision", "float16"), f" makes it {halved / 1e6:.1f} MB"]
+    raise InputError(
+        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed",
+        remedy=[*remedy, ", ", Argument("max_bytes"), " allows more"],
     )
 
 

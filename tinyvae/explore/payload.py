@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import seed_sequence
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.device import seed_sequence
+from tinyvae.models import VAE, Autoencoder
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset

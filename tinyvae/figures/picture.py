@@ -75,7 +75,15 @@ class Picture(Figure):
         file = io.BytesIO()
         self.savefig(file, format="png", dpi=144)
         # Twice as many pixels as the page is wide on the screen, for sharp letters and lines.
-        return file.getvalue(), {"width": int(72 * self.get_figwidth() * 1.15)}
+        width = int(72 * self.get_figwidth() * 1.15)
+        return file.getvalue(), {"width": width, "alt": self.in_words()}
+
+    def in_words(self) -> str:
+        """Return the heading, what stands below it, and the panels' titles, for who cannot see."""
+        texts = [text.get_text() for text in self.texts[:2]]
+        texts += [ax.get_title("left") or ax.get_title() for ax in self.axes]
+        lines = (" ".join(text.split()).rstrip(".") for text in dict.fromkeys(texts) if text)
+        return ". ".join(lines) or "Images side by side"
 
 
 def page(width: float, height: float, title: str, subtitle: str = "") -> Picture:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
 from tinyvae.explore.payload import describe_dataset, describe_model
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.files import write_text
 
