@@ -30,6 +30,7 @@ export class Charts {
     this.rows = SERIES.map((series) => {
       const canvas = element("canvas", { className: "chart" });
       canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", series.words);
       const value = element("b", { className: series.name });
       const words = element("span", { textContent: series.words });
       box.append(element("div", { className: "series" }, element("p", {}, value, words), canvas));
