@@ -170,6 +170,8 @@ def _go_on(run: Run) -> str:
 def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
     """Yield commands worth trying after this run, and what each is for."""
     yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if model.latent_dim != 2 or not dataset.image_shape:  # else its page is written already
+        yield f"tinyvae explore {run.quoted} --open", "its latent space, in a browser"
     if dataset.options["name"] == "digits" and model.latent_dim == 2:
         yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
         yield "tinyvae three-panels", "the picture that explains the VAE"
@@ -208,10 +210,10 @@ def _draw(
     try:
         for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
             tell(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
-        if not (keep and page.exists()):
+        if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
             try:
                 explorer.write(page, explorer.build(model, dataset))
-                tell(f"  {page}: open it in a browser, and move about in the latent space")
+                tell(f"  {page}: open it in a browser, and move about in the latent plane")
             except ValueError as too_large:
                 why = terminal.one_line(too_large, explore_command.parser().spell)
                 tell(f"  no {page}: {why} (of: python -m tinyvae explore {run.quoted})")
