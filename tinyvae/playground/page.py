@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import __version__, checks
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
 from tinyvae.explore.payload import describe_dataset, describe_model
@@ -29,8 +30,8 @@ OWN = (
 )
 LEVELS = 15  # of grey: 4 bits a pixel
 MOST_VALUES = 4_500_000  # of x in all: 5,700 images of 28 × 28
+MOST_FEATURES = 4096  # of a row: with more, a step takes longer than one cares to watch
 MOST_TEST = 500
-LEAST_ROWS = 40
 MAX_BYTES = 16_000_000
 MNIST_CREDIT = (
     "The digits are from MNIST (Y. LeCun, C. Cortes, C. J. C. Burges), CC BY-SA 3.0,"
@@ -145,12 +146,13 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
 def _fitting(dataset: Dataset) -> tuple[int, int]:
     """Return how many training and test rows a page takes."""
     fitting = MOST_VALUES // dataset.n_features
-    if fitting < LEAST_ROWS:
-        raise ValueError(
-            f"{dataset.name}: rows of {dataset.n_features:,} values are too large for a page, which"
-            f' takes {MOST_VALUES // LEAST_ROWS:,}: resize the images (image_size, "--image-size")'
+    if dataset.n_features > MOST_FEATURES:
+        raise InputError(
+            f"{dataset.name}: rows of {dataset.n_features:,} values are too large to train in a"
+            f" page, which takes {MOST_FEATURES:,}",
+            remedy=["resize the images with ", Argument("image_size", 32)],
         )
-    n_test = min(MOST_TEST, len(dataset.x_test), max(LEAST_ROWS // 4, fitting // 10))
+    n_test = min(MOST_TEST, len(dataset.x_test), fitting // 10)
     return min(len(dataset.x_train), fitting - n_test), n_test
 
 
