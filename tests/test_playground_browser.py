@@ -4,6 +4,7 @@ Every page is checked for console errors, page errors and network requests.
 """
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -126,7 +127,8 @@ def test_it_begins_by_itself_and_learns(show, digits):
     assert page.evaluate("tinyvae.epoch") == pytest.approx(
         page.evaluate("tinyvae.steps") * 64 / 4500, abs=0.2
     )
-    assert "marks" in page.locator("#comment").inner_text()
+    said = page.locator("#comment")
+    sync_api.expect(said).to_contain_text(re.compile("It learns as you watch|A balance"))
     before = page.evaluate("document.getElementById('ground').toDataURL()")
     wait(page, "tinyvae.steps > 200")
     assert page.evaluate("document.getElementById('ground').toDataURL()") != before

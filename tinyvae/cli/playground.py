@@ -46,8 +46,10 @@ def _playground(given: argparse.Namespace) -> None:
     names = given.dataset or DEFAULT
     own = {name: getattr(given, name) for name, _, _, default, _ in TABLE[OWN]
            if getattr(given, name) != default}  # fmt: skip
-    datasets = [load_dataset(name, given.data_dir, **own) for name in names if run is None]
-    datasets = datasets or [run.dataset]
+    if run:
+        datasets = [run.dataset]
+    else:
+        datasets = [load_dataset(name, given.data_dir, **own) for name in names]
     page = build(datasets, model=run.model if run else None, title=given.title)
     for words in filter(None, map(left_out, datasets)):
         terminal.note(words)

@@ -223,7 +223,8 @@ def _words(datasets: Sequence[Dataset], description: dict[str, Any], title: str)
     what = "handwritten digits" if datasets[0].name in ("digits", "mnist") else f"{noun}s"
     lede = (
         f"A variational autoencoder trains on {about['n_train']:,} {what}, right now, in this page."
-        f" Each mark is the code of a test {noun}; behind it, what each place decodes to."
+        f" Each mark is the code of a test {noun}"
+        f"{'; behind it, what each place decodes to' if noun == 'image' else ''}."
     )
     footer = [f"{dataset.describe()}." for dataset in datasets]
     for dataset in datasets:

@@ -81,7 +81,13 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
     return "No noise: z is mu itself. The KL still pulls at the codes, but nothing makes neighbours alike, and σ means nothing.";
   }
   if (terms.kl < 0.1 && steps > 60) {
-    return `The KL fell to ${nats(terms.kl, 2)}: all ${noun}s get the same code. ${knobs.beta > 2 ? `β = ${short(knobs.beta)} is too large; turn it down.` : "Wait a moment, or turn β down."}`;
+    const advice =
+      knobs.beta > 2
+        ? `β = ${short(knobs.beta)} is too large; turn it down.`
+        : epoch < 5
+          ? "Wait a moment, or turn β down."
+          : "What a code could tell costs more than it saves; turn β or σ down.";
+    return `The KL fell to ${nats(terms.kl, 2)}: all ${noun}s get the same code. ${advice}`;
   }
   if (knobs.sigma < 0.25 && steps > 100) {
     const gap = frame.test
