@@ -86,7 +86,7 @@ function twoExamples({ model, examples, spread }) {
 function start() {
   readTheme();
   const world = readWorld();
-  const { model, examples, pictures, order } = world;
+  const { model, pictures, order } = world;
   const L = model.latent_dim;
   const [first, other] = twoExamples(world);
   const eps = panels.noise(L);

@@ -3,7 +3,6 @@
 
 import { element, signed, small } from "./controls.js";
 import { kl, log_normal, reparameterize, scaled, standardNormal } from "./latent.js";
-import { readable } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
 const N_SAMPLES = 8;

@@ -5,20 +5,18 @@ import { element } from "./controls.js";
 import { ERRORS } from "./errors.js";
 
 const LINES = {
-  x: ["x", "the picked one, (D,)", ""],
-  encoder: ["encoder", "mu, logvar = encoder(x)", "model.py, VAE.encode"],
-  mu: ["μ", "mu, logvar = split(h)          # dmu = dz + beta * mu", "latent.py"],
-  sigma: ["σ", "sigma = exp(0.5 * logvar)", "latent.py, reparameterize"],
-  eps: ["ε", "eps = rng.standard_normal((B, L))", "model.py, VAE.forward"],
-  z: ["z", "z = mu + sigma * eps", "latent.py, reparameterize"],
-  decoder: ["decoder", "x_hat = decoder(z)", "model.py, decode"],
-  x_hat: [
-    "x̂",
-    "nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …",
-    "likelihood.py, Gaussian",
+  x: ["the picked one, (D,)", ""],
+  encoder: ["mu, logvar = encoder(x)", "model.py, VAE.encode"],
+  mu: ["mu = h[:, :L]\ndmu = dz + beta * mu", "model.py, VAE"],
+  sigma: [
+    "sigma = exp(0.5 * logvar)\ndlogvar = dz * 0.5 * sigma * eps + beta * 0.5 * (sigma**2 - 1)",
+    "latent.py",
   ],
-  kl: ["KL", "kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)", "latent.py, kl"],
-  loss: ["loss", "loss = reconstruction + beta * kl", "model.py, VAE.forward"],
+  eps: ["eps = rng.standard_normal((B, L))", "model.py, VAE.forward"],
+  z: ["z = mu + sigma * eps", "latent.py, reparameterize"],
+  decoder: ["x_hat = decoder(z)", "model.py, decode"],
+  x_hat: ["nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …", "likelihood.py, Gaussian"],
+  kl: ["kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)", "latent.py, kl"],
 };
 
 export class Machine {
@@ -91,15 +89,14 @@ export class Machine {
   explain(name) {
     const planted = ERRORS[this.error];
     if (name === null && planted) {
-      const right = element("s", { textContent: planted.wrong });
       this.code.replaceChildren(
         line("wrong", planted.wrong),
         line("right", planted.right),
         small(planted.place),
       );
-      return void right;
+      return;
     }
-    const [, text, place] = LINES[name ?? "z"];
+    const [text, place] = LINES[name ?? "z"];
     this.code.replaceChildren(line("", text), small(place));
   }
 
@@ -116,11 +113,8 @@ export class Machine {
       (j) => mu[j],
       (j) => dmu[j] + dmu_kl[j],
     );
-    put(
-      "sigma",
-      (j) => Math.exp(0.5 * logvar[j]),
-      (j) => dlogvar[j] + dlogvar_kl[j],
-    );
+    const sigma = (j) => Math.exp(0.5 * logvar[j]);
+    put("sigma", sigma, (j) => (2 * (dlogvar[j] + dlogvar_kl[j])) / sigma(j)); // d log σ² = 2 dσ / σ
     put("eps", (j) => eps[j]);
     put(
       "z",

@@ -172,11 +172,11 @@ class Trainer {
 
   /** Back to the last state that was well, with these knobs. */
   back({ knobs }) {
-    const kept = this.kept[0];
+    const [kept] = this.kept;
     this.ghost = null;
     this.planted = null;
     this.training.set(knobs);
-    if (kept) this.training.restore(kept);
+    this.training.restore(kept);
     this.last = null;
     this.frame();
   }
@@ -206,7 +206,7 @@ class Trainer {
     const sums = { loss: 0, reconstruction: 0, kl: 0 };
     const ghosts = { loss: 0, reconstruction: 0, kl: 0 };
     let n = 0;
-    let trouble = null;
+    let trouble;
     do {
       const terms = training.step();
       trouble = training.trouble(terms);
