@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvae.audit import audit
+from tinyvae.audit import assert_vae, audit
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -278,3 +278,16 @@ def test_numpy_has_no_gradient_to_cut():
     rng = np.random.default_rng(0)
     report = audit(sample=lambda mu, s: mu + np.exp(s / 2) * rng.standard_normal(mu.shape))
     assert not report.errors
+
+
+def test_assert_vae_raises_with_the_report(tmp_path):
+    def mean(x, x_hat, mu, s):
+        return bce(x_hat, x) / len(x) - 0.5 * torch.mean(1 + s - mu**2 - s.exp())
+
+    with pytest.raises(AssertionError, match="wrong: 1 error found in sample, objective"):
+        assert_vae(sample=draw, objective=mean)
+    with pytest.raises(AssertionError, match="not judged"):
+        assert_vae(sample=draw)
+    contract = tmp_path / "pyproject.toml"
+    contract.write_text('[tool.tinyvae.audit]\nallow = ["kl-mean-over-latents"]\n')
+    assert assert_vae(sample=draw, objective=mean, contract=contract).state == "right"

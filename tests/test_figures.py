@@ -1,7 +1,9 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
 import io
+import re
 import warnings
+from importlib import resources
 
 import matplotlib
 import numpy as np
@@ -409,8 +411,20 @@ def test_colours_of_classes_stay_apart_for_the_colour_blind():
     assert len(picture.COLORS) == 10
     for matrix in blindness.values():
         assert nearest(picture.COLORS, matrix) > 0.085
+        for k in range(5):  # marks of the same shape
+            assert nearest(picture.COLORS[k::5], matrix) > 0.18
     tab10 = matplotlib.color_sequences["tab10"]
     assert min(nearest(tab10, matrix) for matrix in blindness.values()) < 0.03
+
+
+def test_marks_of_classes_have_shapes_and_the_pages_have_the_same_colours(rng):
+    fig = figures.plane(rng.standard_normal((30, 2)), np.arange(30) % 10)
+    paths = fig.axes[0].collections[0].get_paths()
+    assert len({path.vertices.tobytes() for path in paths}) == 5
+    assert [paths[k].vertices.tobytes() == paths[k + 5].vertices.tobytes() for k in range(5)]
+    look = (resources.files("tinyvae.explore") / "look.css").read_text("utf-8")
+    found = re.findall(r"--label-\d: (#\w+);", look.split(':root[data-theme="dark"]')[0])
+    assert tuple(found) == picture.COLORS
 
 
 # --- settings, notebooks --------------------------------------------------------------------------
@@ -443,7 +457,7 @@ def dataset(rng, **changes) -> Dataset:
 
 
 def model(latent_dim: int = 2, kind: type = VAE, **options):
-    return kind(D, latent_dim, (8,), sigma=0.5, output="sigmoid", seed=1, **options)
+    return kind(D, latent_dim, hidden=(8,), sigma=0.5, output="sigmoid", seed=1, **options)
 
 
 def drawn(tmp_path, *arguments, **options) -> list[str]:
@@ -555,7 +569,7 @@ def test_standardised_images_are_shown_in_the_units_of_the_data(rng):
     x = scaling.apply(raw)
     data = dataset(rng, scaling=scaling)
     data = Dataset("s", x[:20], x[20:], image_shape=SHAPE, scaling=scaling)
-    fig = gallery.figure("reconstructions", VAE(D, 2, (8,)), data)
+    fig = gallery.figure("reconstructions", VAE(D, 2, hidden=(8,)), data)
     np.testing.assert_allclose(
         sheets(fig)[0][: SHAPE[0], : SHAPE[1]].ravel(), 1 - raw[20] / 255, atol=1e-5
     )
@@ -567,18 +581,18 @@ def test_large_data_are_encoded_in_blocks_of_some_of_their_rows(rng, monkeypatch
     seen = []
 
     class Watched(VAE):
-        def encode(self, x, labels=None):
+        def encode(self, x, *, labels=None):
             seen.append(len(x))
-            return super().encode(x, labels)
+            return super().encode(x, labels=labels)
 
     x = ink(rng, 700).astype(np.float32)
     data = Dataset("large", x, x, image_shape=SHAPE)
-    vae = Watched(D, 2, (8,))
+    vae = Watched(D, 2, hidden=(8,))
     fig = gallery.figure("plane", vae, data)
     assert seen == [8] * 6 + [2]
     rows = np.linspace(0, 699, 50).astype(int)
     points = fig.axes[0].collections[0].get_offsets()
-    np.testing.assert_allclose(points, VAE.encode(vae, x[rows])[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(points, VAE.encode(vae, labels=x[rows])[0], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("form, start", [("svg", b"<?xml"), ("pdf", b"%PDF")])
@@ -625,7 +639,10 @@ def test_three_panels_show_gaps_a_blob_and_a_smooth_space(tmp_path, monkeypatch,
     assert three_panels.main(["--out", str(out), "--epochs", "4", "--dpi", "40", "--quiet"]) == 0
     assert out.read_bytes().startswith(b"\x89PNG") and capsys.readouterr().out == ""
     fig = panels.figure(kept, digits.x_test, digits.y_test, digits.image_shape)
-    reconstruction, kl, both = (ax.collections[0].get_offsets() for ax in fig.axes[::2])
+    above, below = fig.axes[::3], fig.axes[1::3]
+    assert len({ax.get_xlim() + ax.get_ylim() for ax in above}) == 1  # the same axes in all three
+    assert {ax.get_xlim() + ax.get_ylim() for ax in below} == {figures.NEAR_PRIOR}
+    reconstruction, kl, both = (ax.collections[0].get_offsets() for ax in above)
     assert len(both) == 500
     assert reconstruction.std() > 1.6 > 1.4 > both.std()  # nothing holds it together
     np.testing.assert_allclose(kl.std(axis=0), 1, atol=0.15)  # the prior itself
@@ -636,6 +653,34 @@ def test_three_panels_show_gaps_a_blob_and_a_smooth_space(tmp_path, monkeypatch,
 
     assert separation(kl) < 0.25 < 0.4 < separation(both)
     assert_nothing_clipped(fig)
+
+
+def test_three_panels_decode_the_same_draws_from_the_prior_and_say_what_lies_outside(rng):
+    asked = []
+
+    class Watched(VAE):
+        def decode(self, z, **options):
+            asked.append(np.array(z))
+            return super().decode(z, **options)
+
+    kept = [Watched(D, 2, hidden=(4,), output="sigmoid", backend="numpy") for _ in range(3)]
+    kept[0].parameters["encoder.1.b"][:] = (40, 0, -9, -9)  # one model's codes lie far away
+    x = ink(rng, 30)
+    fig = panels.figure(kept, x.astype(np.float32), np.arange(30) % 10, SHAPE)
+    grids, draws = asked[::2], asked[1::2]
+    for z in (grids, draws):
+        np.testing.assert_array_equal(z[0], z[1])
+        np.testing.assert_array_equal(z[0], z[2])
+    assert np.abs(grids[0]).max() < 3 and draws[0].shape == (panels.DRAWS, 2)
+    assert abs(fig.axes[0].get_xlim()[1]) > 35
+    assert_nothing_clipped(fig)
+
+
+def test_figures_say_in_words_what_they_show(rng):
+    fig = figures.plane(rng.standard_normal((9, 2)), title="A plane", subtitle="Of nine points.")
+    _, metadata = fig._repr_png_()
+    assert metadata["alt"] == "A plane. Of nine points. Where the encoder puts 9 examples"
+    assert figures.image_grid(ink(rng, 4), SHAPE)._repr_png_()[1]["alt"] == "Images side by side"
 
 
 def test_three_panels_of_one_epoch_say_epoch(rng, capsys):
@@ -683,7 +728,7 @@ def test_three_panels_do_not_write_over_a_folder(tmp_path, monkeypatch, capsys):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     dataset = load_dataset("digits")
-    model = VAE(784, 2, (3,), backend="numpy")
+    model = VAE(784, 2, hidden=(3,), backend="numpy")
     with pytest.raises(OSError, match=r"cannot make the folder .*file/figures: "):
         gallery.draw(model, dataset, tmp_path / "file" / "figures", only=[])
 

@@ -14,6 +14,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import linecache
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from tinyvae import assembly
+from tinyvae import models
+from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
+from tinyvae.exercises import judge, latent_space, progress
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -70,7 +73,7 @@ def passed(source: Path) -> Pass:
     """Run a notebook's cells, and at each exercise its stub, all answers, and its solution."""
     cells, namespace, result = build.read_cells(source), {"__name__": "__main__"}, Pass()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "get_backend", _named_backend)
+        patch.setattr(models, "get_backend", _named_backend)
         for cell in cells:
             if cell.role == "exercise":
                 result.exercises.append(cell.number)
@@ -87,9 +90,10 @@ def _named_backend(backend):
 
 def _run(code: str, namespace: dict, cell) -> str:
     """Run code as a cell of a notebook; return what it printed."""
-    printed = io.StringIO()
+    printed, name = io.StringIO(), f"<{' '.join(cell.words)} {cell.number}>"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)  # as IPython
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, f"<{' '.join(cell.words)} {cell.number}>", "exec"), namespace)
+        exec(compile(code, name, "exec"), namespace)
     return printed.getvalue()
 
 
@@ -104,7 +108,7 @@ def _try_answers(source: Path, cells: list, exercise, namespace: dict, result: P
     tries.append(("solution", "", of("solution").text))
     for kind, words, code in tries:
         _run(code, namespace, exercise)
-        said = _run(of("check").text, namespace, exercise)
+        said = _run(of("check").text, namespace, of("check"))
         result.verdicts.append(Verdict(exercise.number, kind, words, said, code))
 
 
@@ -175,7 +179,145 @@ def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
     (row,) = (line for line in readme.splitlines() if f"]({source.stem}.ipynb)" in line)
     assert title in row
     assert f"| {minutes} |" in row
-    assert build.BADGE.format(build.REPOSITORY, source.stem) in row
+    badge = build.BADGE.format(build.REPOSITORY, source.stem)
+    assert (badge in row) == bool(build.REPOSITORY)
+
+
+@each_notebook
+def test_without_a_published_repository_nothing_is_installed_under_a_free_name(source):
+    assert not (build.REPOSITORY or build.RELEASE)
+    text = build.dump(build.to_notebook(source))
+    assert "pip install" not in text and "colab" not in text
+
+
+@each_notebook
+def test_with_one_the_badge_and_the_install_cell_name_it(source, monkeypatch):
+    monkeypatch.setattr(build, "REPOSITORY", "some/where")
+    monkeypatch.setattr(build, "RELEASE", "v9")
+    text = build.dump(build.to_notebook(source))
+    assert "colab.research.google.com/github/some/where/" in text
+    assert "tinyvae @ git+https://github.com/some/where@v9" in text
+
+
+@each_notebook
+def test_every_notebook_ends_with_three_questions(source):
+    texts = [cell.text for cell in build.read_cells(source) if cell.is_markdown]
+    (block,) = (text for text in texts if text.startswith("## Three questions"))
+    questions, _, answers = block.partition("<details>")
+    for part in (questions, answers):
+        assert all(f"**{letter}.**" in part for letter in "abc")
+
+
+@each_notebook
+def test_kit_has_stubs_for_students_and_solutions_for_teachers(source):
+    numbers = {c.number for c in build.read_cells(source) if c.role == "exercise"}
+    for solved in (False, True):
+        cells = build.kit_notebook(source, solved)["cells"]
+        graded = [c for c in cells if "nbgrader" in c["metadata"]]
+        assert len({c["metadata"]["nbgrader"]["grade_id"] for c in graded}) == 2 * len(numbers)
+        assert sum(c["metadata"]["nbgrader"].get("points", 0) for c in graded) == len(numbers)
+        text = build.dump(build.kit_notebook(source, solved))
+        assert ("BEGIN SOLUTION" in text) == solved
+        assert "<b>Solution</b>" not in text and "outputs" in text
+
+
+def test_a_graded_check_raises_until_it_has_passed(capsys):
+    latent_space.stretched_codes("a")
+    with pytest.raises(AssertionError, match=r"latent_space\.stretched_codes has not passed"):
+        judge.require("latent_space.stretched_codes")
+    latent_space.stretched_codes("c")
+    judge.require("latent_space.stretched_codes")
+
+
+def test_slides_show_the_stored_figures(tmp_path):
+    page = build.slides(SOURCES[0])
+    assert page.startswith("# 1. An autoencoder by hand") and "](figures/01-1.png)" in page
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def test_progress_knows_every_exercise_and_its_check():
+    found = {}
+    for source in SOURCES:
+        module = ""
+        for cell in build.read_cells(source):
+            if made := re.search(r"from tinyvae\.exercises import (\w+) as check", cell.text):
+                module = made[1]
+            if cell.role == "check":
+                function = re.search(r"check\.(\w+)\(", cell.text)[1]
+                found[cell.number] = f"{module}.{function}"
+    assert found == {n: c for _, table in progress.NOTEBOOKS.values() for n, c in table.items()}
+
+
+def test_checks_record_what_was_solved_and_which_errors_were_made(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "deep" / "exercises.json"
+    monkeypatch.setenv("TINYVAE_PROGRESS", str(file))
+    assert exercises.main([]) == 0
+    said = capsys.readouterr().out
+    assert "0/3  open: 2.1, 2.2, 2.3" in said and f"will write {file}" in said
+    latent_space.stretched_codes("a")
+    latent_space.stretched_codes("c")
+    latent_space.stretched_codes("b")  # what was solved stays solved
+    latent_space.nearest(lambda z, codes: z)
+    latent_space.draw_like(...)
+    capsys.readouterr()
+    assert exercises.main([]) == 0
+    said = capsys.readouterr().out
+    assert "1/3  open: 2.2, 2.3\n      2.2: index has the shape" in said and str(file) in said
+    assert len(progress.read(file)["latent_space.stretched_codes"]["errors"]) == 2
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"kl.kl": 3}', '{"kl.kl": {"solved": 1}}'])
+def test_a_damaged_record_is_named_and_no_reason_to_fail_a_check(
+    tmp_path, monkeypatch, capsys, text
+):
+    file = tmp_path / "exercises.json"
+    file.write_text(text)
+    monkeypatch.setenv("TINYVAE_PROGRESS", str(file))
+    latent_space.stretched_codes("c")
+    assert capsys.readouterr().out.startswith("✓") and file.read_text() == text
+    assert exercises.main([]) == 2
+    error = capsys.readouterr().err
+    assert "is no record of exercises; move it away" in error and error.count("\n") == 1
+
+
+def test_where_nothing_shall_be_recorded_nothing_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TINYVAE_PROGRESS", "")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    latent_space.stretched_codes("c")
+    assert exercises.main([]) == 0
+    assert "TINYVAE_PROGRESS is empty" in capsys.readouterr().out and not [*tmp_path.iterdir()]
+    monkeypatch.delenv("TINYVAE_PROGRESS")
+    assert progress.path() == tmp_path / ".tinyvae" / "exercises.json"
+
+
+# --- the notebooks in a folder of one's own -------------------------------------------------------
+
+
+def test_tutorials_are_copied_to_a_new_folder_with_their_pictures(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert tutorials.main([str(folder)]) == 0
+    assert f"copied {len(SOURCES)} notebooks to {folder}" in capsys.readouterr().out
+    assert {p.stem for p in folder.glob("*.ipynb")} == {p.stem for p in SOURCES}
+    assert (folder / "images" / "explorer.png").exists() and (folder / "README.md").exists()
+
+
+def test_tutorials_never_write_over_answers(tmp_path, capsys):
+    (tmp_path / "01_an_autoencoder_by_hand.ipynb").write_text("my answers")
+    assert tutorials.main([str(tmp_path)]) == 2
+    assert "is not empty: your answers may be in it" in capsys.readouterr().err
+    file = tmp_path / "01_an_autoencoder_by_hand.ipynb"
+    assert tutorials.main([str(file)]) == 2
+    assert "is a file; name a new folder" in capsys.readouterr().err
+    assert file.read_text() == "my answers"
+
+
+def test_tutorials_say_how_to_get_jupyterlab_before_they_copy(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tutorials.importlib.util, "find_spec", lambda name: None)
+    assert tutorials.main([str(tmp_path / "new"), "--open"]) == 2
+    assert "python -m pip install jupyterlab" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def _models_without_backend(code: str) -> list[str]:

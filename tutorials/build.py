@@ -3,6 +3,10 @@
 A source is a Python file of cells, each of which opens with a line `# %%`, as editors and Jupytext
 know them; `tutorials/README.md` says which words may follow. `build.py 03 07` makes some notebooks
 alone; what is stored depends on the sources and on the package only: no clock, no path.
+
+`build.py --kit DIR` writes for teachers, without running anything: DIR/student, without solutions
+and outputs, DIR/solution, with the solutions in place, both with nbgrader's metadata, and
+DIR/slides.md, made of the stored figures.
 """
 
 from __future__ import annotations
@@ -17,8 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
-# Where a hosted notebook service finds the notebooks.
-REPOSITORY = "tinyvae/tinyvae"
+# Where a hosted notebook service finds the notebooks, "owner/name", and the release of the package
+# that it installs. Both are empty until there is a published repository: a badge or an install cell
+# under a name that anyone may register would run a stranger's code.
+REPOSITORY = ""
+RELEASE = ""
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{}/blob/main/tutorials/{}.ipynb)"
@@ -28,13 +35,16 @@ SETUP = """\
 from importlib.util import find_spec
 
 if find_spec("tinyvae") is None:
-    %pip install -q tinyvae
+    %pip install -q "tinyvae @ git+https://github.com/{}@{}"
 """
 MARKER = re.compile(r"^# %%(.*)$")
-WORDS = {"[markdown]", "exercise", "check", "hint", "solution", "long", "machine", "drawing"}
-# One thread: the same numbers each time, and no slower for models of this size. And no GPU.
+ROLES = ("exercise", "check", "hint", "solution")
+WORDS = {"[markdown]", *ROLES}
+WORDS |= {"long", "machine", "drawing", "covered"}
+# One thread: the same numbers each time, and no slower for models of this size. And no GPU, and no
+# record of exercises.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": ""}
+ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": "", "TINYVAE_PROGRESS": ""}
 MAX_BYTES = 600_000
 # Of a stored picture: more are hardly to be told apart.
 GREYS, COLORS, MAX_WIDTH = 44, 64, 960
@@ -54,7 +64,7 @@ class Cell(NamedTuple):
     @property
     def role(self) -> str:
         """exercise, check, hint or solution, or "" for a cell that belongs to no exercise."""
-        return next((w for w in self.words if w in ("exercise", "check", "hint", "solution")), "")
+        return next((w for w in self.words if w in ROLES), "")
 
 
 def sources(names: list[str] | None = None) -> list[Path]:
@@ -94,8 +104,11 @@ def to_notebook(path: Path) -> dict[str, Any]:
     """Return the notebook of a source, without outputs."""
     cells = read_cells(path)
     title, _, rest = cells[0].text.partition("\n")
-    badge = BADGE.format(REPOSITORY, path.stem)
-    made = [_markdown(f"{title}\n\n{badge}\n{rest}"), _code(SETUP, ["setup"])]
+    made = [_markdown(cells[0].text)]
+    if REPOSITORY and RELEASE:
+        badge = BADGE.format(REPOSITORY, path.stem)
+        setup = _code(SETUP.format(REPOSITORY, RELEASE), ["setup"])
+        made = [_markdown(f"{title}\n\n{badge}\n{rest}"), setup]
     for cell in cells[1:]:
         if cell.role == "hint":
             made.append(_folded("Hint", cell))
@@ -104,7 +117,7 @@ def to_notebook(path: Path) -> dict[str, Any]:
         elif cell.is_markdown:
             made.append(_markdown(cell.text))
         else:
-            made.append(_code(cell.text, list(cell.words)))
+            made.append(_code(cell.text, list(cell.words), cell.number))
     for i, cell in enumerate(made):
         cell["id"] = f"cell-{i:02}"
     return {
@@ -124,10 +137,14 @@ def _markdown(text: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "metadata": {}, "source": text.strip("\n")}
 
 
-def _code(text: str, tags: list[str]) -> dict[str, Any]:
+def _code(text: str, tags: list[str], number: str = "") -> dict[str, Any]:
     metadata: dict[str, Any] = {"tags": tags} if tags else {}
+    if number:
+        metadata["number"] = number
     if "drawing" in tags:
         metadata["jupyter"] = {"source_hidden": True}
+    if "covered" in tags:
+        metadata |= {"jupyter": {"outputs_hidden": True}, "collapsed": True}
     return {
         "cell_type": "code",
         "metadata": metadata,
@@ -159,6 +176,7 @@ def run(notebook: dict[str, Any]) -> dict[str, Any]:
     client = NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet)
     client.execute(env={**os.environ, **ENVIRONMENT})
     notebook = json.loads(json.dumps(node))
+    notebook["metadata"]["language_info"] = {"name": "python"}  # without this machine's version
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
         if cell["cell_type"] == "code":
@@ -242,8 +260,88 @@ def dump(notebook: dict[str, Any]) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def kit_notebook(path: Path, solved: bool) -> dict[str, Any]:
+    """Return a notebook for a class: exercises as stubs, or with their solutions in place."""
+    cells = read_cells(path)
+    solutions = {cell.number: cell.text for cell in cells if cell.role == "solution"}
+    notebook = to_notebook(path)
+    kept, checks = [], ""
+    for cell in notebook["cells"]:
+        role = next((tag for tag in cell["metadata"].get("tags", []) if tag in ROLES), "")
+        if role == "solution":
+            continue
+        if found := re.search(r"from tinyvae\.exercises import (\w+) as check", cell["source"]):
+            checks = found[1]
+        if role in ("exercise", "check"):
+            kept.append(_graded(cell, role, path, solutions, solved, checks))
+        else:
+            kept.append(cell)
+    return notebook | {"cells": kept}
+
+
+def _graded(
+    cell: dict, role: str, path: Path, solutions: dict[str, str], solved: bool, checks: str
+) -> dict[str, Any]:
+    """Return the cell of an exercise, or of its check, with nbgrader's metadata (schema 3)."""
+    number = cell["metadata"]["number"]
+    source = cell["source"]
+    if role == "exercise" and solved:
+        source = f"### BEGIN SOLUTION\n{solutions[number]}\n### END SOLUTION"
+    if role == "check":
+        name = re.search(r"check\.(\w+)\(", source)
+        source += "\n\nfrom tinyvae.exercises import judge\n\n"
+        source += f'judge.require("{checks}.{name[1]}")' if name else ""
+    grading = {
+        "grade_id": f"{role}-{number.replace('.', '-')}", "schema_version": 3, "task": False,
+        "grade": role == "check", "solution": role == "exercise", "locked": role == "check",
+    }  # fmt: skip
+    if role == "check":
+        grading["points"] = 1
+    return cell | {"source": source, "metadata": cell["metadata"] | {"nbgrader": grading}}
+
+
+def slides(path: Path) -> str:
+    """Return slides in Markdown: a title, and each stored figure under the heading before it."""
+    notebook = json.loads(stored(path).read_text(encoding="utf-8"))
+    heading, pages, number = "", [], 0
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            heading = ([line.strip("# ") for line in text.splitlines() if line.startswith("#")]
+                       or [heading])[-1]  # fmt: skip
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                number += 1
+                pages.append(f"## {heading}\n\n![{heading}](figures/{path.stem[:2]}-{number}.png)")
+    title = read_cells(path)[0].text.splitlines()[0]
+    return "\n\n---\n\n".join([title, *pages])
+
+
+def write_kit(folder: Path) -> None:
+    """Write what a teacher needs to a folder; see the head of this file."""
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for path in sources():
+        for name, solved in (("student", False), ("solution", True)):
+            (folder / name).mkdir(exist_ok=True)
+            text = dump(kit_notebook(path, solved))
+            (folder / name / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
+        number = 0
+        for cell in json.loads(stored(path).read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                if "image/png" in output.get("data", {}):
+                    number += 1
+                    picture = base64.b64decode(output["data"]["image/png"])
+                    (folder / "figures" / f"{path.stem[:2]}-{number}.png").write_bytes(picture)
+    pages = "\n\n---\n\n".join(slides(path) for path in sources())
+    (folder / "slides.md").write_text(pages + "\n", encoding="utf-8")
+
+
 def main(names: list[str]) -> int:
     """Run and store the notebooks whose names begin so, or all; return the exit status."""
+    if names[:1] == ["--kit"] and len(names) == 2:
+        write_kit(Path(names[1]))
+        print(f"{names[1]}: student, solution, figures, slides.md")
+        return 0
     paths = sources(names)
     if not paths:
         print(f"no source begins with {' or '.join(names)}", file=sys.stderr)

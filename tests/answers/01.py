@@ -43,7 +43,7 @@ def dense_backward(dy, x, W):
     return dy @ W.T, x.T @ dy
 
 
-# %% wrong 1.1: dx has the shape (3, 4)
+# %% wrong 1.1: they come in the wrong order, and seem to be dW, dx, db: return dx, dW, db
 def dense_backward(dy, x, W):
     return x.T @ dy, dy @ W.T, dy.sum(axis=0)
 
@@ -69,7 +69,7 @@ def relu_backward(dy, x):
     return x > 0
 
 
-# %% wrong 1.2: multiplied by y once too often
+# %% wrong 1.2: multiplied by max(x, 0) once too often
 def relu_backward(dy, x):
     return dy * np.maximum(x, 0)
 
@@ -236,3 +236,233 @@ class MySigmoid:
 
     def backward(self, dy):
         return dy * (1 - self.y**2)
+
+
+# %% wrong 1.1: it is summed, but the axis is kept as 1; leave keepdims out
+def dense_backward(dy, x, W):
+    return dy @ W.T, x.T @ dy, dy.sum(axis=0, keepdims=True)
+
+
+# %% wrong 1.1: dW has lost its decimals
+def dense_backward(dy, x, W):
+    return dy @ W.T, (x.T @ dy).astype(int), dy.sum(axis=0)
+
+
+# %% wrong 1.1: The check calls it with 3 of them
+def dense_backward(dy, x):
+    return dy, x.T @ dy, dy.sum(axis=0)
+
+
+# %% wrong 1.2: y in relu_backward: this is the notebook's own
+def relu_backward(dy, x):
+    return dy * (y > 0)
+
+
+# %% wrong 1.2: np.where(condition, this, that) or np.maximum answers it for each entry
+def relu_backward(dy, x):
+    if x > 0:
+        return dy
+    return 0 * dy
+
+
+# %% wrong 1.2: np.maximum and np.minimum go entry by entry
+def relu_backward(dy, x):
+    return dy * min(1, max(x, 0))
+
+
+# %% wrong 1.2: this is forward
+def relu_backward(dy, x):
+    return np.maximum(x, 0)
+
+
+# %% wrong 1.2: dx holds complex numbers
+def relu_backward(dy, x):
+    return dy * (x > 0) + 0j
+
+
+# %% wrong 1.3: y in backward: this is the notebook's own, no argument, not made in the function
+class MySigmoid:
+    def forward(self, x):
+        y = 1 / (1 + np.exp(-x))
+        return y
+
+    def backward(self, dy):
+        return dy * y * (1 - y)
+
+
+# %% wrong 1.3: backward changes what forward returned
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        self.y *= 1 - self.y
+        return dy * self.y
+
+
+# %% wrong 1.3: with two of it in one network the gradients are wrong
+class MySigmoid:
+    def forward(self, x):
+        MySigmoid.y = 1 / (1 + np.exp(-x))
+        return MySigmoid.y
+
+    def backward(self, dy):
+        return dy * MySigmoid.y * (1 - MySigmoid.y)
+
+
+# %% wrong 1.3: with two of it in one network the gradients are wrong
+class MySigmoid:
+    def forward(self, x):
+        global kept
+        kept = 1 / (1 + np.exp(-x))
+        return kept
+
+    def backward(self, dy):
+        return dy * kept * (1 - kept)
+
+
+# %% wrong 1.3: brackets, 1 / (1 + e^(−x))
+class MySigmoid:
+    def forward(self, x):
+        self.y = 1 / 1 + np.exp(-x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.3: The functions of math take one number
+class MySigmoid:
+    def forward(self, x):
+        import math
+
+        self.y = 1 / (1 + math.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.3: The first parameter of a method is self
+class MySigmoid:
+    def forward(x):
+        return 1 / (1 + np.exp(-x))
+
+    def backward(self, dy):
+        return dy
+
+
+# %% wrong 1.3: A layer without weights needs nothing to begin with
+class MySigmoid:
+    def __init__(self, n):
+        self.n = n
+
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.4: y is tanh(2x)
+class MyTanh:
+    def forward(self, x):
+        self.y = (np.exp(2 * x) - np.exp(-2 * x)) / (np.exp(2 * x) + np.exp(-2 * x))
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+# %% wrong 1.4: that is the sigmoid's slope
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y)
+
+
+# %% wrong 1.4: 1 − x²: keep y
+class MyTanh:
+    def forward(self, x):
+        self.x = x
+        return np.tanh(x)
+
+    def backward(self, dy):
+        return dy * (1 - self.x**2)
+
+
+# %% wrong 1.4: write **
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y ^ 2)
+
+
+# %% right 1.4
+class MyTanh:
+    def forward(self, x):
+        self.x = x
+        return (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
+
+    def backward(self, dy):
+        return dy * 4 / (np.exp(self.x) + np.exp(-self.x)) ** 2
+
+
+# %% wrong 1.5: theta: m and v are not divided by 1 − beta**t
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (np.sqrt(v) + epsilon), m, v
+
+
+# %% wrong 1.5: theta: the gradient is added
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    step = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return theta + lr * step, m, v
+
+
+# %% wrong 1.5: v: the gradient is not squared
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad
+    return theta, m, v
+
+
+# %% wrong 1.5: m: return m itself
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = (beta1 * m + (1 - beta1) * grad) / (1 - beta1**t)
+    v = (beta2 * v + (1 - beta2) * grad**2) / (1 - beta2**t)
+    return theta - lr * m / (np.sqrt(v) + epsilon), m, v
+
+
+# %% wrong 1.5: epsilon stands under the root
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (1 - beta1**t) / np.sqrt(v / (1 - beta2**t) + epsilon), m, v
+
+
+# %% wrong 1.5: changes one of its inputs in place
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m *= beta1
+    m += (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+# %% right 1.5
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = m + (1 - beta1) * (grad - m)
+    v = v + (1 - beta2) * (grad * grad - v)
+    size = lr * np.sqrt(1 - beta2**t) / (1 - beta1**t)
+    return theta - size * m / (np.sqrt(v) + epsilon * np.sqrt(1 - beta2**t)), m, v

@@ -9,7 +9,22 @@ prediction = "a"
 prediction = "b"
 
 # %% wrong 2.1: answer with one of "a", "b", "c"
+prediction = "I do not know"
+
+# %% right 2.1
 prediction = "it stays"
+
+# %% right 2.1
+prediction = "It stays as it is."
+
+# %% right 2.1
+prediction = "the answer is c"
+
+# %% right 2.1
+prediction = "(c)"
+
+# %% wrong 2.1: so the squared differences cannot get smaller
+prediction = "it falls"
 
 # %% right 2.1
 prediction = "C"
@@ -123,3 +138,13 @@ def draw_like(codes, n, rng):
 # %% wrong 2.3: the draws repeat
 def draw_like(codes, n, rng):
     return codes[rng.integers(len(codes), size=n)]
+
+
+# %% wrong 2.2: this goes by the products z · c
+def nearest(z, codes):
+    return (z @ codes.T).argmax(axis=1)
+
+
+# %% right 2.2
+def nearest(z, codes):
+    return map(lambda point: ((codes - point) ** 2).sum(axis=1).argmin(), z)

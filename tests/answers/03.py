@@ -146,48 +146,48 @@ def bernoulli_nll(y, x):
     return (np.maximum(y, 0) - x * y + np.log1p(np.exp(-np.abs(y)))).sum(axis=1)
 
 
-# %% wrong 3.3: log q(z) is added
+# %% wrong 3.4: log q(z) is added
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return (log_joint(x, z) + log_density(z, mu, sigma)).mean()
 
 
-# %% wrong 3.3: log q(z) is missing
+# %% wrong 3.4: log q(z) is missing
 def elbo(x, mu, sigma, eps):
     return log_joint(x, mu + sigma * eps).mean()
 
 
-# %% wrong 3.3: take their mean
+# %% wrong 3.4: take their mean
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return log_joint(x, z) - log_density(z, mu, sigma)
 
 
-# %% wrong 3.3: z is sigma · eps, without mu
+# %% wrong 3.4: z is sigma · eps, without mu
 def elbo(x, mu, sigma, eps):
     z = sigma * eps
     return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
 
 
-# %% wrong 3.3: this is −ELBO
+# %% wrong 3.4: this is −ELBO
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return (log_density(z, mu, sigma) - log_joint(x, z)).mean()
 
 
-# %% wrong 3.3: log p(z) is missing
+# %% wrong 3.4: log p(z) is missing
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return (log_density(x, 2 * z, 1) - log_density(z, mu, sigma)).mean()
 
 
-# %% wrong 3.3: the ELBO has the shape (2,), and should have ()
+# %% wrong 3.4: the ELBO has the shape (2,), and should have ()
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return [log_joint(x, z).mean(), log_density(z, mu, sigma).mean()]
 
 
-# %% right 3.3
+# %% right 3.4
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     log_q = -0.5 * eps**2 - np.log(sigma)
@@ -206,25 +206,95 @@ def log_density(x, mu, sigma):
     return -0.5 * np.log(2 * np.pi * variance) - 0.5 * (x - mu) ** 2 / variance**2
 
 
-# %% wrong 3.3: z is stretched by sigma²
+# %% wrong 3.4: z is stretched by sigma²
 def elbo(x, mu, sigma, eps):
     z = mu + sigma**2 * eps
     return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
 
 
-# %% wrong 3.3: not the logarithm of the mean
+# %% wrong 3.4: not the logarithm of the mean
 def elbo(x, mu, sigma, eps):
     z = mu + sigma * eps
     return np.log(np.exp(log_joint(x, z) - log_density(z, mu, sigma)).mean())
 
 
-# %% wrong 3.3: not from the draws eps
+# %% wrong 3.4: not from the draws eps
 def elbo(x, mu, sigma, eps):
     z = np.random.default_rng(0).normal(mu, sigma, 100_000)
     return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
 
 
-# %% right 3.3
+# %% right 3.4
 def elbo(x, mu, sigma, eps):
     kl = 0.5 * (mu**2 + sigma**2 - 1) - np.log(sigma)
     return log_density(x, 2 * (mu + sigma * eps), 1.0).mean() - kl
+
+
+# %% wrong 3.3: without it a wide density costs nothing
+def laplace_nll(x, x_hat, scale):
+    return (np.abs(x - x_hat) / scale).sum(axis=1)
+
+
+# %% wrong 3.3: the constant is log b; a Laplace density has 1/(2b) before it
+def laplace_nll(x, x_hat, scale):
+    return (np.abs(x - x_hat) / scale + np.log(scale)).sum(axis=1)
+
+
+# %% wrong 3.3: the difference is squared
+def laplace_nll(x, x_hat, scale):
+    return ((x - x_hat) ** 2 / scale + np.log(2 * scale)).sum(axis=1)
+
+
+# %% wrong 3.3: counts once for each pixel
+def laplace_nll(x, x_hat, scale):
+    return np.abs(x - x_hat).sum(axis=1) / scale + np.log(2 * scale)
+
+
+# %% right 3.3
+def laplace_nll(x, x_hat, scale):
+    return -np.log(np.exp(-np.abs(x - x_hat) / scale) / (2 * scale)).sum(axis=1)
+
+
+# %% right 3.4
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return log_joint(x, z).mean() + 0.5 * np.log(2 * np.pi * np.e * sigma**2)
+
+
+# %% wrong 3.4: z is sigma + mu · eps
+def elbo(x, mu, sigma, eps):
+    z = sigma + mu * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.4: log q is taken at x
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return (log_joint(x, z) - log_density(x, mu, sigma)).mean()
+
+
+# %% wrong 3.4: this is one draw, the first
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma))[0]
+
+
+# %% wrong 3.1: write **
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ^ 2 / sigma**2
+
+
+# %% wrong 3.1: those of np, such as np.exp and np.log, take an array
+def log_density(x, mu, sigma):
+    import math
+
+    return -0.5 * math.log(2 * np.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.2: np.where(condition, this, that)
+def bernoulli_nll(y, x):
+    if y > 0:
+        softplus = y + np.log(1 + np.exp(-y))
+    else:
+        softplus = np.log(1 + np.exp(y))
+    return (softplus - x * y).sum(axis=1)

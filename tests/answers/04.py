@@ -131,50 +131,90 @@ def reparameterize_backward(dz, logvar, eps):
     return np.stack([dz, dz * 0.5 * np.exp(0.5 * logvar) * eps])
 
 
-# %% wrong 4.3: this is the variance
+# %% wrong 4.4: this is the variance
 def spread(sample, logvar, n):
     return sample(np.zeros(n), np.full(n, logvar)).var()
 
 
-# %% wrong 4.3: measure z
+# %% wrong 4.4: measure z
 def spread(sample, logvar, n):
     return np.exp(0.5 * logvar)
 
 
-# %% wrong 4.3: all draws are equal
+# %% wrong 4.4: all draws are equal
 def spread(sample, logvar, n):
     return np.std([sample(np.zeros(1), np.full(1, logvar))] * 1)
 
 
-# %% wrong 4.3: it says
+# %% wrong 4.4: it says
 def spread(sample, logvar, n):
     return np.abs(sample(np.zeros(n), np.full(n, logvar))).mean()
 
 
-# %% wrong 4.3: the result has the shape (50000,)
+# %% wrong 4.4: the result has the shape (50000,)
 def spread(sample, logvar, n):
     return sample(np.zeros(n), np.full(n, logvar))
 
 
-# %% right 4.3
+# %% right 4.4
 def spread(sample, logvar, n):
     z = sample(np.full((n, 1), 7.0), np.full((n, 1), logvar))
     return np.sqrt(((z - 7.0) ** 2).mean())
 
 
-# %% wrong 4.4: as right
+# %% wrong 4.5: as right
 guilty = "A"
 
-# %% wrong 4.4: answer with one of
+# %% wrong 4.5: answer with one of
 guilty = "all"
 
-# %% wrong 4.4: answer with one of "a", "b", "c", not 'A, B'
+# %% wrong 4.5: answer with one of "a", "b", "c", not 'A, B'
 guilty = "A, B"
 
 
-# %% right 4.4
+# %% right 4.5
 guilty = "b"
 
 
-# %% right 4.4
+# %% right 4.5
 guilty = "b: its draws are too wide"
+
+
+# %% wrong 4.3: a ½ too many: it belonged to logvar = 2 logsigma
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, 0.5 * dz * np.exp(logsigma) * eps
+
+
+# %% wrong 4.3: σ is exp(logsigma), not exp(½ logsigma)
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, dz * np.exp(0.5 * logsigma) * eps
+
+
+# %% wrong 4.3: the factor σ is missing
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, dz * eps
+
+
+# %% right 4.3
+def log_sigma_backward(dz, logsigma, eps):
+    z = np.exp(logsigma) * eps
+    return 1 * dz, z * dz
+
+
+# %% wrong 4.1: σ is the root of logvar
+def reparameterize(mu, logvar, eps):
+    return mu + np.sqrt(logvar) * eps
+
+
+# %% wrong 4.1: eps stands in the exponent
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar * eps)
+
+
+# %% wrong 4.1: σ is averaged
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar).mean() * eps
+
+
+# %% right 4.5
+guilty = "sampler B"

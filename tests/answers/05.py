@@ -298,3 +298,58 @@ def kl_backward(mu, logvar):
     mu = mu.astype("f4")
     logvar = logvar.astype("f4")
     return mu / len(mu), 0.5 * (np.exp(logvar) - 1) / len(mu)
+
+
+# %% wrong 5.4: τ stands where τ² belongs
+def kl_to(mu, logvar, tau):
+    ratio = (mu**2 + np.exp(logvar)) / tau
+    return 0.5 * (ratio - 1 - logvar + 2 * np.log(tau)).sum(axis=1)
+
+
+# %% wrong 5.4: the term log τ² is missing
+def kl_to(mu, logvar, tau):
+    ratio = (mu**2 + np.exp(logvar)) / tau**2
+    return 0.5 * (ratio - 1 - logvar).sum(axis=1)
+
+
+# %% wrong 5.4: log τ stands where log τ² belongs
+def kl_to(mu, logvar, tau):
+    ratio = (mu**2 + np.exp(logvar)) / tau**2
+    return 0.5 * (ratio - 1 - logvar + np.log(tau)).sum(axis=1)
+
+
+# %% wrong 5.4: tau has no effect
+def kl_to(mu, logvar, tau):
+    return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+
+# %% right 5.4
+def kl_to(mu, logvar, tau):
+    shifted = logvar - 2 * np.log(tau)
+    return 0.5 * ((mu / tau) ** 2 + np.exp(shifted) - 1 - shifted).sum(axis=1)
+
+
+# %% wrong 5.1: some are negative, and count as such
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    differences = np.abs(log_q(z, mu, logvar) - log_p(z))
+    return differences.mean(), differences.std() / np.sqrt(len(eps))
+
+
+# %% wrong 5.1: they come from q already
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    differences = np.exp(log_q(z, mu, logvar)) * (log_q(z, mu, logvar) - log_p(z))
+    return differences.mean(), differences.std() / np.sqrt(len(eps))
+
+
+# %% wrong 5.1: z in kl_monte_carlo: this is the notebook's own
+def kl_monte_carlo(mu, logvar, eps):
+    differences = log_q(z, mu, logvar) - log_p(z)
+    return differences.mean(), differences.std() / np.sqrt(len(differences))
+
+
+# %% wrong 5.3: dmu is divided by L = 3; the mean is over the batch
+def kl_backward(mu, logvar):
+    L = mu.shape[1]
+    return mu / L, 0.5 * (np.exp(logvar) - 1) / L

@@ -141,7 +141,7 @@ def train_step(model, optimizer, x):
 # %% right 6.1
 def train_step(model, optimizer, x):
     eps = np.random.default_rng(1).standard_normal((len(x), 2))
-    terms = model.forward(x, eps)
+    terms = model.forward(x, eps=eps)
     model.backward()
     optimizer.step()
     return list(terms)
@@ -402,3 +402,34 @@ class PReLU:
     def backward(self, dy):
         self.da[...] = (dy * np.minimum(self.x, 0)).sum(axis=0)
         return np.where(self.x > 0, dy, self.a * dy)
+
+
+# %% wrong 6.1: There is nothing to set to zero: backward writes the gradient
+def train_step(model, optimizer, x):
+    optimizer.zero_grad()
+    terms = model.forward(x)
+    model.backward()
+    optimizer.step()
+    return terms
+
+
+# %% wrong 6.1: Backward belongs to the model here, not to the loss
+def train_step(model, optimizer, x):
+    terms = model.forward(x)
+    terms.loss.backward()
+    optimizer.step()
+    return terms
+
+
+# %% wrong 6.1: model in train_step: this is the notebook's own
+def train_step(m, optimizer, x):
+    terms = model.forward(x)
+    m.backward()
+    optimizer.step()
+    return terms
+
+
+# %% wrong 6.3: np.where(condition, this, that)
+def bernoulli_backward(y, x):
+    p = 1 / (1 + np.exp(-y)) if y > 0 else np.exp(y) / (1 + np.exp(y))
+    return (p - x) / len(y)

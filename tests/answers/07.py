@@ -111,7 +111,7 @@ def quantiles(n):
     return [NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, n)]
 
 
-# %% wrong 7.2: below z[
+# %% wrong 7.2: this is the CDF, from z to shares
 def quantiles(n):
     return [NormalDist().cdf((i + 0.5) / n) for i in range(n)]
 
@@ -304,3 +304,19 @@ def sample_aggregate(mu, logvar, n, rng):
         k = rng.integers(0, len(mu))
         z.append(mu[k] + np.exp(logvar[k] / 2) * rng.standard_normal(len(mu[k])))
     return z
+
+
+# %% wrong 7.3: A permutation takes each example once
+def sample_aggregate(mu, logvar, n, rng):
+    rows = rng.permutation(len(mu))[:n]
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+# %% wrong 7.2: A function that takes one number got a whole array
+def quantiles(n):
+    return NormalDist().inv_cdf((np.arange(n) + 0.5) / n)
+
+
+# %% right 7.2
+def quantiles(n):
+    return map(lambda i: NormalDist().inv_cdf((i + 0.5) / n), range(n))

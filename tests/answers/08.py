@@ -218,3 +218,23 @@ def free_bits(kl, free):
     mean = kl.mean(axis=0, keepdims=True)
     dkl = np.where(np.broadcast_to(mean, kl.shape) > free, 1 / kl.shape[0], 0.0)
     return free * kl.shape[1] + np.clip(mean - free, 0, None).sum(), dkl
+
+
+# %% wrong 8.2: it returns nothing; is a branch missing?
+def effective_beta(D, L, pixels, latents):
+    if pixels == "mean" and latents == "sum":
+        return D
+    if pixels == "sum" and latents == "sum":
+        return 1
+
+
+# %% wrong 8.3: is an axis; np.maximum(a, b) compares two arrays
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return np.max(mean, free).sum(), (mean > free) / len(kl) * np.ones_like(kl)
+
+
+# %% wrong 8.3: they come in the wrong order, and seem to be dkl, loss
+def free_bits(kl, free):
+    mean = kl.mean(axis=0)
+    return (mean > free) / len(kl) * np.ones_like(kl), np.maximum(mean, free).sum()

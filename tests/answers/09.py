@@ -241,3 +241,26 @@ def log_weights(nll, mu, logvar, z):
 def log_weights(nll, mu, logvar, z):
     eps = (z - mu) * np.exp(-0.5 * logvar)
     return 0.5 * (eps**2 + logvar - z**2) @ np.ones(len(mu)) - nll
+
+
+# %% wrong 9.1: in floats of any width; take the largest number of the row out first
+def log_mean_exp(a):
+    return np.log(np.exp(a.astype(np.longdouble)).mean(axis=1)).astype(float)
+
+
+# %% wrong 9.3: log q(z|x) is added; it stands below the line, so subtract it
+def log_weights(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2).sum(axis=1)
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return -nll + log_p_z + log_q
+
+
+# %% wrong 9.3: log p(z), the prior, is missing
+def log_weights(nll, mu, logvar, z):
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)
+    return -nll - log_q
+
+
+# %% wrong 9.3: log q(z|x) is missing
+def log_weights(nll, mu, logvar, z):
+    return -nll - 0.5 * (z**2).sum(axis=1)

@@ -3,207 +3,77 @@ that differ from the notebook's solution."""
 # ruff: noqa: F811, F821
 
 
-# %% wrong 10.1: if a: (or while, and, or) copies a device array to the host
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    norm = xp.sqrt((grad * grad).sum())
-    return grad * (largest / norm) if norm > largest else grad
+# %% wrong 10.1: the width of a cell is missing
+def log_evidence(log_joint, width):
+    return np.log(np.exp(log_joint).sum())
 
 
-# %% wrong 10.1: float(a) copies a device array to the host
-def clip_gradient(grad, largest):
-    norm = float((grad * grad).sum()) ** 0.5
-    return grad * (largest / max(norm, largest))
+# %% wrong 10.1: this is p(x) itself
+def log_evidence(log_joint, width):
+    return np.exp(log_joint).sum() * width
 
 
-# %% wrong 10.1: a NumPy array meets a device array
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    factor = np.ones(1, "float32") * largest
-    return grad * (factor / xp.maximum(xp.sqrt((grad * grad).sum()), largest))
+# %% wrong 10.1: not the sum of height times width
+def log_evidence(log_joint, width):
+    return np.log(np.exp(log_joint).mean())
 
 
-# %% wrong 10.1: each entry is clipped by itself
-def clip_gradient(grad, largest):
-    return array_module(grad).clip(grad, -largest, largest)
-
-
-# %% wrong 10.1: also where it was shorter
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    return grad * (largest / xp.sqrt((grad * grad).sum()))
-
-
-# %% wrong 10.1: the root is missing
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    return grad * (largest / xp.maximum((grad * grad).sum(), largest))
-
-
-# %% wrong 10.1: a gradient of zeros becomes nan
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    norm = xp.sqrt((grad * grad).sum())
-    return grad / norm * xp.minimum(norm, largest)
-
-
-# %% wrong 10.1: a float32 gradient becomes float64
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    norm = xp.sqrt((grad * grad).sum())
-    return grad * np.float64(largest) / xp.maximum(norm, largest)
-
-
-# %% wrong 10.1: a.get() copies to the host
-def clip_gradient(grad, largest):
-    host = grad.get() if hasattr(grad, "get") else grad
-    norm = max(float(np.linalg.norm(host)), largest)
-    return grad * (largest / norm)
-
-
-# %% wrong 10.1: changes one of its inputs in place
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    grad *= largest / xp.maximum(xp.sqrt((grad * grad).sum()), largest)
-    return grad
-
-
-# %% wrong 10.1: nothing is scaled
-def clip_gradient(grad, largest):
-    return grad
-
-
-# %% wrong 10.1: on a device it returns ndarray, no device array
-def clip_gradient(grad, largest):
-    if hasattr(grad, "inside"):
-        grad = grad.inside
-    norm = np.linalg.norm(grad)
-    return grad * (largest / np.maximum(norm, largest))
-
-
-# %% wrong 10.1: clipped: zero throughout, which it should not be; clipped[
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    n = xp.sqrt((grad * grad).sum())
-    return xp.where(n > largest, 0.0 * grad, grad)
-
-
-# %% wrong 10.1: not the largest entry
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    n = xp.max(xp.abs(grad))
-    return grad * (largest / xp.maximum(n, largest))
+# %% wrong 10.1: around −900 e^… is 0
+def log_evidence(log_joint, width):
+    return np.log(np.exp(log_joint).sum() * width)
 
 
 # %% right 10.1
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    norm = xp.linalg.norm(grad)
-    return grad * xp.minimum(1.0, largest / xp.maximum(norm, 1e-12))
+def log_evidence(log_joint, width):
+    return np.logaddexp.reduce(log_joint + np.log(width))
 
 
-# %% right 10.1
-def clip_gradient(grad, largest):
-    norm = np.linalg.norm(grad)
-    with np.errstate(divide="ignore"):
-        return np.where(norm > largest, largest / norm, 1.0) * grad
+# %% wrong 10.2: heights times width, must
+def posterior(log_joint, width):
+    p = np.exp(log_joint - log_joint.max())
+    return p / p.sum()
 
 
-# %% right 10.1
-def clip_gradient(grad, largest):
-    xp = array_module(grad)
-    factor = largest * (xp.dot(grad, grad) + 1e-20) ** -0.5
-    return grad * factor.clip(0.0, 1.0)
+# %% wrong 10.2: not divided by p(x)
+def posterior(log_joint, width):
+    return np.exp(log_joint)
 
 
-# %% wrong 10.2: each product has its addition, so twice that
-def dense_operations(B, n_in, n_out):
-    return B * n_in * n_out, 2 * B * n_in * n_out
+# %% wrong 10.2: its area must be 1
+def posterior(log_joint, width):
+    return np.exp(log_joint - log_joint.max())
 
 
-# %% wrong 10.2: that is one matrix product; backward has two
-def dense_operations(B, n_in, n_out):
-    return 2 * B * n_in * n_out, 2 * B * n_in * n_out
-
-
-# %% wrong 10.2: that is for one example; there are B
-def dense_operations(B, n_in, n_out):
-    return 2 * n_in * n_out, 4 * n_in * n_out
-
-
-# %% wrong 10.2: that is forward and backward together
-def dense_operations(B, n_in, n_out):
-    return 2 * B * n_in * n_out, 6 * B * n_in * n_out
-
-
-# %% wrong 10.2: forward is 118,400 where about 62,720,000 is right
-def dense_operations(B, n_in, n_out):
-    return B * (n_in + n_out), 4 * B * n_in * n_out
-
-
-# %% wrong 10.2: forward and backward are swapped
-def dense_operations(B, n_in, n_out):
-    return 4 * B * n_in * n_out, 2 * B * n_in * n_out
-
-
-# %% open 10.2: backward is still missing
-def dense_operations(B, n_in, n_out):
-    return 2 * B * n_in * n_out, ...
+# %% wrong 10.2: around −900 it is no number
+def posterior(log_joint, width):
+    p = np.exp(log_joint)
+    return p / p.sum() / width
 
 
 # %% right 10.2
-def dense_operations(B, n_in, n_out):
-    forward = B * n_out * (n_in + (n_in - 1)) + B * n_out
-    dW, dx, db = n_in * n_out * (2 * B - 1), B * n_in * (2 * n_out - 1), (B - 1) * n_out
-    return forward, dW + dx + db
+def posterior(log_joint, width):
+    p = np.exp(log_joint - log_joint.max())
+    return p / (p.sum() * width)
 
 
-# %% right 10.2
-def dense_operations(B, n_in, n_out):
-    return [2 * B * n_in * n_out + B * n_out, 4 * B * n_in * n_out + B * n_out]
+# %% wrong 10.3: this is the variance
+def straight_posterior(x, slope, offset, sigma_x):
+    precision = slope**2 / sigma_x**2 + 1
+    return slope * (x - offset) / sigma_x**2 / precision, 1 / precision
 
 
-# %% wrong 10.3: the best step of a one-sided difference
-def best_step(u):
-    return u**0.5
+# %% wrong 10.3: the z that x would have without a prior
+def straight_posterior(x, slope, offset, sigma_x):
+    return (x - offset) / slope, abs(sigma_x / slope)
 
 
-# %% wrong 10.3: which is h³: take the third root
-def best_step(u):
-    return u / 2
-
-
-# %% wrong 10.3: h = 1e-05 is too large (3.8e-06 is right)
-def best_step(u):
-    return 1e-5
-
-
-# %% wrong 10.3: this is u itself
-def best_step(u):
-    return u
-
-
-# %% wrong 10.3: a step is a positive number
-def best_step(u):
-    return -((u / 2) ** (1 / 3))
-
-
-# %% wrong 10.3: this is (2u)^(1/3); 2h³ = u, so the 2 divides u
-def best_step(u):
-    return (2 * u) ** (1 / 3)
-
-
-# %% wrong 10.3: h = 1.1e-05 is too large (3.8e-06 is right)
-def best_step(u):
-    return 3 * (u / 2) ** (1 / 3)
-
-
-# %% wrong 10.3: this is u^(1/3); 2h³ = u
-def best_step(u):
-    return u ** (1 / 3)
+# %% wrong 10.3: the offset is not subtracted
+def straight_posterior(x, slope, offset, sigma_x):
+    precision = slope**2 / sigma_x**2 + 1
+    return slope * x / sigma_x**2 / precision, precision**-0.5
 
 
 # %% right 10.3
-def best_step(u):
-    h = np.geomspace(1e-9, 1, 10_000)
-    return h[(u / h + h**2).argmin()]
+def straight_posterior(x, slope, offset, sigma_x):
+    total = slope**2 + sigma_x**2
+    return slope * (x - offset) / total, (sigma_x**2 / total) ** 0.5

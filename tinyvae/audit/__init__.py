@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from tinyvae import _lazy
 
 if TYPE_CHECKING:
+    from tinyvae.audit.contract import assert_vae as assert_vae
     from tinyvae.audit.findings import Finding as Finding
     from tinyvae.audit.findings import Report as Report
     from tinyvae.audit.verdict import audit as audit
 
 _HOMES = {
     "audit": "audit.verdict",
+    "assert_vae": "audit.contract",
     "Finding": "audit.findings",
     "Report": "audit.findings",
 }

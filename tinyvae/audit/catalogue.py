@@ -102,3 +102,43 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         ("", ""),
     ),
 }
+
+WORDS = {  # PyTorch's words in other frameworks, the longest first
+    "jax": [
+        ("torch.randn_like(std)", "jax.random.normal(key, std.shape)"),
+        ("torch.rand_like(std)", "jax.random.uniform(key, std.shape)"),
+        ("torch.manual_seed(0) in the sampler", "PRNGKey(0) in the sampler"),
+        ("seed once, at the start", "split the key for every step"),
+        (".detach(), .item(), .data, no_grad, or sample() for rsample()", "stop_gradient"),
+        ("call model.train() before the audit", "pass the flag of training mode"),
+        ("torch.", "jnp."),
+    ],
+    "tensorflow": [
+        ("torch.randn_like(std)", "tf.random.normal(tf.shape(std))"),
+        ("torch.rand_like(std)", "tf.random.uniform(tf.shape(std))"),
+        ("torch.manual_seed(0) in the sampler", "a fixed seed in the sampler"),
+        (
+            ".detach(), .item(), .data, no_grad, or sample() for rsample()",
+            "stop_gradient, .numpy()",
+        ),
+        ("call model.train() before the audit", "pass training=True"),
+        ("torch.sum", "tf.reduce_sum"),
+        ("torch.", "tf."),
+    ],
+    "numpy": [
+        ("torch.randn_like(std)", "rng.standard_normal(std.shape)"),
+        ("torch.rand_like(std)", "rng.random(std.shape)"),
+        ("torch.manual_seed(0) in the sampler", "default_rng(0) in the sampler"),
+        ("call model.train() before the audit", "draw noise"),
+        ("logvar.exp()", "np.exp(logvar)"),
+        ("torch.", "np."),
+    ],
+}
+WORDS["keras"] = WORDS["tensorflow"]
+
+
+def in_framework(text: str, framework: str) -> str:
+    """Return a line of PyTorch in the words of another framework."""
+    for torch, other in WORDS.get(framework, ()):
+        text = text.replace(torch, other)
+    return text

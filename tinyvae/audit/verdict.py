@@ -153,7 +153,7 @@ def audit(
         findings += audit_loss(loss, wrap, pixels, batch, dtype)
         checked.append("loss")
     findings += _left_out(set(audited.functions))
-    return Report(findings, checked, audited.beta_found, tuple(allow))
+    return Report(findings, checked, audited.beta_found, tuple(allow), audited.framework)
 
 
 def _audit_step(
@@ -213,7 +213,8 @@ def _audit_step(
         findings = [f for f in findings if not f.name.startswith("kl-")]
         findings.append(error("wiring-swapped", text))
     findings += onestep.audit_data(followed, audited.reconstruction)
-    return Report(findings, [*checked, *audited.checked], audited.beta_found, allow)
+    checked = [*checked, *audited.checked]
+    return Report(findings, checked, audited.beta_found, allow, audited.framework)
 
 
 def _shape(name: str, size: object) -> tuple[int, ...] | None:
@@ -255,6 +256,11 @@ class _Audit:
         self.checked = list(self.functions)
         self.reconstruction: Reconstruction | None = None
         self.beta_found: float | None = None
+
+    @property
+    def framework(self) -> str:
+        """Return the framework that the functions are written in."""
+        return next((f.framework for f in self.functions.values() if f.framework), "torch")
 
     def run(self) -> list[Finding]:
         """Return the findings of the sampler, under the reading of s on which all agree."""

@@ -1,83 +1,65 @@
-"""`python -m tinyvae audit module:object`: find the functions in somebody's code, audit them."""
-
-from __future__ import annotations
+"""`tinyvae audit module:object`: find the functions in a VAE's code, and audit them."""
 
 import argparse
 import json
-import sys
-from typing import NoReturn
+from types import ModuleType
+from typing import Any
 
-from tinyvae.audit import discover
-from tinyvae.audit.findings import STATUS
+from tinyvae.audit import annotations, discover
+from tinyvae.audit.contract import read_contract
+from tinyvae.audit.findings import STATUS, Report
 from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 from tinyvae.audit.verdict import audit
+from tinyvae.cli import target, terminal
 
+DESCRIPTION = "Tell whether a VAE, in any framework, is right; if not, name the error."
+EPILOG = """Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not (wholly) judged;
+--strict makes 1 of 3, --lenient 0."""
 SELF = ("self", "json")  # what goes together
 ROLES = ("sample", "objective", "kl", "reconstruction")
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit with status 2."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line's options."""
-    result = Parser(
-        prog="tinyvae audit",
-        description="Tell whether a VAE, in any framework, is right; if not, name the error.",
-        epilog="Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not judged.",
-    )
-    result.add_argument(
-        "target", nargs="?", metavar="module:object",
-        help="a class, an object or a module with reparameterize, loss_function or the like",
-    )  # fmt: skip
-    result.add_argument("--self", action="store_true", help="audit tinyvae itself")
-    result.add_argument("--scale", choices=SCALES, help="the encoder's 2nd output")
-    result.add_argument("--beta", type=float, help="the weight that the KL is meant to have")
-    result.add_argument("--batch", type=int, help="rows, where the code insists on a number")
-    result.add_argument("--latent", type=int, help="latent dimensions")
-    result.add_argument("--pixels", type=shape, metavar="N,N,…", help="shape of one example")
-    result.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    for role in ROLES:
-        result.add_argument(f"--{role}", metavar="NAME", help=f"the function to audit as {role}")
-    result.add_argument("--json", action="store_true", help="print the report as JSON")
-    return result
-
-
-def shape(text: str) -> tuple[int, ...]:
-    """Return the shape that a text like "1,28,28" or "1x28x28" names."""
-    shape = tuple(int(part) for part in text.replace("x", ",").split(","))
-    if min(shape) < 1:
-        raise ValueError
-    return shape
-
-
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit status, as `--help` lists them."""
-    options = parser().parse_args(argv)
-    if options.self:
-        _refuse_ignored(options)
-        return _audit_self(options.json)
-    if not options.target:
-        parser().error("name a module:object, or --self")
-    try:
-        return _audit_target(options)
-    except (ValueError, TypeError) as failure:
-        print(f"tinyvae audit: error: {failure}", file=sys.stderr)
-        return 2
+    """Run the command; return its exit status, as --help lists them."""
+    p = terminal.Parser("audit", DESCRIPTION, epilog=EPILOG)
+    what = "a class, an object or a module with reparameterize, loss_function or the like"
+    p.add_argument("target", nargs="?", metavar="module:object", help=what)
+    p.add("--self", None, text="audit tinyvae itself")
+    p.add("--make", str, "CALL", text='how to make the object, such as "VAE(20)"')
+    p.add("--scale", tuple(SCALES), text="the encoder's 2nd output (default: measured)")
+    p.add("--contract", terminal.path, "FILE", text="a TOML file with beta, prior, allow, …")
+    p.add("--allow", str, "NAME,…", text="findings that are accepted")
+    p.add("--beta", float, text="the weight that the KL is meant to have")
+    p.add("--batch", terminal.COUNT, "N", text="rows, where the code insists on a number")
+    p.add("--latent", terminal.WIDTH, "N", text="latent dimensions")
+    p.add("--pixels", terminal.SHAPE, "N,N,…", text="shape of one example")
+    p.add("--dtype", ("float32", "float64"), default="float32")
+    for role in ROLES:
+        p.add(f"--{role}", metavar="NAME", text=f"the function to audit as {role}")
+    p.add("--json", None, text="print the report as JSON")
+    p.add("--format", ("text", "json", "github"), default="text", text="how the report is printed")
+    p.add("--out", terminal.path, "FILE.html", text="write the report as a page too")
+    p.add("--strict", None, text="exit with 1 where not all could be judged")
+    p.add("--lenient", None, text="exit with 0 where not all could be judged")
+    return terminal.run(p, lambda given: _audit(p, given), argv)
 
 
-def _refuse_ignored(options: argparse.Namespace) -> None:
+def _audit(p: terminal.Parser, given: argparse.Namespace) -> int:
+    if given.self:
+        _refuse_ignored(p, given)
+        return _audit_self(given.json)
+    if not given.target:
+        p.error("name a module:object, or --self")
+    return _audit_target(given)
+
+
+def _refuse_ignored(p: terminal.Parser, options: argparse.Namespace) -> None:
     """End with a line that names what --self would leave unread."""
-    given = {n: v for n, v in vars(options).items() if v != parser().get_default(n)}
+    given = {n: v for n, v in vars(options).items() if v != p.get_default(n)}
     ignored = [v if n == "target" else f"--{n}" for n, v in given.items() if n not in SELF]
     if ignored:
-        parser().error(f"--self audits tinyvae itself: leave out {', '.join(ignored)}")
+        p.error(f"--self audits tinyvae itself: leave out {', '.join(ignored)}")
 
 
 def _audit_self(as_json: bool) -> int:
@@ -91,11 +73,12 @@ def _audit_self(as_json: bool) -> int:
 
 
 def _audit_target(options: argparse.Namespace) -> int:
-    module, found, name = discover.load(options.target)
+    module, found, name = target.load(options.target, module_too=True)
     sizes = dict(discover.DEFAULTS)
     sizes |= {"latent": options.latent} if options.latent else {}
     if options.pixels:
         sizes["pixels"] = options.pixels[0] if len(options.pixels) == 1 else options.pixels[1]
+    found = _made(options.make, module) if options.make else found
     found = discover.instance(found, name, sizes)
     functions = discover.functions(module, found, {role: getattr(options, role) for role in ROLES})
     if "objective" in functions:
@@ -109,13 +92,23 @@ def _audit_target(options: argparse.Namespace) -> int:
             f"{name} has no function named {usual} or the like: name it with --sample …"
         )
     audited = {role: function for role, (_, function) in functions.items()}
-    report = audit(
-        **audited, beta=options.beta, scale=options.scale, batch=options.batch,
-        latent=options.latent, pixels=options.pixels, dtype=options.dtype,
-    )  # fmt: skip
-    if options.json:
+    stated = read_contract(options.contract) if options.contract else {}
+    given = {
+        name: getattr(options, name) for name in ("beta", "scale", "batch", "latent", "pixels")
+    }
+    stated |= {name: value for name, value in given.items() if value is not None}
+    stated.setdefault("dtype", options.dtype)
+    stated["allow"] = [*stated.get("allow", ()), *(options.allow or "").split(",")]
+    stated["allow"] = [name for name in stated["allow"] if name]
+    report = audit(**audited, **stated)
+    if options.out:
+        options.out.write_text(annotations.page(report, options.target), encoding="utf-8")
+    if options.json or options.format == "json":
         print(json.dumps(report.to_dict()))
-        return STATUS[report.state]
+        return _status(report, options)
+    if options.format == "github":
+        print(annotations.github(report, audited))
+        return _status(report, options)
     print("found: " + ", ".join(f"{role} = {title}" for role, (title, _) in functions.items()))
     needed = (
         ["sample", "objective"] if not {"kl", "reconstruction"} & set(functions) else ROLES[::2]
@@ -123,4 +116,18 @@ def _audit_target(options: argparse.Namespace) -> int:
     missing = [role for role in needed if role not in functions]
     print(f"not found: {', '.join(missing)}") if missing else None
     print(report)
+    return _status(report, options)
+
+
+def _made(call: str, module: ModuleType) -> Any:
+    """Return the object that a call makes in a module."""
+    try:
+        return eval(call, vars(module))
+    except Exception as failure:
+        raise ValueError(f"--make {call}: {target.told(failure)}") from None
+
+
+def _status(report: Report, options: argparse.Namespace) -> int:
+    if report.state == "not judged" and (options.strict or options.lenient):
+        return 1 if options.strict else 0
     return STATUS[report.state]

@@ -25,7 +25,7 @@ def _name_mistake(given: np.ndarray, right: np.ndarray, mistakes: Mapping[str, A
             raise Wrong(words)
 
 
-@judge.check("log-mean-exp")
+@judge.check("log-mean-exp", reference=_exact)
 def log_mean_exp(function: Any) -> str:
     """Judge `function(a)` → (N,), for a (N, S)."""
     (a,) = judge.draw((5, 40))
@@ -50,6 +50,7 @@ def log_mean_exp(function: Any) -> str:
     judge.same("the result", given, _exact(a), sizes={"S": 40})
     far = np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]
     _extreme(function, a + far, "exp(−900) is 0 and exp(900) is infinite", far.ravel())
+    _extreme(function, a - 20000.0, "exp(−20000) is 0 in floats of any width")
     spread = a.copy()
     spread[:, 0], spread[:, 1:20] = 1000.0, -1000.0
     _extreme(function, spread, "a row may reach from −1000 to 1000")
@@ -144,9 +145,27 @@ def log_weights(function: Any) -> str:
         mistakes[words] = right + sign * 1.5 * np.log(2 * np.pi)
     mistakes |= {words: -nll + prior - wrong for words, wrong in _wrong_q(z, mu, logvar).items()}
     _name_mistake(given, right, mistakes)
+    _name_mistake(given, right, _without_constants(mistakes, 1.5 * np.log(2 * np.pi)))
     relatives = {"log p(z)": prior, "log q(z|x)": q, "nll": nll}
     judge.same("log_w", given, right, sizes={"L": 3, "S": 6}, relatives=relatives)
     return "log p(x|z) + log p(z) − log q(z|x) for each of the S draws"
+
+
+def _without_constants(
+    mistakes: Mapping[str, np.ndarray], constant: float
+) -> dict[str, np.ndarray]:
+    """Return the mistakes in the form of an answer that leaves ½ L log 2π out of both densities.
+
+    There they differ from those above where the constants of p(z) and q(z|x) do not cancel.
+    """
+    kept = {
+        "log q(z|x) is missing: it must be subtracted": constant,
+        "log q(z|x) is added; it stands below the line, so subtract it": 2 * constant,
+        "log p(z), the prior, is missing": -constant,
+    }
+    return {
+        f"{words[:-1]}{words[-1]}\u200b": mistakes[words] + more for words, more in kept.items()
+    }
 
 
 def _wrong_q(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ whose log p(x) is known exactly. Its pictures stand here too."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def log_joint(x: float, z: Any) -> Any:
     return log_density(x, 2 * z, 1.0) + log_density(z, 0.0, 1.0)
 
 
-@judge.check("the logarithm of the normal density")
+@judge.check("the logarithm of the normal density", reference=log_density)
 def normal(function: Any) -> str:
     """Judge `log_density(x, mu, sigma)`."""
     x, mu, sigma = judge.draw((5, 3), (5, 3), (5, 3))
@@ -73,7 +74,11 @@ def normal(function: Any) -> str:
     return "15 values agree"
 
 
-@judge.check("the Bernoulli loss on logits")
+def _bernoulli(y: Any, x: Any) -> Any:
+    return (softplus(y) - x * y).sum(axis=1)
+
+
+@judge.check("the Bernoulli loss on logits", reference=_bernoulli)
 def bernoulli(function: Any) -> str:
     """Judge `bernoulli_nll(y, x)` → (B,), also where the logits y are large."""
     y, x = judge.draw((5, 4), (5, 4))
@@ -111,7 +116,46 @@ def bernoulli(function: Any) -> str:
     return "right for 20 random logits, and finite from y = −1000 to 1000"
 
 
-@judge.check("the ELBO from draws")
+def _elbo(x: float, mu: float, sigma: float, eps: Any) -> Any:
+    z = mu + sigma * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+@judge.check("the Laplace loss, without a word of help")
+def laplace(function: Any) -> str:
+    """Judge `laplace_nll(x, x_hat, scale)` → (B,), for x, x_hat (B, D) and a number."""
+    for B, D, scale in ((5, 4, 0.7), (3, 6, 2.0)):
+        x, x_hat = judge.draw((B, D), (B, D))
+        given = judge.call(function, "nll", x, x_hat, scale)
+        away, size = np.abs(x - x_hat), float(scale)
+        mistakes = {
+            "nll is the mean over the pixels; the logarithms add up: sum": (
+                (away / size + math.log(2 * size)).mean(axis=1)
+            ),
+            "this is log p; the loss is −log p": -(away / size + math.log(2 * size)).sum(axis=1),
+            "the constant log 2b is missing: without it a wide density costs nothing": (
+                (away / size).sum(axis=1)
+            ),
+            "the constant is log b; a Laplace density has 1/(2b) before it": (
+                (away / size + math.log(size)).sum(axis=1)
+            ),
+            "the constant log 2b counts once for each pixel, D times": (
+                (away / size).sum(axis=1) + math.log(2 * size)
+            ),
+            "the difference is squared; here its absolute value counts": (
+                (away**2 / size + math.log(2 * size)).sum(axis=1)
+            ),
+            "the absolute value is missing: differences of both signs cancel": (
+                ((x - x_hat) / size + math.log(2 * size)).sum(axis=1)
+            ),
+            "this is the normal density's": -log_density(x, x_hat, size).sum(axis=1),
+        }
+        judge.named_mistake(given, mistakes)
+        judge.same("nll", given, (away / size + math.log(2 * size)).sum(axis=1), sizes={"D": D})
+    return "the sum over pixels of |x − x_hat| / b + log 2b"
+
+
+@judge.check("the ELBO from draws", reference=_elbo)
 def elbo(function: Any) -> str:
     """Judge `elbo(x, mu, sigma, eps)` → the mean over the draws eps (S,), a number."""
     (eps,) = judge.draw((1000,))
@@ -145,8 +189,31 @@ def elbo(function: Any) -> str:
             log_joint(x, eps) - log_density(eps, mu, sigma)
         ).mean(),
         "log p(z) is that of N(mu, σ²); the prior is N(0, 1)": log_density(x, 2 * z, 1.0).mean(),
+        "z is sigma + mu · eps: stretch by sigma, move by mu": (
+            log_joint(x, sigma + mu * eps) - log_density(sigma + mu * eps, mu, sigma)
+        ).mean(),
+        "log_density(mu, z, sigma) and log_joint(z, x) have their arguments in another order": (
+            log_joint(z, x) - log_q
+        ).mean(),
+        "this is one draw, the first; take the mean over all": (log_joint(x, z) - log_q)[0],
+        "this is one draw, the last; take the mean over all": (log_joint(x, z) - log_q)[-1],
+        "log q is taken at x; it is the density of z": (
+            log_joint(x, z) - log_density(x, mu, sigma)
+        ).mean(),
+        "log q is taken at eps; it is the density of z": (
+            log_joint(x, z) - log_density(eps, mu, sigma)
+        ).mean(),
+        "log q is that of N(0, 1); it is N(mu, sigma²)": (
+            log_joint(x, z) - log_density(z, 0.0, 1.0)
+        ).mean(),
     }
     judge.named_mistake(given, mistakes)
+    entropy = 0.5 * math.log(2 * math.pi * math.e * sigma**2)  # the mean of −log q, exactly
+    if np.isclose(given, log_joint(x, z).mean() + entropy):
+        return (
+            "with the mean of −log q by its formula, which is right too, "
+            f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
+        )
     kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
     found = f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
     if np.isclose(given, log_density(x, 2 * z, 1.0).mean() - kl):
@@ -156,6 +223,33 @@ def elbo(function: Any) -> str:
         raise Wrong(f"{given:.3f} is near the ELBO, but not from the draws eps: z = mu + sigma eps")
     judge.same("the ELBO", given, right)
     return found
+
+
+@styled
+def gap(x: float, answers: Sequence[tuple[float, float]]) -> Picture:
+    """Bars of log p(x) of the small model as the ELBO and the gap below it, for q = N(mu, σ²)."""
+    subtitle = (
+        f"The small model at x = {x:g}, for several q(z|x). Blue: the ELBO, from 0 to the left. "
+        "Red: the gap, from there back to log p(x), the line."
+    )
+    fig = page(8.0, 1.5 + 0.42 * len(answers), "log p(x) = ELBO + gap", subtitle)
+    ax = panel(fig, 1.6, 0.9, 5.8, 0.42 * len(answers))
+    evidence = log_evidence(x)
+    for row, (mu, sigma) in enumerate(answers):
+        kl = 0.5 * (mu**2 + sigma**2 - 1) - math.log(sigma)
+        bound = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2 - kl
+        ax.barh(row - 0.18, bound, color="#7fb2d0", height=0.36)
+        ax.barh(row + 0.18, evidence - bound, left=bound, color=ACCENT, alpha=0.6, height=0.36)
+        parts = f"ELBO {bound:.2f}, gap {evidence - bound:.2f}".replace("-", "−")
+        ax.text(0.15, row, parts, color=INK, size=8, va="center")
+    ax.axvline(evidence, color=ACCENT, lw=1.6)
+    names = [f"mu {mu:g}, sigma {sigma:.2f}" for mu, sigma in answers]
+    ax.set(yticks=range(len(answers)), yticklabels=names, xlabel="nats")
+    ax.set_xticks([tick for tick in ax.get_xticks() if tick <= 0])
+    ax.set_xlim(None, 3)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    return fig
 
 
 def log_evidence(x: float) -> float:

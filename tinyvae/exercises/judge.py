@@ -2,7 +2,8 @@
 say in one line what is wrong: the factor, the sign, the shape, a missing term.
 
 A check raises `Wrong` with these words, or returns what has been shown; the decorator `check`
-prints them after ✗ or ✓. An exercise that is not done yet prints a friendly line, no traceback.
+prints them after ✗ or ✓, records the verdict, and hands the reader's function on if it is right. An
+exercise that is not done yet prints a friendly line, no traceback.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tinyvae import gradcheck
-from tinyvae.gradcheck.report import Report, pattern
+from tinyvae.exercises import failures, progress
+from tinyvae.gradcheck.report import Report, factor_in_words, pattern
 
+PASSED: dict[str, bool] = {}  # check → whether its last verdict was ✓
 TOLERANCE = 1e-5  # of a gradient check: an answer in float32 is right too
 FILL_IN = "replace the ... in the cell above, and run both cells again"
 
@@ -31,27 +33,57 @@ class Wrong(Exception):
     """The answer is wrong; the message says in what."""
 
 
-def check(task: str) -> Callable:
-    """Make a function that judges answers into a check, which prints one verdict."""
+def check(task: str, reference: Callable | None = None) -> Callable:
+    """Make a function that judges answers into a check, which prints one verdict and records it.
 
-    def decorate(judge: Callable[..., str]) -> Callable[..., None]:
+    A check with a `reference` returns the reader's function where it is right, and the reference
+    where it is not, so that a notebook goes on with `kl = check.kl(kl)`.
+    """
+
+    def decorate(judge: Callable[..., str]) -> Callable[..., Callable | None]:
         @functools.wraps(judge)
-        def checked(*answers: Any) -> None:
+        def checked(*answers: Any) -> Callable | None:
+            name = f"{judge.__module__.rpartition('.')[2]}.{judge.__name__}"
+            PASSED[name] = False
             try:
                 if any(is_gap(answer) for answer in answers):
                     raise NotYet(FILL_IN)
                 print(f"✓ {task}: {judge(*answers)}.")
+                PASSED[name] = True
+                progress.record(name, solved=True)
+                return answers[0] if reference else None
             except NotYet as todo:
                 print(f"not yet: {task}. To do: {todo}.")
             except Wrong as mistake:
-                words = str(mistake)
+                words = _with_names_from_outside(answers, str(mistake))
                 print(f"✗ {task}: {words}{'' if words.endswith('?') else '.'}")
+                progress.record(name, solved=False, words=words)
             except Exception as error:  # an answer that no check foresaw must not be a traceback
-                print(f"✗ {task}: it stops with {type(error).__name__}: {error}.")
+                words = f"it stops with {type(error).__name__}: {error}"
+                print(f"✗ {task}: {words}.")
+                progress.record(name, solved=False, words=words)
+            return reference
 
         return checked
 
     return decorate
+
+
+def require(name: str) -> None:
+    """Raise AssertionError unless the check "kl.kl" has passed: graded notebooks end cells so."""
+    assert PASSED.get(name, False), f"{name} has not passed"
+
+
+def _with_names_from_outside(answers: tuple, words: str) -> str:
+    """Return the words for a mistake, after those for names that the answer takes from outside."""
+    names = [name for answer in answers for name in failures.from_outside(answer)]
+    if not names:
+        return words
+    listed = " and ".join(names)
+    return (
+        f"{listed}: this is the notebook's own, no argument, not made in the function and not kept "
+        f"in self. Because of that, or besides: {words}"
+    )
 
 
 def draw(*shapes: tuple[int, ...], seed: int = 20240229) -> list[np.ndarray]:
@@ -83,7 +115,7 @@ def call(
         with np.errstate(all="ignore"):
             result = function(*own)
     except Exception as error:
-        raise Wrong(_failure(function, error)) from None
+        raise Wrong(failures.in_words(function, error, len(inputs))) from None
     if result is None:
         raise NotYet(f"{_name(function)} returns nothing; let it return {gives}")
     if is_gap(result):
@@ -102,10 +134,21 @@ def call(
     if len(given) != len(names):
         raise Wrong(f"{_name(function)} returns {_count(given)} instead of {len(names)}: {gives}")
     given = [as_array(name, value) for name, value in zip(names, given, strict=True)]
+    if shapes and len(names) > 1:
+        _same_order(names, given, shapes)
     for name, array in zip(names, given, strict=True):
         if shapes and name in shapes:
             same_shape(name, array, shapes[name])
     return given if len(names) > 1 else given[0]
+
+
+def _same_order(names: list[str], given: list[np.ndarray], shapes: Mapping[str, tuple]) -> None:
+    """Raise Wrong where the shapes are those that were asked for, in another order."""
+    found, asked = [array.shape for array in given], [tuple(shapes[name]) for name in names]
+    if found != asked and sorted(found) == sorted(asked) and len(set(asked)) > 1:
+        order = [names[asked.index(shape)] for shape in found]
+        there = f", and seem to be {', '.join(order)}" if len(set(asked)) == len(asked) else ""
+        raise Wrong(f"they come in the wrong order{there}: return {', '.join(names)}")
 
 
 def _holds(result: Any, n: int) -> bool:
@@ -115,10 +158,43 @@ def _holds(result: Any, n: int) -> bool:
     return isinstance(result, tuple | list) or (np.ndim(result) > 0 and len(result) == n)
 
 
+def instances(thing: Any, n: int) -> list[Any]:
+    """Return n layers of one class, from the class or from an object of it.
+
+    Raises Wrong where they cannot be made, or lack `forward` or `backward`.
+    """
+    kind = thing if isinstance(thing, type) else type(thing)
+    try:
+        made = [kind() for _ in range(n)]
+    except Exception as error:
+        raise Wrong(
+            f"{kind.__name__}() stops with {type(error).__name__}: {error}. A layer "
+            "without weights needs nothing to begin with"
+        ) from None
+    methods(made[0], "forward", "backward")
+    return made
+
+
+def memory(layer: Any, x: np.ndarray, slope: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Raise Wrong where backward remembers another forward pass than the last one, or changes the
+    array that forward returned. `slope(x)` is what backward gives for dy = 1."""
+    call(layer.forward, "y", x)
+    call(layer.forward, "y", 2 * x + 1)
+    dx = call(layer.backward, "dx", np.ones_like(x))
+    stale = "dx: backward uses the y of an earlier forward; each forward must keep its own y"
+    named_mistake(dx, {stale: slope(x)})
+    y = layer.forward(x.copy())
+    before = np.copy(y)
+    layer.backward(np.ones_like(x))
+    if not np.array_equal(y, before):
+        raise Wrong(
+            "backward changes what forward returned (as self.y *= … does): the next layer "
+            "keeps that array too; make a new one"
+        )
+
+
 def methods(thing: Any, *names: str) -> None:
-    """Raise Wrong where an object lacks a method, or a class stands where its object belongs."""
-    if isinstance(thing, type):
-        raise Wrong(f"give an object, {thing.__name__}(), not the class {thing.__name__}")
+    """Raise Wrong where an object lacks a method."""
     lacking = [name for name in names if not callable(getattr(thing, name, None))]
     if lacking:
         raise Wrong(f"{type(thing).__name__} has no method {' and no '.join(lacking)}")
@@ -136,8 +212,13 @@ def as_array(name: str, value: Any) -> np.ndarray:
     """Return a value as an array of floats; raise NotYet for a gap, Wrong for what is no number."""
     if is_gap(value):
         raise NotYet(f"{name} is still missing")
+    if isinstance(value, Iterator):  # map, zip, a generator
+        value = list(value)
+    if np.iscomplexobj(value):
+        raise Wrong(f"{name} holds complex numbers, and should hold real ones")
     try:
-        array = np.asarray(value.get() if hasattr(value, "get") else value, dtype=float)
+        # A copy: what a layer keeps and later changes must not change what it is compared with.
+        array = np.array(value.get() if hasattr(value, "get") else value, dtype=float)
     except (TypeError, ValueError):
         raise Wrong(f"{name} should be numbers, and is {_what(value)}") from None
     return array
@@ -148,13 +229,25 @@ def same_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
     if array.shape == tuple(shape):
         return
     hint = ""
-    if array.ndim == 2 and array.shape[::-1] == tuple(shape):
+    kept = array.ndim == len(shape) + 1 and 1 in array.shape and array.size == np.prod(shape)
+    if kept:
+        hint = ": it is summed, but the axis is kept as 1; leave keepdims out"
+    elif array.ndim == 2 and array.shape[::-1] == tuple(shape):
         hint = ": it is transposed"
     elif array.ndim < len(shape):
         hint = ": an axis was summed or averaged away"
     elif array.ndim > len(shape):
         hint = ": an axis is left that should be summed or averaged over"
     raise Wrong(f"{name} has the shape {array.shape}, and should have {tuple(shape)}{hint}")
+
+
+def has_decimals(name: str, given: np.ndarray, right: np.ndarray) -> None:
+    """Raise Wrong where `given` is `right` cut or rounded to whole numbers."""
+    whole = (np.trunc(right), np.round(right), np.floor(right))
+    if any(np.array_equal(given, one) for one in whole) and np.any(given):
+        raise Wrong(
+            f"{name} has lost its decimals: is there an .astype(int), a round, or a // for a /?"
+        )
 
 
 def same(
@@ -181,9 +274,7 @@ def same(
     if close.all():
         return
     if right.ndim == 0:
-        words = pattern([(0,)], given[None], right[None], close[None], dict(sizes or {}), {})
-        nothing = ("no simple", "wrong in", "zero", "1 times")
-        words = "" if words.startswith(nothing) else f", {words}"
+        words = _factor_of_a_number(float(given), float(right), dict(sizes or {}))
         raise Wrong(f"{name} is {given:.6g} where {right:.6g} is right{words}")
     index = [tuple(map(int, place)) for place in np.ndindex(right.shape)]
     others = {
@@ -191,6 +282,7 @@ def same(
         for other, values in (relatives or {}).items()
         if np.shape(values) == right.shape
     }
+    has_decimals(name, given, right)
     flat = given.ravel(), right.ravel(), close.ravel()
     words = _plain(pattern(index, *flat, dict(sizes or {}), others))
     words = words.removesuffix(": backward never writes it, or cuts it off")
@@ -201,22 +293,43 @@ def same(
     )
 
 
+def _factor_of_a_number(given: float, right: float, sizes: dict[str, int]) -> str:
+    """Return ", 2 times the right value (a ½ forgotten …)" where a known factor fits exactly.
+
+    Any two numbers have a factor between them: one that is not known says nothing.
+    """
+    factor = given / right if right else 0.0
+    words = factor_in_words(factor, sizes) if factor else ""
+    simple = {1.0, 2.0, 0.5} | {float(n) for n in sizes.values()} | {1 / n for n in sizes.values()}
+    if not words or min(abs(abs(factor) - value) / value for value in simple) > 1e-6:
+        return ""
+    return f", {factor:.4g} times the right value{words}"
+
+
 def _plain(words: str) -> str:
     """Return the words for a pattern, but for the factor 1, which is no mistake."""
     nearly = "nearly right in every entry, but not to 5 digits"
     return nearly if words.startswith("1 times") else words
 
 
-def letter(answer: Any) -> str:
-    """Return the letter in "c", " C " or "c: it stays"; any other answer as it is."""
+def letter(answer: Any, meanings: Mapping[str, str] | None = None) -> str:
+    """Return the letter in "c", " C ", "(c)", "c: it stays" or "sampler C"; other answers as they
+    are. `meanings` has for each letter a pattern of the words that say the same, {"c": "stay"}."""
     text = str(answer).strip().lower()
-    named = re.match(r"([a-z])\s*[:.)]", text)
-    return named[1] if named else text
+    named = re.match(r"\(?([a-z])\s*[:.)]", text) or re.fullmatch(
+        r"(?:\w+\s+){1,3}([a-z])\.?", text
+    )
+    if named:
+        return named[1]
+    meant = [one for one, words in (meanings or {}).items() if re.search(words, text)]
+    return meant[0] if len(meant) == 1 and len(text) > 1 else text
 
 
-def prediction(answer: Any, right: str, replies: Mapping[str, str]) -> str:
+def prediction(
+    answer: Any, right: str, replies: Mapping[str, str], meanings: Mapping[str, str] | None = None
+) -> str:
     """Judge a choice between the letters in `replies`, which say why each is wrong or right."""
-    given = letter(answer)
+    given = letter(answer, meanings)
     if given not in replies:
         letters = ", ".join(f'"{one}"' for one in replies)
         raise Wrong(f"answer with one of {letters}, not {str(answer)[:40]!r}")
@@ -225,10 +338,10 @@ def prediction(answer: Any, right: str, replies: Mapping[str, str]) -> str:
     return replies[right]
 
 
-def by_differences(report: Report, dy: str = "dy") -> str:
+def by_differences(report: Report, dy: str = "dy", y: str = "y") -> str:
     """Return how well a gradient check passed; raise Wrong, in its words, where it did not.
 
-    `dy` is what the exercise calls the slopes of the loss along the result.
+    `dy` is what the exercise calls the slopes of the loss along the result, and `y` the result.
     """
     if report.passed:
         return f"agrees with central differences to {max(report.error, 1e-15):.0e}"
@@ -240,13 +353,15 @@ def by_differences(report: Report, dy: str = "dy") -> str:
             place = ", ".join(map(str, array.index))
             numbers = f"d{array.name}[{place}] is {array.analytic:.4g}, not {array.numeric:.4g}"
             hint = re.sub(r"\bdy\b", dy, _plain(array.hint or "wrong"))
+            hint = re.sub(r"\by\b", y, hint)
             mistakes.append(f"d{array.name}: {hint}; {numbers}")
     raise Wrong("\n  and ".join(mistakes))
 
 
 def gradient(
-    value: Callable, backward: Callable, gives: str, *inputs: np.ndarray, **constants: Any
-) -> str:
+    value: Callable, backward: Callable, gives: str, *inputs: np.ndarray, y: str = "y",
+    **constants: Any,
+) -> str:  # fmt: skip
     """Check a backward pass `backward(dy, *inputs)` of `value(*inputs)` by central differences.
 
     `gives` names the gradients it returns, one for each input, such as "dx, dW, db". Raises as
@@ -269,7 +384,8 @@ def gradient(
             for name in ["dy", *arguments]
         ]
     )
-    return by_differences(gradcheck.check(value, named, *inputs, tolerance=TOLERANCE, **constants))
+    report = gradcheck.check(value, named, *inputs, tolerance=TOLERANCE, **constants)
+    return by_differences(report, y=y)
 
 
 def _name(function: Callable) -> str:
@@ -282,12 +398,3 @@ def _what(value: Any) -> str:
 
 def _count(given: list) -> str:
     return "one thing" if len(given) == 1 else f"{len(given)} things"
-
-
-def _failure(function: Callable, error: Exception) -> str:
-    """Return an exception as words, with the line of the reader's own function that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    line = next((f.line for f in reversed(frames) if f.name == _name(function) and f.line), "")
-    where = f" in the line `{line.strip()}`" if line else ""
-    message = str(error).splitlines()[0] if str(error) else ""
-    return f"{_name(function)} stops with {type(error).__name__}: {message}{where}"

@@ -86,13 +86,23 @@ def _wrong_estimates(mu: float, logvar: float, eps: np.ndarray) -> dict[str, flo
         f"{one_logarithm}, that of p(z)": right + half_log,
         "in log q(z), (z − mu)² is not divided by σ²": rest - squares,
         "in log q(z), (z − mu)² is divided by σ instead of σ²": rest - squares / sigma,
+        "these are absolute values of log q − log p; some are negative, and count as such": float(
+            np.abs(_log_ratio(z, mu, sigma)).mean()
+        ),
+        "each draw is weighted by q(z); they come from q already, so a plain mean does it": float(
+            (np.exp(-0.5 * eps**2 - half_log) / sigma * _log_ratio(z, mu, sigma)).mean()
+        ),
         "this is the exact KL; the exercise asks for the mean over these draws": float(
             latent.kl(np.array(mu), np.array(logvar))
         ),
     }
 
 
-@judge.check("the KL in closed form")
+def _closed(mu: Any, logvar: Any) -> Any:
+    return latent.kl(mu, logvar).sum(axis=1)
+
+
+@judge.check("the KL in closed form", reference=_closed)
 def kl(divergence: Any) -> str:
     """Judge `divergence(mu, logvar)` (B, L) → KL of each example (B,)."""
     for B, L in ((5, 3), (1, 1)):
@@ -151,7 +161,11 @@ def _batch_mean(mu: Any, logvar: Any) -> float:
     return float(latent.kl(mu, logvar).sum() / len(mu))
 
 
-@judge.check("the gradient of the KL")
+def _gradient(mu: Any, logvar: Any) -> tuple:
+    return latent.kl_backward(1 / len(mu), mu, logvar)
+
+
+@judge.check("the gradient of the KL", reference=_gradient)
 def kl_backward(backward: Any) -> str:
     """Judge `backward(mu, logvar)` → dmu, dlogvar of the batch's mean KL."""
     for B, L in ((5, 3), (2, 4)):
@@ -173,6 +187,8 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
     right = latent.kl_backward(1 / B, mu, logvar)
     if np.allclose(dmu, right[1]) and np.allclose(dlogvar, right[0]):
         raise Wrong("dmu and dlogvar come in the wrong order")
+    if np.allclose(dmu * L, B * right[0]) and B != L:
+        raise Wrong(f"dmu is divided by L = {L}; the mean is over the batch, B = {B}: len(mu)")
     judge.same("dmu", dmu, right[0], sizes={"B": B, "L": L}, relatives={"mu": mu})
     var, sigma = np.exp(logvar), np.exp(0.5 * logvar)
     along = "dlogvar is the slope along {}; one factor of the chain rule is missing: ∂{}/∂logvar"
@@ -193,3 +209,27 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
         dlogvar, {f"{words}; and the 1/B is missing": v for words, v in wrong.items()}
     )
     judge.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})
+
+
+@judge.check("the KL to a wider prior, without a word of help")
+def wider(divergence: Any) -> str:
+    """Judge `divergence(mu, logvar, tau)` → KL(N(mu, σ²) ‖ N(0, τ²)) of each example (B,)."""
+    for B, L, tau in ((5, 3, 2.0), (2, 4, 0.5), (3, 2, 1.0)):
+        mu, logvar = judge.draw((B, L), (B, L))
+        given = judge.call(divergence, "kl", mu, logvar, tau, shapes={"kl": (B,)})
+        var, log_tau = np.exp(logvar), np.log(tau)
+        terms = (mu**2 + var) / tau**2 - 1 - logvar + 2 * log_tau
+        wrong = {
+            "τ stands where τ² belongs, under the fraction": (mu**2 + var) / tau
+            - 1 - logvar + 2 * log_tau,
+            "the term log τ² is missing": (mu**2 + var) / tau**2 - 1 - logvar,
+            "log τ stands where log τ² belongs": (mu**2 + var) / tau**2 - 1 - logvar + log_tau,
+            "log τ² has the wrong sign": (mu**2 + var) / tau**2 - 1 - logvar - 2 * log_tau,
+            "mu² is not divided by τ²": mu**2 + var / tau**2 - 1 - logvar + 2 * log_tau,
+            "σ² is not divided by τ²": mu**2 / tau**2 + var - 1 - logvar + 2 * log_tau,
+            "tau has no effect: this is the KL to N(0, 1)": mu**2 + var - 1 - logvar,
+        }  # fmt: skip
+        if tau != 1:
+            judge.named_mistake(given, {k: 0.5 * v.sum(axis=1) for k, v in wrong.items()})
+        judge.same("kl", given, 0.5 * terms.sum(axis=1), sizes={"B": B, "L": L})
+    return "for τ = 2, 0.5 and 1, where it is the KL that you know"

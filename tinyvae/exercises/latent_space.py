@@ -24,16 +24,29 @@ def stretched_codes(answer: Any) -> str:
             "b": "the same pictures come out, so the squared differences cannot get smaller",
             "c": "the factors 100 and 1/100 cancel in z W, so the same pictures come out",
         },
+        meanings={"a": r"\bris|larger|grow", "b": r"\bfall|smaller", "c": r"\bstay|same|equal"},
     )
 
 
-@judge.check("the nearest code")
+def nearest_code(z: Any, codes: Any) -> Any:
+    """Return the index (M,) of the code (N, L) nearest to each point z (M, L)."""
+    return ((z[:, None] - codes[None]) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def normal_like(codes: Any, n: int, rng: np.random.Generator) -> Any:
+    """Return n normal draws (n, L) with the means and standard deviations of codes (N, L)."""
+    return codes.mean(axis=0) + codes.std(axis=0) * rng.standard_normal((n, codes.shape[1]))
+
+
+@judge.check("the nearest code", reference=nearest_code)
 def nearest(function: Any) -> str:
     """Judge `nearest(z, codes)` → the index (M,) of the code nearest to each z."""
     z, codes = judge.draw((40, 3), (30, 3))
     given = judge.call(function, "index", z, codes)
     if given.shape == (len(codes),):
         raise Wrong("index has 30 entries for 40 points z: you found the nearest z of each code")
+    if given.shape == (len(z), 1):
+        raise Wrong("index has the shape (40, 1), and should have (40,): leave keepdims out")
     judge.same_shape("index", given, (len(z),))
     away = z[:, None] - codes[None]  # (M, N, L)
     squares = (away**2).sum(axis=2)
@@ -45,6 +58,10 @@ def nearest(function: Any) -> str:
         raise Wrong("index names the code farthest away: argmax where argmin is meant")
     if np.array_equal(given, np.abs(away).sum(axis=2).argmin(axis=1)):
         raise Wrong("these are sums of absolute differences; the distance has squares: Σ (z − c)²")
+    if np.array_equal(given, (z @ codes.T).argmin(axis=1)) or np.array_equal(
+        given, (z @ codes.T).argmax(axis=1)
+    ):
+        raise Wrong("this goes by the products z · c; the distance is Σ (z − c)²")
     if np.allclose(given, np.sqrt(squares.min(axis=1))) or np.allclose(given, squares.min(axis=1)):
         raise Wrong("this is the distance to the nearest code; return its index (argmin, not min)")
     off = np.flatnonzero(given != squares.argmin(axis=1))
@@ -52,7 +69,7 @@ def nearest(function: Any) -> str:
     raise Wrong(f"{len(off)} of 40 are wrong: for z[{i}] you say {given[i]:g}, nearest is {right}")
 
 
-@judge.check("draws like the codes")
+@judge.check("draws like the codes", reference=normal_like)
 def draw_like(function: Any) -> str:
     """Judge `draw_like(codes, n, rng)` → z (n, L), normal, with the codes' means, deviations."""
     (codes,) = judge.draw((500, 2))

@@ -19,7 +19,7 @@ LOGVAR_AS_LOG_SIGMA = (
 )
 
 
-@judge.check("z from mu, logvar and eps")
+@judge.check("z from mu, logvar and eps", reference=latent.reparameterize)
 def reparameterize(function: Any) -> str:
     """Judge `reparameterize(mu, logvar, eps)` → z (B, L)."""
     mu, logvar, eps = judge.draw((5, 3), (5, 3), (5, 3))
@@ -41,7 +41,19 @@ def reparameterize(function: Any) -> str:
         "σ eps is subtracted: z = mu + σ eps": mu - half * eps,
         "σ and eps are added; multiply them: z = mu + σ eps": mu + half + eps,
         "mu is stretched too: z = mu + σ eps": half * (mu + eps),
+        "eps stands in the exponent; it is a factor: exp(½ logvar) · eps": (
+            mu + np.exp(0.5 * logvar * eps)
+        ),
+        "σ is averaged; each entry has its own": mu + half.mean() * eps,
+        "σ is averaged over the batch; each example has its own": mu + half.mean(axis=0) * eps,
     }
+    with np.errstate(invalid="ignore"):
+        mistakes["σ is the root of logvar; logvar = log σ², so undo the logarithm first"] = (
+            mu + np.sqrt(logvar) * eps
+        )
+        mistakes["σ is the root of |logvar|; logvar = log σ², so undo the logarithm first"] = (
+            mu + np.sqrt(np.abs(logvar)) * eps
+        )
     judge.named_mistake(z, mistakes)
     again, other = (judge.call(function, "z", mu, logvar, noise) for noise in (eps, -eps))
     if not np.array_equal(z, again, equal_nan=True) or np.array_equal(z, other):
@@ -50,7 +62,11 @@ def reparameterize(function: Any) -> str:
     return "15 values agree"
 
 
-@judge.check("the gradient of the reparameterization")
+def _backward(dz: Any, logvar: Any, eps: Any) -> tuple:
+    return dz, 0.5 * dz * eps * np.exp(0.5 * logvar)
+
+
+@judge.check("the gradient of the reparameterization", reference=_backward)
 def backward(function: Any) -> str:
     """Judge `reparameterize_backward(dz, logvar, eps)` → dmu, dlogvar."""
     mu, logvar, eps, dz = judge.draw((5, 3), (5, 3), (5, 3), (5, 3))
@@ -127,6 +143,33 @@ def guilty(answer: Any) -> str:
             "c": found,
         },
     )
+
+
+@judge.check("a sampler with logsigma, without a word of help")
+def log_sigma(function: Any) -> str:
+    """Judge `function(dz, logsigma, eps)` → dmu, dlogsigma of z = mu + exp(logsigma) eps."""
+    mu, log_sigma, eps, dz = judge.draw((5, 3), (5, 3), (5, 3), (5, 3))
+    shapes = {"dmu": mu.shape, "dlogsigma": mu.shape}
+    _, given = judge.call(function, "dmu, dlogsigma", dz, log_sigma, eps, shapes=shapes)
+    mistakes = {
+        "dlogsigma: a ½ too many: it belonged to logvar = 2 logsigma": (
+            0.5 * dz * eps * np.exp(log_sigma)
+        ),
+        "dlogsigma: σ is exp(logsigma), not exp(½ logsigma)": dz * eps * np.exp(0.5 * log_sigma),
+        "dlogsigma: the factor σ is missing": dz * eps,
+        "dlogsigma: the factor eps is missing": dz * np.exp(log_sigma),
+        "dlogsigma: the factor dz is missing": eps * np.exp(log_sigma),
+    }
+    judge.named_mistake(given, mistakes)
+
+    def value(mu: Any, logsigma: Any, eps: Any) -> Any:
+        return mu + np.exp(logsigma) * eps
+
+    def slopes(dz: Any, mu: Any, logsigma: Any, eps: Any) -> Any:
+        return tuple(judge.call(function, "dmu, dlogsigma", dz, logsigma, eps))
+
+    report = gradcheck.check(value, slopes, mu, log_sigma, eps=eps, tolerance=judge.TOLERANCE)
+    return judge.by_differences(report, dy="dz").replace("agrees", "dmu and dlogsigma agree")
 
 
 def _a(mu: Any, logvar: Any, eps: Any) -> Any:

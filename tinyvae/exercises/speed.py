@@ -1,4 +1,4 @@
-"""Checks and measurements of notebook 10: one function on two libraries, counting operations, the
+"""Checks and measurements of notebook 20: one function on two libraries, counting operations, the
 step of a central difference, and where the time goes.
 """
 

@@ -4,6 +4,8 @@ the gradient of the Bernoulli loss, and a layer of one's own that learns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ import numpy as np
 from tinyvae import gradcheck
 from tinyvae.core.arrays import sigmoid, softplus
 from tinyvae.core.layers import Dense, Sequential
-from tinyvae.core.model import VAE
 from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
+from tinyvae.figures.picture import ACCENT, INK, MARGIN, Picture, page, panel, styled
+from tinyvae.models import VAE
 
 
 class _WatchedVAE(VAE):
@@ -55,12 +58,19 @@ class _WatchedAdam(Adam):
         super().step()
 
 
-@judge.check("a step of training")
+def _train_step(model: Any, optimizer: Any, x: Any) -> Any:
+    terms = model.forward(x)
+    model.backward()
+    optimizer.step()
+    return terms
+
+
+@judge.check("a step of training", reference=_train_step)
 def train_step(step: Any) -> str:
     """Judge `step(model, optimizer, x)` → terms."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 8))  # (40, 8), in two dimensions
-    model = _WatchedVAE(8, 2, (16,), sigma=0.5, backend="numpy")
+    model = _WatchedVAE(8, 2, hidden=(16,), sigma=0.5, backend="numpy")
     optimizer = _WatchedAdam(model, lr=0.01)
     losses = []
     for turn in range(60):
@@ -139,7 +149,7 @@ PLANES = {
     "KL alone": (
         "a",
         {
-            "b": "a code far from 0 costs ½ mu², and nobody gains from it there",
+            "b": "a code far from 0 costs ½ mu², and nothing is gained by it there",
             "c": "to tell digits apart helps the reconstruction only, which does not count there",
         },
     ),
@@ -173,7 +183,11 @@ def _bernoulli(y: Any, x: Any) -> float:
     return float((softplus(y) - x * y).sum() / len(y))
 
 
-@judge.check("the backward pass of the Bernoulli loss")
+def _bernoulli_backward(y: Any, x: Any) -> Any:
+    return (sigmoid(y) - x) / len(y)
+
+
+@judge.check("the backward pass of the Bernoulli loss", reference=_bernoulli_backward)
 def bernoulli_backward(backward: Any) -> str:
     """Judge `backward(y, x)` → dy of the batch's mean loss, for logits y and pixels x (B, D)."""
     for B, D in ((5, 4), (2, 3)):
@@ -305,3 +319,58 @@ def _span(a: np.ndarray) -> str:
     """Return "0.25", or "between 0.20 and 0.31" where the values differ."""
     low, high = (f"{value:.2f}".replace("-", "−") for value in (a.min(), a.max()))
     return low if low == high else f"between {low} and {high}"
+
+
+@styled
+def overfitting(histories: Mapping[str, Sequence[dict]]) -> Picture:
+    """Draw the reconstruction of trainings by epoch, on training and on test pictures."""
+    fig = page(8.4, 3.9, "Learning, and learning by heart", "Reconstruction in nats, by epoch.")
+    last = []
+    for i, (name, history) in enumerate(histories.items()):
+        ax = panel(fig, MARGIN + 0.4 + i * 4.05, 1.05, 3.3, 2.2)
+        epochs = [row["epoch"] for row in history]
+        for key, color, words in (
+            ("reconstruction", INK, "training pictures"),
+            ("val_reconstruction", ACCENT, "test pictures"),
+        ):
+            values = [row[key] for row in history]
+            ax.plot(epochs, values, color=color, lw=1.3, label=words)
+            last += values[9:]
+        ax.set(xlabel="epoch")
+        ax.set_title(name, pad=8)
+        ax.grid(axis="y", color="#eceef1", lw=0.8)
+        ax.legend(labelcolor="linecolor", handlelength=1.4)
+    for ax in fig.axes:
+        ax.set_ylim(min(last) - 1, max(last) + 1)
+    return fig
+
+
+@styled
+def there_and_back(columns: Sequence[tuple[str, np.ndarray, np.ndarray | None]]) -> Picture:
+    """Draw a small network: in each unit its value, and below it the slope of the loss along it.
+
+    `columns` has for each layer its name, the values (n,) and their slopes (n,), or None.
+    """
+    subtitle = "In each circle the value from the forward pass; below it, the slope of the loss."
+    fig = page(9.4, 4.3, "One step, there and back", subtitle)
+    ax = panel(fig, MARGIN, 0.95, 8.7, 3.05)
+    places = [
+        [(1.5 * i, 1.15 * (len(values) - 1) / 2 - 1.15 * j) for j in range(len(values))]
+        for i, (_, values, _) in enumerate(columns)
+    ]
+    for left, right in pairwise(places):
+        for x0, y0 in left:
+            for x1, y1 in right:
+                ax.plot((x0, x1), (y0, y1), color="#dfe3e8", lw=1, zorder=1)
+    for (name, values, slopes), spots in zip(columns, places, strict=True):
+        ax.text(spots[0][0], 1.85, name, ha="center", size=9.5, weight="bold")
+        for k, (x, y) in enumerate(spots):
+            ax.scatter([x], [y], s=900, color="white", edgecolor=INK, lw=1.1, zorder=2)
+            text = f"{values[k]:.2f}".replace("-", "−")
+            ax.text(x, y, text, ha="center", va="center", size=8.5, zorder=3)
+            if slopes is not None:
+                text = f"{slopes[k]:+.2f}".replace("-", "−")
+                ax.text(x, y - 0.47, text, ha="center", va="center", size=8.5, color=ACCENT)
+    ax.set(xlim=(-0.6, 1.5 * (len(columns) - 1) + 0.6), ylim=(-1.75, 2.15), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return fig

@@ -70,6 +70,8 @@ def quantiles(cut: Any) -> str:
 def _judge_shares(z: np.ndarray, right: np.ndarray, normal: NormalDist) -> None:
     """Name the mistake in the values z (n,), whose shares below should be `right`."""
     n = len(z)
+    if np.allclose(z, [normal.cdf(value) for value in right]):
+        raise Wrong("this is the CDF, from z to shares; the way back is its inverse, inv_cdf")
     if np.isnan(z).any():
         raise Wrong("some values of z are not finite: they are nan")
     if not np.isfinite(z).all():
@@ -115,8 +117,13 @@ def aggregate(sample: Any) -> str:
         return judge.call(sample, "z", MU, logvar, n, rng, shapes={"z": (n, 2)})
 
     more = judge.draw((4, 3), (4, 3))
-    rng = np.random.default_rng(70)
-    judge.call(sample, "z", *more, 6, rng, shapes={"z": (6, 3)})
+    given = judge.call(sample, "z", *more, 6, np.random.default_rng(70))
+    if given.shape == (4, 3):
+        raise Wrong(
+            "z has the shape (4, 3), and should have (6, 3): that is one draw for each of the 4 "
+            "examples, not n = 6. (A permutation takes each once; rng.integers may take one again)"
+        )
+    judge.same_shape("z", given, (6, 3))
     z = draw(DRAWS, 71)
     if not np.isfinite(z).all():
         raise Wrong("some draws are not finite")

@@ -6,14 +6,17 @@
 # **The question.** A picture of a digit is 784 numbers. Can a program squeeze it into 2 numbers,
 # and draw the picture again from these 2?
 #
-# **At the end you can** write a layer of a neural network and its gradient, prove that the
-# gradient is right, and train a network made of such layers.
+# **At the end you can** write a layer of a neural network and its gradient, check that the
+# gradient is right, and train a network made of such layers with an optimizer of your own.
 #
-# **Time:** about 40 minutes. **You need:** matrix products, the chain rule, a little NumPy.
+# **Time:** about 60 minutes. **You need:** matrix products, the chain rule, a little NumPy.
 #
 # **How to use this page.** Read it as it is, or run it cell by cell. In each exercise you replace
 # `...` by your answer, and the cell below tells you at once whether it is right, and if not, what
-# is wrong with it. Hints and solutions are folded up: click to open them.
+# is wrong with it. Hints and solutions are folded up: click to open them. Two things to know:
+# where a cell stops with an error (a `SyntaxError`, a `NameError`), Python keeps the function of
+# before, and the check judges that one; and keep the names of functions and classes, as the checks
+# use them.
 
 # %% [markdown]
 # ## The pictures
@@ -56,21 +59,18 @@ figures.image_grid(digits.x_train[:36], (28, 28), columns=18)
 # The simplest useful function with weights makes each output a weighted sum of all inputs, plus a
 # constant. With 3 inputs and 2 outputs:
 #
-# ```text
-# y_1 = x_1 W_11 + x_2 W_21 + x_3 W_31 + b_1
-# y_2 = x_1 W_12 + x_2 W_22 + x_3 W_32 + b_2
-# ```
+# $$y_1 = x_1 W_{11} + x_2 W_{21} + x_3 W_{31} + b_1$$
+#
+# $$y_2 = x_1 W_{12} + x_2 W_{22} + x_3 W_{32} + b_2$$
 #
 # That is a matrix product, `y = x W + b`. It is called a **dense layer**: every input is connected
 # to every output. We send several examples through it at once, one in each row. Such a group is a
 # **batch** of `B` examples. Shapes tell what is what:
 #
-# ```text
-# x (B, n_in)     W (n_in, n_out)     b (n_out,)     y (B, n_out)
-# ```
+# $$x\ (B, n_{in}) \qquad W\ (n_{in}, n_{out}) \qquad b\ (n_{out},) \qquad y\ (B, n_{out})$$
 
 # %%
-x = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])  # (2, 3): a batch of B = 2 examples
+x = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])  # (2, 3): B = 2 examples
 W = np.array([[0.5, -1.0], [0.0, 2.0], [1.0, 1.0]])  # (3, 2)
 b = np.array([0.1, 0.2])  # (2,)
 
@@ -120,58 +120,63 @@ print(f"slope of the loss along W[0, 0]: {slope:.6f}")
 # below has about 200,000 weights. That is far too slow to train with. But it needs no calculus, so
 # it is a fine way to *check* a gradient that we get in a faster way: by the chain rule.
 #
-# From here on, a `d` in front of a name means "the slope of the loss along it": `dW` is ∂loss/∂W,
-# and has the shape of `W`. `dy` is ∂loss/∂y, and has the shape of `y`.
+# The sign ∂ (read "d") stands for such a slope where a function has several variables: ∂loss/∂W_11
+# is the slope of the loss along W_11 while all other numbers are held still. From here on, a `d`
+# in front of a name means "the slope of the loss along it": `dW` is ∂loss/∂W, and has the shape of
+# `W`. `dy` is ∂loss/∂y, and has the shape of `y`.
 
 # %% [markdown]
 # ## The gradient of the loss
 #
-# We begin at the end. With B examples, and j counting the outputs,
+# We begin at the end. With n counting the B examples, and j the outputs,
 #
-# ```text
-# loss = 1/B Σ_b Σ_j (y_bj − target_bj)²
-# ```
+# $$\text{loss} = \frac1B \sum_n \sum_j (y_{nj} - \text{target}_{nj})^2$$
 #
-# One `y_bj` stands in one term of this sum. The derivative of a square is 2 times what is squared:
+# One $y_{nj}$ stands in one term of this sum. The derivative of a square is 2 times what is
+# squared:
 #
-# ```text
-# dy_bj = ∂loss/∂y_bj = 2/B (y_bj − target_bj)            dy (B, n_out)
-# ```
+# $$dy_{nj} = \frac{\partial\,\text{loss}}{\partial y_{nj}} = \frac2B\,(y_{nj} -
+# \text{target}_{nj}) \qquad dy\ (B, n_{out})$$
 
 # %%
 dy = 2 / len(y) * (y - target)  # (2, 2)
 print(dy)
 
 # %% [markdown]
+# ## The chain rule, with several ways
+#
+# You know the chain rule for one way: if t moves u and u moves the loss, the slopes are
+# multiplied. If t reaches the loss in two ways, through u and through w, both ways count, and
+# their slopes are **added**:
+#
+# $$\frac{\partial\,\text{loss}}{\partial t} = \frac{\partial\,\text{loss}}{\partial
+# u}\frac{\partial u}{\partial t} + \frac{\partial\,\text{loss}}{\partial w}\frac{\partial
+# w}{\partial t}$$
+#
+# With numbers: u = t², w = 3t, loss = u w. At t = 2, u = 4 and w = 6. The first way gives w · 2t =
+# 24, the second u · 3 = 12, together 36. And indeed loss = 3t³, with the slope 9t² = 36.
+
+# %% [markdown]
 # ## The gradient of a dense layer
 #
-# Now one step back, from `y` to what made it. As an index, b counts examples and j outputs; b_j is
-# the constant. (NumPy counts from 0: `W[0, 0]` is W_11.)
+# Now one step back, from `y` to what made it. (NumPy counts from 0: `W[0, 0]` is W_11.)
 #
-# ```text
-# y_bj = Σ_i x_bi W_ij + b_j
-# ```
+# $$y_{nj} = \sum_i x_{ni} W_{ij} + b_j$$
 #
-# **Along W_ij.** It stands in `y_bj` of *every* example b, with the factor `x_bi`: so ∂y_bj/∂W_ij
-# = x_bi. The chain rule multiplies by ∂loss/∂y_bj, and adds up all ways from W_ij to the loss,
-# that is, all examples:
+# **Along W_ij.** It stands in $y_{nj}$ of *every* example n, with the factor $x_{ni}$: so
+# $\partial y_{nj}/\partial W_{ij} = x_{ni}$. The chain rule multiplies by $dy_{nj}$, and adds up
+# all ways from W_ij to the loss, that is, all examples:
 #
-# ```text
-# dW_ij = Σ_b x_bi dy_bj
-# ```
+# $$dW_{ij} = \sum_n x_{ni}\, dy_{nj}$$
 #
-# **Along b_j.** It stands in `y_bj` of every example, with the factor 1:
+# **Along b_j.** It stands in $y_{nj}$ of every example, with the factor 1:
 #
-# ```text
-# db_j = Σ_b dy_bj
-# ```
+# $$db_j = \sum_n dy_{nj}$$
 #
-# **Along x_bi.** It stands in all outputs j of its own example b, with the factor `W_ij`. We need
+# **Along x_ni.** It stands in all outputs j of its own example n, with the factor $W_{ij}$. We need
 # it when another layer made `x`: then it is *that* layer's `dy`.
 #
-# ```text
-# dx_bi = Σ_j dy_bj W_ij
-# ```
+# $$dx_{ni} = \sum_j dy_{nj}\, W_{ij}$$
 #
 # Let us look at one entry. `W[0, 0]` has the slope x_11 dy_11 + x_21 dy_21:
 
@@ -182,7 +187,7 @@ print(f"{slope:.6f} by the central difference")
 # %% [markdown]
 # ### Exercise 1.1: the backward pass of a dense layer
 #
-# Write the three sums as matrix operations. The function gets `dy (B, n_out)`, and what the layer
+# Write the three sums without a loop. The function gets `dy (B, n_out)`, and what the layer
 # saw: `x (B, n_in)` and `W (n_in, n_out)`. It returns `dx`, `dW`, `db`. The check below moves
 # every weight up and down, as you saw, and compares.
 
@@ -198,18 +203,19 @@ def dense_backward(dy, x, W):
 # %% check 1.1
 from tinyvae.exercises import autoencoder as check
 
-check.dense_backward(dense_backward)
+dense_backward = check.dense_backward(dense_backward)
 
 # %% [markdown] hint 1.1
-# Let the shapes guide you. `dW` is (n_in, n_out). You have `x` (B, n_in) and `dy` (B, n_out). A
-# matrix product sums over the axis that both share: here B. Which of the two must be transposed?
+# First: over which index does each of the three sums go, and which two arrays have it? Then: a
+# matrix product sums over the last axis of its first and the first axis of its second factor.
+# Last: let the shapes tell you what must be transposed.
 
 
 # %% solution 1.1
 def dense_backward(dy, x, W):
     dx = dy @ W.T  # (B, n_out) (n_out, n_in): sums over j
-    dW = x.T @ dy  # (n_in, B) (B, n_out): sums over b
-    db = dy.sum(axis=0)  # sums over b
+    dW = x.T @ dy  # (n_in, B) (B, n_out): sums over n
+    db = dy.sum(axis=0)  # sums over n
     return dx, dW, db
 
 
@@ -218,8 +224,8 @@ def dense_backward(dy, x, W):
 #
 # This is the dense layer that `tinyvae` trains with. `forward` keeps `x`, because `backward` needs
 # it. `backward` writes `dW` and `db` into arrays that the layer holds, and returns `dx`. The
-# derivation stands above the code. (`matmul(a, b)` is the product `a @ b`, and `matmul_into` writes
-# it into its first argument. Both let several cores share a product that is large.)
+# derivation stands above the code. (Read each `matmul` as the product `@`, written so that several
+# cores can share a large one.)
 
 # %%
 from tinyvae import Dense
@@ -253,9 +259,7 @@ print(gradcheck.check(np.square, lambda dy, x: dy * x, x))
 #
 # Put two dense layers one after another, the second with weights V and constants c:
 #
-# ```text
-# (x W + b) V + c = x (W V) + (b V + c)
-# ```
+# $$(x W + b)\, V + c = x\, (W V) + (b V + c)$$
 #
 # That is again one dense layer, with the weights `W V` and the constants `b V + c`.
 
@@ -267,24 +271,18 @@ print(np.allclose((x @ W + b) @ V + c, x @ (W @ V) + (b @ V + c)))
 # Nothing is gained, unless something that is *not* a weighted sum stands between them. The usual
 # choice is very small: set all negative numbers to 0. It is called **ReLU**.
 #
-# ```text
-# y = max(x, 0)
-# ```
+# $$y = \max(x, 0)$$
 
 # %%
 print("x      ", x[1])
 print("relu(x)", np.maximum(x[1], 0))
 
 # %% [markdown]
-# **Its gradient.** Each output depends on one input. Where x > 0, y = x, so ∂y/∂x = 1. Where x <
-# 0, y = 0 whatever x is, so ∂y/∂x = 0. (At x = 0 there is a kink and no slope; the custom is to
-# take 0.) The chain rule multiplies:
-#
-# ```text
-# dx_bi = dy_bi  where x_bi > 0,  else 0
-# ```
-#
 # ### Exercise 1.2: the backward pass of ReLU
+#
+# Each output depends on one input. Draw the function, read off its slope left and right of 0, and
+# multiply, as the chain rule asks. (At x = 0 there is a kink and no slope; the custom is to take
+# 0.)
 
 
 # %% exercise 1.2
@@ -294,10 +292,11 @@ def relu_backward(dy, x):
 
 
 # %% check 1.2
-check.relu_backward(relu_backward)
+relu_backward = check.relu_backward(relu_backward)
 
 # %% [markdown] hint 1.2
-# `x > 0` is an array of True and False. Multiplied by numbers, True counts as 1 and False as 0.
+# How large is the slope where x = 2, and where x = −2? What is dy multiplied by in both cases? And
+# what does NumPy make of `x > 0`, and of such an array times numbers?
 
 
 # %% solution 1.2
@@ -312,22 +311,14 @@ def relu_backward(dy, x):
 # maps every number into this range, large negative ones to almost 0, large positive ones to almost
 # 1:
 #
-# ```text
-# y = 1 / (1 + e^(−x))
-# ```
+# $$y = \frac1{1 + e^{-x}}$$
 #
 # Its slope, by the rule for 1/u with u = 1 + e^(−x), so ∂u/∂x = −e^(−x):
 #
-# ```text
-# ∂y/∂x = −1/u² · (−e^(−x)) = e^(−x) / (1 + e^(−x))²
-# ```
+# $$\frac{\partial y}{\partial x} = -\frac1{u^2} \cdot (-e^{-x}) = \frac1{1 + e^{-x}} \cdot
+# \frac{e^{-x}}{1 + e^{-x}} = y\,(1 - y)$$
 #
-# That can be written with y alone. The first factor below is y. The second is 1 − y, because 1 −
-# 1/u = (u − 1)/u = e^(−x)/u:
-#
-# ```text
-# ∂y/∂x = 1/(1 + e^(−x)) · e^(−x)/(1 + e^(−x)) = y (1 − y)
-# ```
+# In the last step the second factor is 1 − y, because 1 − 1/u = (u − 1)/u = e^(−x)/u.
 #
 # Any object with `forward` and `backward` can stand in a network of this package. Write this one.
 # Return new arrays: the arrays `x` and `dy` that come in belong to others, so a layer must not
@@ -346,10 +337,11 @@ class MySigmoid:
 
 
 # %% check 1.3
-check.sigmoid_layer(MySigmoid())
+check.sigmoid_layer(MySigmoid)
 
 # %% [markdown] hint 1.3
-# `backward` needs y, and gets only `dy`. So `forward` must keep it: `self.y = …`.
+# What does `backward` need that it does not get? Who had it last? And where does an object keep
+# what belongs to it alone?
 
 
 # %% solution 1.3
@@ -360,6 +352,42 @@ class MySigmoid:
 
     def backward(self, dy):
         return dy * self.y * (1 - self.y)
+
+
+# %% [markdown]
+# ### Exercise 1.4: tanh, without a word of help
+#
+# Derive and write one more layer: y = (e^x − e^(−x)) / (e^x + e^(−x)), which is `np.tanh(x)`. It is
+# between −1 and 1. Its slope, too, can be written with y alone.
+
+
+# %% exercise 1.4
+class MyTanh:
+    def forward(self, x):
+        y = ...
+        return y
+
+    def backward(self, dy):
+        dx = ...
+        return dx
+
+
+# %% check 1.4
+check.tanh_layer(MyTanh)
+
+# %% [markdown] hint 1.4
+# The rule for u/w, with u = e^x − e^(−x) and w = e^x + e^(−x): what are ∂u/∂x and ∂w/∂x? Divide
+# both terms above the line by w² separately. Do you see y in one of them?
+
+
+# %% solution 1.4
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):  # ∂u/∂x = w, ∂w/∂x = u: the slope is (w² − u²)/w² = 1 − y²
+        return dy * (1 - self.y**2)
 
 
 # %% [markdown]
@@ -380,13 +408,14 @@ print(inspect.getsource(Sequential.forward))
 print(inspect.getsource(Sequential.backward))
 
 # %% [markdown]
-# (`need_dx=False` leaves out the `dx` of the very first layer: nobody asks how the loss depends on
-# the picture itself.)
+# (`need_dx=False` leaves out the `dx` of the very first layer: it says how the loss depends on the
+# picture itself, which no step of the training needs.)
 #
 # `Parameters` gives every layer its first, random weights. It lays them all into one long vector,
 # `theta`, and the gradient into another, `grad`, in the same order. Each layer's `W` is a view
-# into `theta`, so whoever changes `theta` changes all layers at once. (`"he"` sets the size of the
-# first weights so that the ReLU behind them neither blows up nor fades out what passes.)
+# into `theta`, so whoever changes `theta` changes all layers at once. (`"he"`, after Kaiming He,
+# sets the size of the first weights so that the ReLU behind them neither blows up nor fades out
+# what passes.)
 
 # %%
 encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 32, "he"), ReLU(), Dense(32, 2))
@@ -404,16 +433,63 @@ for name, array in parameters.items():
 # Take a batch of 100 pictures. Forward: code them, decode them, and measure. Backward: the
 # gradient. Then move every weight a little against its slope. Repeat.
 #
-# The plainest step is `theta -= 0.001 * grad`. We use a refined one, Adam, which finds a step size
-# for each weight from its recent gradients. `optim.py` has it in under 20 lines; here it is enough
-# to know that it moves each weight downhill. One pass over all pictures is an **epoch**.
+# The plainest step is `theta -= 0.001 * grad`. It has two weaknesses. A batch is a small sample,
+# so its gradient trembles. And one weight may have gradients a thousand times as large as
+# another's, so that no step fits both. **Adam** mends both, for every weight by itself:
+#
+# - m, a running mean of the gradients, trembles less: keep a share β₁ of the old m, and add a
+#   share 1 − β₁ of the new gradient g;
+# - v, a running mean of their squares, in the same way with β₂, says how large they are;
+# - m and v begin at 0, so after t steps they are too small: by 1 − β₁ᵗ and 1 − β₂ᵗ. Divide by that;
+# - then step by the mean gradient, measured in its own size:
+#
+# $$\theta \leftarrow \theta - \text{lr} \cdot \frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
+#
+# A weight whose gradients always point one way has m̂ ≈ √v̂, and moves by lr; one whose gradients
+# go to and fro moves little. (ϵ only keeps 0/0 away.)
+#
+# ### Exercise 1.5: Adam in five lines
+#
+# `m` and `v` are those of the step before, `t` counts the steps from 1. Return new arrays.
+
+
+# %% exercise 1.5
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = ...
+    v = ...
+    theta = ...
+    return theta, m, v
+
+
+# %% check 1.5
+adam_step = check.adam_step(adam_step)
+
+# %% [markdown] hint 1.5
+# First write m and v: each is one sum of two products. Is the gradient squared in both? Then give
+# the corrected means names of their own, as m and v themselves must be handed back uncorrected:
+# why? Last, the step: where does ϵ stand, inside the root or outside?
+
+
+# %% solution 1.5
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta = theta - lr * m_hat / (np.sqrt(v_hat) + epsilon)
+    return theta, m, v
+
+
+# %% [markdown]
+# This trains the autoencoder. One pass over all pictures is an **epoch**. (The package's `Adam` in
+# `optim.py` computes the same; it is longer because it makes fewer passes over the memory.)
 
 # %% long
-from tinyvae import Adam
 from tinyvae.data import batches
 
 rng = np.random.default_rng(0)
-optimizer = Adam(parameters, lr=0.004)
+theta, grad = parameters.theta, parameters.grad
+m, v, t = np.zeros_like(theta), np.zeros_like(theta), 0
 history = []
 for epoch in range(1, 16):
     total = 0.0
@@ -426,7 +502,8 @@ for epoch in range(1, 16):
         dz = decoder.backward(dx_hat)  # (B, 2)
         encoder.backward(dz, need_dx=False)
 
-        optimizer.step()
+        t += 1
+        theta[...], m, v = adam_step(theta, grad, m, v, t, lr=0.004)
     history.append({"epoch": epoch, "loss": total / len(digits.x_train)})
 
 for row in history[::2]:
@@ -455,21 +532,46 @@ figures.plane(
     digits.y_test,
     prior=False,
     title="All codes in one plane",
-    subtitle="One point for each test picture, coloured by digit. Nobody told the network "
+    subtitle="One point for each test picture, coloured by digit. The network was never told "
     "which digit is which.",
 )
 
 # %% [markdown]
 # Some digits, such as 0 and 1, have a place of their own. Others, such as 4, 9, 5 and 8, lie in
-# one heap, and some of these were taken for each other above. Nobody asked for any order: where
-# equal digits lie together, the decoder's work is easier.
+# one heap, and some of these were taken for each other above. The loss does not ask for any order:
+# where equal digits lie together, the decoder's work is easier.
+
+# %% [markdown]
+# ## Three questions
+#
+# **a.** Why does `dW` sum over the examples of the batch, and `dx` over the outputs?
+#
+# **b.** A colleague doubles the batch, and forgets the 1/B in the loss. What happens to the
+# gradient, and what to a step of Adam?
+#
+# **c.** A gradient check of your layer shows a relative error of 1e-11. What do you know now, and
+# what do you not know?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** A weight acts on the loss through every example; an input through every output of its own
+# example. The slopes of all ways are added.
+#
+# **b.** The gradient becomes twice as large. Adam divides by the size of the gradient, so its step
+# hardly changes; a plain step would be twice as long.
+#
+# **c.** That backward is the slope of this forward at this point. Not that forward computes what
+# you meant, nor that it holds at other points, such as at a kink.
+#
+# </details>
 
 # %% [markdown]
 # ## In three lines
 #
 # - A layer is two functions: forward computes `y`, backward turns ∂loss/∂y into ∂loss/∂x and the
 #   gradients of its weights.
-# - The chain rule links them from the last to the first; central differences prove each.
+# - The chain rule links them from the last to the first; central differences are a witness for
+#   each.
 # - An autoencoder trained this way turns a picture of 784 numbers into 2, and back, blurred.
 #
 # **Next:** the decoder draws a picture from any 2 numbers. So can we choose 2 numbers ourselves,

@@ -6,10 +6,10 @@
 # **The question.** The code z of a VAE is drawn at random. Training needs to know how the loss
 # changes when mu and σ change. But how does a random draw change?
 #
-# **At the end you can** write the reparameterization and its gradient, and find an error in it
-# that every gradient check lets pass.
+# **At the end you can** write the reparameterization and its gradient, say what it is better than,
+# and find an error in it that every gradient check lets pass.
 #
-# **Time:** about 20 minutes. **You need:** notebook 1 (gradient, central difference, `dW` for
+# **Time:** about 35 minutes. **You need:** notebook 1 (gradient, central difference, `dW` for
 # ∂loss/∂W) and notebook 3 (N(mu, σ²), draws, ELBO).
 
 # %% [markdown]
@@ -44,9 +44,7 @@ for _ in range(4):
 #
 # Throw the dice first. Draw eps from N(0, 1), which depends on nothing. Then compute z from it:
 #
-# ```text
-# z = mu + σ eps        mu, σ, eps, z (B, L)
-# ```
+# $$z = \mu + \sigma\,\varepsilon \qquad \mu,\ \sigma,\ \varepsilon,\ z\ (B, L)$$
 #
 # You have made draws in this way since exercise 2.3. What is new is how to look at it: with eps
 # *held still*, z is an ordinary function of mu and σ. It is called the **reparameterization**
@@ -74,18 +72,10 @@ for _ in range(4):
 # The encoder's last layer may give any number, also a negative one. But σ must be positive. So the
 # encoder gives the *logarithm* of the variance, and calls it `logvar`:
 #
-# ```text
-# logvar = log σ²          any number is allowed
-# ```
+# $$\text{logvar} = \log \sigma^2$$
 #
-# To get σ back, undo the logarithm, then the square:
-#
-# ```text
-# σ² = e^logvar
-# σ  = √(e^logvar) = (e^logvar)^½ = e^(½ logvar)
-# ```
-#
-# Remember the ½. It is the hero of this notebook.
+# Any number is allowed there. To get σ back, undo the logarithm: $\sigma^2 = e^{\text{logvar}}$.
+# Then undo the square. What that does to the exponent is the hero of this notebook.
 
 # %%
 for logvar in (-4.0, 0.0, 2.0):
@@ -104,10 +94,11 @@ def reparameterize(mu, logvar, eps):
 # %% check 4.1
 from tinyvae.exercises import reparameterization as check
 
-check.reparameterize(reparameterize)
+reparameterize = check.reparameterize(reparameterize)
 
 # %% [markdown] hint 4.1
-# Two lines: first σ from logvar, then z from mu, σ and eps.
+# The square root of e^v is a power of e: which one? Hold your σ against the three lines above.
+# Then: which of mu and σ stretches eps, and which moves it?
 
 
 # %% solution 4.1
@@ -119,23 +110,15 @@ def reparameterize(mu, logvar, eps):
 # %% [markdown]
 # ## Its gradient
 #
-# The decoder's backward pass hands us dz = ∂loss/∂z (B, L). Each z_bj is made of the mu, logvar
-# and eps with the same b and j, and of nothing else. So no sums this time.
+# The decoder's backward pass hands us dz = ∂loss/∂z (B, L). Each entry of z is made of the mu,
+# logvar and eps with the same two indices, and of nothing else. So no sums this time, and each
+# slope is dz times a slope of z:
 #
-# **Along mu.** z = mu + …, so ∂z/∂mu = 1:
+# $$d\mu = dz \cdot \frac{\partial z}{\partial \mu} \qquad d\text{logvar} = dz \cdot \frac{\partial
+# z}{\partial\,\text{logvar}} \qquad z = \mu + e^{\frac12 \text{logvar}}\, \varepsilon$$
 #
-# ```text
-# dmu = dz · 1 = dz
-# ```
-#
-# **Along logvar.** It stands in the exponent. By the chain rule the derivative of e^(½ v) is e^(½
-# v) times the derivative of ½ v, which is ½:
-#
-# ```text
-# ∂z/∂logvar = ∂/∂logvar [e^(½ logvar)] · eps = ½ e^(½ logvar) · eps = ½ σ eps
-#
-# dlogvar = dz · ½ σ eps
-# ```
+# Work out both slopes of z. For the second, the chain rule once more: the derivative of e^u is e^u
+# times that of u.
 #
 # The eps here must be the *same* numbers as in the forward pass. Another draw would be the
 # gradient of another loss.
@@ -151,10 +134,11 @@ def reparameterize_backward(dz, logvar, eps):
 
 
 # %% check 4.2
-check.backward(reparameterize_backward)
+reparameterize_backward = check.backward(reparameterize_backward)
 
 # %% [markdown] hint 4.2
-# The last line of each derivation, as code. σ is computed again from logvar.
+# How much does z move when mu moves by 1? In e^(½ v), what is the derivative of the exponent?
+# Which three factors then stand beside dz in dlogvar?
 
 
 # %% solution 4.2
@@ -164,7 +148,7 @@ def reparameterize_backward(dz, logvar, eps):
 
 
 # %% [markdown]
-# And this is what the package trains with:
+# ∂z/∂mu = 1, and ∂z/∂logvar = ½ e^(½ logvar) · eps = ½ σ eps. This is what the package trains with:
 
 # %%
 from tinyvae.core import latent
@@ -173,19 +157,42 @@ print(inspect.getsource(latent.reparameterize))
 print(inspect.getsource(latent.reparameterize_backward))
 
 # %% [markdown]
+# ### Exercise 4.3: another encoder, without a word of help
+#
+# Many programs let the encoder give `logsigma` = log σ instead of log σ². Write both slopes for z
+# = mu + exp(logsigma) · eps.
+
+
+# %% exercise 4.3
+def log_sigma_backward(dz, logsigma, eps):
+    dmu = ...  # (B, L)
+    dlogsigma = ...  # (B, L)
+    return dmu, dlogsigma
+
+
+# %% check 4.3
+check.log_sigma(log_sigma_backward)
+
+# %% [markdown] hint 4.3
+# What is σ now? What is ∂σ/∂logsigma? Which factor of 4.2 is gone, and where did it come from?
+
+
+# %% solution 4.3
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, dz * np.exp(logsigma) * eps
+
+
+# %% [markdown]
 # ## Is it the gradient of the average?
 #
 # One draw gives one gradient, and it depends on the luck of the draw. What training should follow
 # is the slope of the loss *averaged over all draws*. For the loss z² it is known. The mean of eps
 # is 0, that of eps² is 1:
 #
-# ```text
-# z²          = (mu + σ eps)² = mu² + 2 mu σ eps + σ² eps²
-# mean of z²  = mu² + 0 + σ² = mu² + e^logvar
+# $$z^2 = (\mu + \sigma\varepsilon)^2 = \mu^2 + 2\mu\sigma\varepsilon + \sigma^2\varepsilon^2,
+# \qquad \text{its mean:}\ \mu^2 + \sigma^2 = \mu^2 + e^{\text{logvar}}$$
 #
-# slope of the mean along mu      = 2 mu
-# slope of the mean along logvar  = e^logvar = σ²
-# ```
+# So the slope of the mean is 2 mu along mu, and e^logvar = σ² along logvar.
 #
 # Compare it with the average of the gradients of single draws. For the loss z², dz = 2 z:
 
@@ -203,13 +210,43 @@ print(f"dlogvar: mean {dlogvar.mean():.3f}, exact {exact:.3f}; draws spread by {
 # steps, and this noise averages out.
 
 # %% [markdown]
-# ## A true story
+# ## The other way: the score function
 #
-# While this package was written, four public VAEs made without a framework were read: numpy-ml,
-# the VAE example of DeZero, and two repositories in NumPy and CuPy. (This page cannot show you
-# their code, so take this part as a report.) Two of the four sample with σ = exp(logvar): the ½ is
-# forgotten, in the forward pass and in the backward pass alike. Could a gradient check not have
-# told?
+# There is a way to the same slope that never differentiates z. The mean of f(z) is ∫ q(z) f(z) dz,
+# and mu stands in the density q alone. Differentiate that, and use q · ∂ log q = ∂q:
+#
+# $$\frac{\partial}{\partial\mu}\,\mathbb E_q[f(z)] = \int \frac{\partial q}{\partial\mu}\,
+# f(z)\,dz = \mathbb E_q\left[f(z)\,\frac{\partial \log q(z)}{\partial\mu}\right], \qquad
+# \frac{\partial \log q(z)}{\partial\mu} = \frac{z - \mu}{\sigma^2}$$
+#
+# It is called the **score function** estimator, or REINFORCE. It asks for no gradient of f at all,
+# only for its value. Here is what that costs, for f(z) = z² and for a sum of L such terms, all at
+# mu = 1.5 and σ = 1. Both estimate the slope along the first mu, which is 3:
+
+# %%
+print("  L   mean: reparameterized   score    spread: reparameterized    score")
+for L in (1, 10, 50):
+    eps = rng.standard_normal((100_000, L))
+    z = 1.5 + eps  # (S, L)
+    through_z = 2 * z[:, 0]  # dz of the first
+    by_score = (z**2).sum(axis=1) * (z[:, 0] - 1.5)
+    print(
+        f"{L:3}   {through_z.mean():21.2f} {by_score.mean():7.2f}   {through_z.std():23.2f} "
+        f"{by_score.std():8.2f}"
+    )
+
+# %% [markdown]
+# Both are right on average. But the score function multiplies the whole loss with the noise,
+# whatever part of it mu had to do with, so its spread grows with the number of terms; that of the
+# reparameterization does not. To halve a spread takes four times as many draws: that is why VAEs
+# are trained through z. (Where z is a whole number and has no slope, the score function is what is
+# left.)
+
+# %% [markdown]
+# ## A mistake that passes
+#
+# From-scratch VAEs can be found in public that sample with σ = exp(logvar): the ½ is forgotten, in
+# the forward pass and in the backward pass alike. Could a gradient check not have told?
 #
 # Here are three samplers, A, B and C. Each has a forward and a backward pass. In one of them σ is
 # wrong. Let us check the gradients:
@@ -230,34 +267,35 @@ for name, (forward, backward) in check.suspects.items():
 # So we need a second witness, one that knows what σ *should* be: logvar = log σ². It only has to
 # draw and to measure.
 #
-# ### Exercise 4.3: measure the standard deviation
+# ### Exercise 4.4: measure the standard deviation
 #
 # `sample(mu, logvar)` returns draws z for arrays mu and logvar of the same shape. Write a function
 # that makes n draws at one value of logvar and returns their standard deviation.
 
 
-# %% exercise 4.3
+# %% exercise 4.4
 def spread(sample, logvar, n):
     result = ...  # a number
     return result
 
 
-# %% check 4.3
+# %% check 4.4
 check.spread(spread)
 
-# %% [markdown] hint 4.3
-# Give `sample` an array of n zeros for mu, and an array filled n times with logvar: `np.full(n,
-# logvar)`.
+# %% [markdown] hint 4.4
+# `sample` draws one number for each entry of the arrays that it gets. How many entries are needed,
+# and what should stand in them? Does it matter which mu you take? And is the result a variance or
+# its root?
 
 
-# %% solution 4.3
+# %% solution 4.4
 def spread(sample, logvar, n):
     z = sample(np.zeros(n), np.full(n, logvar))
     return z.std()
 
 
 # %% [markdown]
-# ### Exercise 4.4: find the guilty one
+# ### Exercise 4.5: find the guilty one
 #
 # Wrap each suspect so that it draws its own noise, as in the cell below. Then use your `spread`,
 # or let the package do it: `from tinyvae.audit import audit`, then
@@ -274,23 +312,23 @@ def sampler(forward):
 
 samplers = {name: sampler(forward) for name, (forward, _) in check.suspects.items()}
 
-# %% exercise 4.4
+# %% exercise 4.5
 guilty = ...  # "A", "B" or "C"
 
-# %% check 4.4
+# %% check 4.5
 check.guilty(guilty)
 
-# %% [markdown] hint 4.4
-# `for name in "ABC": print(name, spread(samplers[name], 2.0, 100_000))`. What should it be at
-# logvar = 2?
+# %% [markdown] hint 4.5
+# What should the standard deviation be at logvar = 2? And at logvar = 0: would a mistake show
+# there? A loop over `samplers.items()` measures all three.
 
-# %% solution 4.4
+# %% solution 4.5
 guilty = "B"
 
 # %% [markdown]
-# Stop reading here if you want to find it yourself. The next cell tells.
+# The next cell tells. Its output is folded up, so that you can find it yourself.
 
-# %%
+# %% covered
 from tinyvae.audit import audit
 
 for name, sample in samplers.items():
@@ -304,12 +342,12 @@ print(inspect.getsource(backward))
 # In B both passes say exp(logvar): the forward pass is wrong, and the backward pass is the right
 # gradient of it. Measured over a range of logvar:
 
-# %%
+# %% covered
 check.spreads(samplers)
 
 # %% [markdown]
 # All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen, so a witness
-# must look at several values. (In the report above, `s` is the sampler's second input, and
+# must look at several values. (In the report, `s` is the sampler's second input, our `logvar`, and
 # `torch.exp` is PyTorch's exp.)
 #
 # ## What it breaks
@@ -339,9 +377,9 @@ print(f"log p(3): {log_density(x, 0.0, 5**0.5):.3f}")
 # %% [markdown]
 # ## The one that a gradient check does see
 #
-# One more of the four VAEs that were read makes another mistake: it draws one noise in the forward
-# pass, and another in the backward pass. There forward and backward do not belong together, and a
-# gradient check can see it, provided that the forward noise can be held still:
+# Another mistake is to draw one noise in the forward pass, and another in the backward pass. There
+# forward and backward do not belong together, and a gradient check can see it, provided that the
+# forward noise can be held still:
 
 
 # %%
@@ -354,14 +392,36 @@ mu, logvar, eps = rng.standard_normal((3, 5, 2))
 print(gradcheck.check(latent.reparameterize, fresh_noise, mu, logvar, eps=eps))
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Why must backward use the same eps as forward?
+#
+# **b.** At which single value of logvar does exp(logvar) look right as a standard deviation, and
+# what does that teach about tests?
+#
+# **c.** When would you use the score function although its variance is larger?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** The gradient is that of the loss with this eps. With another one it is the gradient of
+# another loss.
+#
+# **b.** At logvar = 0, where both are 1. A test at one point, above all at 0 or 1, misses factors
+# and powers: use several, and crooked ones.
+#
+# **c.** Where z is a choice among categories, or f is a program with no slope.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - z = mu + exp(½ logvar) · eps: with eps held still, a draw is an ordinary function, and has a
 #   gradient.
 # - dmu = dz and dlogvar = dz · ½ σ eps, with the same eps; on average they are the slopes of the
 #   mean loss.
-# - A gradient check proves that backward belongs to forward, not that forward is right: for that
-#   you need a second witness.
+# - A gradient check is a witness that backward belongs to forward, not that forward is right: for
+#   that you need a second witness.
 #
 # **Next:** the other half of the loss, the KL. Notebook 5 derives its formula and its gradient,
 # and checks both with a witness of this kind: random draws.

@@ -10,7 +10,7 @@
 # the closed form, write its gradient, and check both with witnesses that know nothing of your
 # formula.
 #
-# **Time:** about 20 minutes. **You need:** from notebook 3 the normal density and what a KL is
+# **Time:** about 40 minutes. **You need:** from notebook 3 the normal density and what a KL is
 # for, from notebook 4 `mu`, `logvar` and `z = mu + σ eps`.
 
 # %% [markdown]
@@ -29,22 +29,16 @@
 #
 # The density of N(mu, σ²) at a point z is
 #
-# ```text
-# q(z) = 1/√(2πσ²) · e^(−½ (z − mu)²/σ²)
-# ```
+# $$q(z) = \frac1{\sqrt{2\pi\sigma^2}}\, e^{-\frac12 (z - \mu)^2/\sigma^2}$$
 #
 # Take the logarithm, as in exercise 3.1. A product becomes a sum, log 1/√u = −½ log u, and log e^u
 # = u:
 #
-# ```text
-# log q(z) = −½ log 2π − ½ log σ² − ½ (z − mu)²/σ²
-# ```
+# $$\log q(z) = -\tfrac12 \log 2\pi - \tfrac12 \log \sigma^2 - \tfrac12 (z - \mu)^2/\sigma^2$$
 #
 # For the prior, mu = 0 and σ² = 1, and log 1 = 0:
 #
-# ```text
-# log p(z) = −½ log 2π − ½ z²
-# ```
+# $$\log p(z) = -\tfrac12 \log 2\pi - \tfrac12 z^2$$
 #
 # The difference `log q(z) − log p(z)` says how much denser q is than p at the point z. It is
 # counted in nats: 0 means equally dense, 1 means e ≈ 2.7 times as dense, −1 means p is e times as
@@ -78,9 +72,7 @@ for z in (0.0, 0.5, 1.0, 1.5, 2.0, 2.5):
 # Which z should count? Those that really occur when q is used. So we take the mean over draws from
 # q. We write E_q[…] for "the mean over draws of z from q":
 #
-# ```text
-# KL(q ‖ p) = E_q[ log q(z) − log p(z) ]
-# ```
+# $$KL(q\ \|\ p) = \mathbb E_q\big[\log q(z) - \log p(z)\big]$$
 #
 # In the picture, the difference at each z is multiplied by how often z is drawn.
 
@@ -112,17 +104,17 @@ for S in (10, 100, 1_000, 10_000):
 # The numbers settle, but how far may the last one still be off? Without an answer to that, an
 # estimate is worth little.
 #
-# Call s the standard deviation of the S differences: by how much a single one is typically off.
+# Call δ the standard deviation of the S differences: by how much a single one is typically off.
 # The mean of S of them is off by less. Variances of independent draws add up, so:
 #
-# ```text
-# variance of one difference            s²
-# variance of the sum of S of them      S s²
-# variance of their mean, sum / S       S s² / S² = s² / S
-# standard deviation of their mean      s / √S
-# ```
+# | | |
+# |---|---|
+# | variance of one difference | δ² |
+# | variance of the sum of S of them | S δ² |
+# | variance of their mean, sum / S | S δ² / S² = δ² / S |
+# | standard deviation of their mean | δ / √S |
 #
-# (Dividing by S divides a variance by S², as variances are squares.) This s/√S is the **standard
+# (Dividing by S divides a variance by S², as variances are squares.) This δ/√S is the **standard
 # error** of the estimate. Four times as many draws make it half as large. Let us see it happen:
 # 2,000 estimates from 100 draws each.
 
@@ -131,7 +123,7 @@ z = mu + sigma * rng.standard_normal((2_000, 100))
 differences = log_q(z, mu, logvar) - log_p(z)  # (2000, 100)
 estimates = differences.mean(axis=1)  # (2000,)
 print(f"2,000 estimates waver by {estimates.std():.3f}")
-print(f"s/√S of the first one is {differences[0].std() / np.sqrt(100):.3f}")
+print(f"δ/√S of the first one is {differences[0].std() / np.sqrt(100):.3f}")
 off = np.abs(estimates - estimates.mean()) / (differences.std(axis=1) / np.sqrt(100))
 print(f"closer than 2 standard errors: {(off < 2).mean():.0%}, than 4: {(off < 4).mean():.1%}")
 
@@ -159,8 +151,9 @@ from tinyvae.exercises import kl as check
 check.monte_carlo(kl_monte_carlo)
 
 # %% [markdown] hint 5.1
-# First make the draws from q out of `eps`, as in notebook 4. Then the array of S differences (you
-# may use `log_q` and `log_p`). Both answers are made of this one array.
+# The mean is over draws from q, and `eps` are draws from N(0, 1): what turns one into the other?
+# Which array of S numbers is averaged (you may use `log_q` and `log_p`)? Then: what is the
+# standard deviation of one of them, and what of their mean?
 
 
 # %% solution 5.1
@@ -176,23 +169,14 @@ def kl_monte_carlo(mu, logvar, eps):
 # Draws are slow and never exact. For normal distributions the mean can be worked out. Subtract the
 # two logarithms; −½ log 2π cancels:
 #
-# ```text
-# log q(z) − log p(z) = −½ log σ² − ½ (z − mu)²/σ² + ½ z²
-# ```
+# $$\log q(z) - \log p(z) = -\tfrac12 \log \sigma^2 - \tfrac12 (z - \mu)^2/\sigma^2 + \tfrac12 z^2$$
 #
 # Now the mean over draws of z from q, term by term. The first term is the same for every z. The
-# second needs the mean of (z − mu)²: that is what a variance *is*, so it is σ²:
+# second needs the mean of (z − mu)²: that is what a variance *is*, so it is σ². The third needs the
+# mean of z². Write z as mu + (z − mu), and square:
 #
-# ```text
-# E_q[(z − mu)²] = σ²
-# ```
-#
-# The third needs the mean of z². Write z as mu + (z − mu), and square:
-#
-# ```text
-# z² = mu² + 2 mu (z − mu) + (z − mu)²
-# E_q[z²] = mu² + 2 mu · 0 + σ² = mu² + σ²
-# ```
+# $$z^2 = \mu^2 + 2\mu(z - \mu) + (z - \mu)^2 \qquad \mathbb E_q[z^2] = \mu^2 + 2\mu \cdot 0 +
+# \sigma^2 = \mu^2 + \sigma^2$$
 #
 # (The mean of z − mu is 0, as mu is the mean of z.) We can watch both:
 
@@ -202,18 +186,13 @@ print(f"mean of (z − mu)²: {((z - mu) ** 2).mean():.2f}    σ²       = {sigm
 print(f"mean of z²:        {(z**2).mean():.2f}    mu² + σ² = {mu**2 + sigma**2:.2f}")
 
 # %% [markdown]
-# Put them in:
-#
-# ```text
-# KL = −½ log σ² − ½ σ²/σ² + ½ (mu² + σ²)
-#    = −½ log σ² − ½ + ½ mu² + ½ σ²
-#    = ½ (mu² + σ² − 1 − log σ²)
-# ```
-#
-# With what the encoder gives, log σ² = logvar and σ² = exp(logvar). The L dimensions of z are
-# drawn independently. The logarithm of a product of densities is a sum, so their KLs add up.
+# The L dimensions of z are drawn independently. The logarithm of a product of densities is a sum,
+# so their KLs add up.
 #
 # ### Exercise 5.2: the KL of each example
+#
+# Put both means into the line of the two logarithms, collect the terms, and write the result with
+# what the encoder gives: log σ² = logvar.
 #
 # The function gets `mu` and `logvar`, both `(B, L)`: a row for each example, a column for each
 # latent dimension. It returns the KL of each example, `(B,)`. The check compares with a Monte
@@ -222,16 +201,17 @@ print(f"mean of z²:        {(z**2).mean():.2f}    mu² + σ² = {mu**2 + sigma*
 
 # %% exercise 5.2
 def kl(mu, logvar):
-    kl = ...  # (B,)
-    return kl
+    result = ...  # (B,)
+    return result
 
 
 # %% check 5.2
-check.kl(kl)
+kl = check.kl(kl)
 
 # %% [markdown] hint 5.2
-# Every entry of `mu` and `logvar` gives one number by the last line above. Which axis holds the
-# dimensions that must be added up?
+# What are E_q[(z − mu)²/σ²] and E_q[z²], by the cell above? You should have four terms with the
+# factor ½. Are they 0 together at mu = 0, σ = 1? Then: which axis holds the dimensions that must
+# be added up?
 
 
 # %% solution 5.2
@@ -241,6 +221,9 @@ def kl(mu, logvar):
 
 # %% [markdown]
 # ## The same in the package
+#
+# $$KL = -\tfrac12 \log\sigma^2 - \tfrac12 + \tfrac12(\mu^2 + \sigma^2) = \tfrac12(\mu^2 + \sigma^2
+# - 1 - \log\sigma^2)$$
 #
 # `tinyvae.core.latent.kl` keeps the dimensions apart, `(B, L)`; the model adds them up. The
 # derivation stands above the code, so that both can be read together. (`array_module(logvar)` is
@@ -258,13 +241,13 @@ print(inspect.getsource(latent.kl))
 # %%
 S = 100_000
 print("  mu  logvar   closed form   estimate   standard errors apart")
-for m, v in [(0, 0), (1.5, -1.2), (-2, 0), (0, -4), (0, 1.5), (3, -6)]:
-    z = m + np.exp(0.5 * v) * rng.standard_normal(S)
-    differences = log_q(z, m, v) - log_p(z)
+for at, v in [(0, 0), (1.5, -1.2), (-2, 0), (0, -4), (0, 1.5), (3, -6)]:
+    z = at + np.exp(0.5 * v) * rng.standard_normal(S)
+    differences = log_q(z, at, v) - log_p(z)
     error = differences.std() / np.sqrt(S)
-    exact = latent.kl(np.array(m), np.array(v))
+    exact = latent.kl(np.array(at), np.array(v))
     apart = abs(differences.mean() - exact) / error if error else 0
-    print(f"{m:4}  {v:6}   {exact:11.3f}   {differences.mean():8.3f}   {apart:21.1f}")
+    print(f"{at:4}  {v:6}   {exact:11.3f}   {differences.mean():8.3f}   {apart:21.1f}")
 
 # %% [markdown]
 # No row is more than 4 standard errors apart. Look at the fourth: a q as narrow as σ = exp(½ · −4)
@@ -277,9 +260,7 @@ for m, v in [(0, 0), (1.5, -1.2), (-2, 0), (0, -4), (0, 1.5), (3, -6)]:
 # Notebook 3 proved that no KL is negative. Here you can see it. The closed form has one part for
 # the position and one for the width:
 #
-# ```text
-# KL = ½ mu²  +  ½ (e^v − 1 − v)          v = logvar
-# ```
+# $$KL = \tfrac12 \mu^2 + \tfrac12 (e^v - 1 - v), \qquad v = \text{logvar}$$
 #
 # The first is a square. In the second, 1 + v is the tangent of the curve e^v at v = 0. That curve
 # bends upwards everywhere, so it lies above its tangent: e^v ≥ 1 + v. Both parts are 0 or more,
@@ -292,31 +273,17 @@ for v in (-4.0, -2.0, -1.0, -0.1, 0.0, 0.1, 1.0, 2.0):
 # %% [markdown]
 # ## The gradient
 #
-# The loss takes the mean over the batch of the sum over the dimensions:
+# The loss takes the mean over the batch of the sum over the dimensions. With n counting examples
+# and j dimensions:
 #
-# ```text
-# loss = 1/B Σ_b Σ_j ½ (mu_bj² + exp(logvar_bj) − 1 − logvar_bj)
-# ```
+# $$\text{loss} = \frac1B \sum_n \sum_j \tfrac12 \big(\mu_{nj}^2 + e^{\text{logvar}_{nj}} - 1 -
+# \text{logvar}_{nj}\big)$$
 #
-# Each `mu_bj` stands in one term of it, each `logvar_bj` too.
-#
-# **Along mu_bj.** The slope of mu² is 2 mu, and ½ · 2 = 1:
-#
-# ```text
-# dmu_bj = 1/B · ½ · 2 mu_bj = 1/B · mu_bj                       dmu (B, L)
-# ```
-#
-# **Along logvar_bj.** The slope of exp(v) is exp(v) itself, the slope of −v is −1, and 1 is a
-# constant:
-#
-# ```text
-# dlogvar_bj = 1/B · ½ (exp(logvar_bj) − 1)                      dlogvar (B, L)
-# ```
-#
-# Both are 0 at mu = 0, logvar = 0, as they must be at the lowest point.
+# Each mu and each logvar stands in one term of it.
 #
 # ### Exercise 5.3: the gradient of the KL
 #
+# Derive both slopes, and try them at mu = 0, logvar = 0: what must they be at the lowest point?
 # Write both, for `mu` and `logvar` of shape `(B, L)`, with the 1/B of the batch's mean. Central
 # differences will tell.
 
@@ -329,15 +296,43 @@ def kl_backward(mu, logvar):
 
 
 # %% check 5.3
-check.kl_backward(kl_backward)
+kl_backward = check.kl_backward(kl_backward)
 
 # %% [markdown] hint 5.3
-# B is the number of rows, `len(mu)`. Nothing is summed here: each entry has a slope of its own.
+# In how many terms of the sum does one mu stand? So is anything summed in its slope? What is the
+# slope of e^v along v, and what that of −v? And what is B, if `mu` is all you have?
 
 
 # %% solution 5.3
 def kl_backward(mu, logvar):
     return mu / len(mu), 0.5 * (np.exp(logvar) - 1) / len(mu)
+
+
+# %% [markdown]
+# ### Exercise 5.4: another prior, without a word of help
+#
+# Let the prior be N(0, τ²) instead of N(0, 1). Derive KL(N(mu, σ²) ‖ N(0, τ²)), and write it for
+# each example, `(B,)`; `tau` is a number. For τ = 1 it must be the old one.
+
+
+# %% exercise 5.4
+def kl_to(mu, logvar, tau):
+    result = ...  # (B,)
+    return result
+
+
+# %% check 5.4
+check.wider(kl_to)
+
+# %% [markdown] hint 5.4
+# Only log p(z) changes: write it down. Which constant no longer cancels? Which mean is divided by
+# τ² now? The KL must be 0 at mu = 0, σ = τ.
+
+
+# %% solution 5.4
+def kl_to(mu, logvar, tau):
+    ratio = (mu**2 + np.exp(logvar)) / tau**2
+    return 0.5 * (ratio - 1 - logvar + 2 * np.log(tau)).sum(axis=1)
 
 
 # %% [markdown]
@@ -379,7 +374,7 @@ kl_pictures.pull(np.array(path))
 # ## Why two witnesses
 #
 # Notebook 4 had a sampler whose mistake every gradient check lets pass. A KL can have one of that
-# kind. Whoever wrote this one took `logvar` for log σ. Then σ² would be exp(2 logvar), and log σ²
+# kind. This one takes `logvar` for log σ. Then σ² would be exp(2 logvar), and log σ²
 # would be 2 logvar. Its gradient belongs to it, term by term.
 
 # %%
@@ -419,13 +414,34 @@ from tinyvae.audit import audit
 print(audit(kl=wrong_kl).errors[0].message)
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Which q with mu = 0 costs 0 nats, and what does it say about the picture?
+#
+# **b.** Your Monte Carlo estimate is 5 standard errors away from your closed form. What do you do?
+#
+# **c.** Why is KL(q ‖ p) not the same as KL(p ‖ q)?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** σ = 1: q is the prior, whatever the picture is, so it says nothing.
+#
+# **b.** Not more draws: that is no chance. Look for an error in one of the two, beginning with σ,
+# σ² and logvar.
+#
+# **c.** The mean is over draws from the first. A place where q draws often counts in one, a place
+# where p does in the other.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - KL(q ‖ p) is the mean of log q(z) − log p(z) over draws from q; for N(mu, σ²) and N(0, 1) it is
 #   ½ (mu² + σ² − 1 − log σ²), 0 only where the two are equal.
 # - Its gradient is mu along mu, and ½ (σ² − 1) along logvar, divided by B for a batch's mean.
-# - Central differences prove that a gradient fits its function; a Monte Carlo estimate with its
-#   standard error proves that the function is the right one.
+# - Central differences are a witness that a gradient fits its function; a Monte Carlo estimate
+#   with its standard error is one that the function is the right one.
 #
-# **Next:** all parts are there and proven. Notebook 6 puts them into one loss, and shows what each
+# **Next:** all parts are there and checked. Notebook 6 puts them into one loss, and shows what each
 # term does to the latent plane when it is alone.

@@ -10,7 +10,7 @@
 # picture, draw new digits, say where they can go wrong, and make a page in which you move through
 # your own model.
 #
-# **Time:** about 20 minutes. **You need:** `mu`, `logvar` and `z = mu + σ eps` from notebook 4,
+# **Time:** about 35 minutes. **You need:** `mu`, `logvar` and `z = mu + σ eps` from notebook 4,
 # and what both terms of the loss do, from notebook 6.
 
 # %% [markdown]
@@ -30,8 +30,7 @@ from tinyvae.figures import gallery
 digits = load_dataset("digits")
 
 # %% long
-options = {"sigma": 0.5**0.5, "output": "sigmoid"}
-options["backend"] = "numpy"  # also where there is a GPU
+options = {"sigma": 0.5**0.5, "output": "sigmoid", "backend": "numpy"}
 vae = VAE(784, 2, hidden=(256, 128), seed=0, **options)
 fit(vae, digits.x_train, epochs=25, batch_size=100, lr_schedule="step", progress=False)
 gallery.figure("plane", vae, digits)
@@ -41,11 +40,11 @@ gallery.figure("plane", vae, digits)
 # drawn: q(z|x) = N(mu, σ²), called a posterior for short, as an ellipse of one σ. Right: what the
 # decoder draws at each place of the same plane.
 #
-# Wherever you look on the right, there is a digit, or a blurred mixture of digits. (The drawing
-# fades out where the prior has hardly any draws.)
+# Nearly wherever you look on the right, there is a digit, or a blurred mixture of digits. (The
+# drawing fades out where the prior has hardly any draws.)
 
 # %% [markdown]
-# ## Why there are no gaps
+# ## Why the regions touch
 #
 # In training the decoder never sees mu. It sees z = mu + σ eps, with fresh eps each time: some
 # point in or near the ellipse of that picture. So a picture claims not one point but a region. How
@@ -66,21 +65,16 @@ print(f"one test picture in twenty has fewer than {np.percentile(inside, 5):.0f}
 # for picture n as often as the density q(z|x_n) says. It can draw only one. Which one costs least?
 #
 # Suppose the decoder may draw at each z whatever it likes. Call it x_hat, and write q_n for
-# q(z|x_n). With σ² = ½ in p(x|z), each picture costs its squared differences, so at z the cost is
+# q(z|x_n). With σ_x² = ½ in p(x|z), each picture costs the sum of its squared differences over the
+# pixels d, so at z the cost is
 #
-# ```text
-# cost = Σ_n q_n ‖x_n − x_hat‖²
-# ```
+# $$\text{cost} = \sum_n q_n \sum_d (x_{nd} - \hat x_d)^2$$
 #
-# At the lowest point the slope along x_hat is 0. The slope of a square is 2 times what is squared,
-# and x_hat has the factor −1 in it:
+# At the lowest point the slope along each x_hat_d is 0. The slope of a square is 2 times what is
+# squared, and x_hat has the factor −1 in it:
 #
-# ```text
-# Σ_n q_n · 2 (x_n − x_hat) · (−1) = 0
-#          Σ_n q_n (x_n − x_hat)   = 0           divided by −2
-#                 x_hat Σ_n q_n    = Σ_n q_n x_n
-#                 x_hat            = Σ_n q_n x_n / Σ_n q_n
-# ```
+# $$\sum_n q_n \cdot 2\,(x_{nd} - \hat x_d) \cdot (-1) = 0 \quad\Rightarrow\quad \hat x_d \sum_n
+# q_n = \sum_n q_n x_{nd} \quad\Rightarrow\quad \hat x_d = \frac{\sum_n q_n x_{nd}}{\sum_n q_n}$$
 #
 # The best drawing at z is a **weighted mean** of the training pictures, and each weighs as much as
 # its density at z. That is a prediction. Compare it with what the decoder draws, at ten points
@@ -110,12 +104,8 @@ figures.image_grid(
 # %% [markdown]
 # ## A walk from one digit to another
 #
-# Take the codes of two pictures, and go from one to the other in a straight line. With t from 0 to
-# 1,
-#
-# ```text
-# z(t) = (1 − t) z_first + t z_last
-# ```
+# Take the codes of two pictures, and go from one to the other in a straight line: t runs from 0 to
+# 1, and at every t the point is a weighted mean of both ends.
 #
 # ### Exercise 7.1: a line between two codes
 #
@@ -135,8 +125,8 @@ from tinyvae.exercises import walking as check
 check.line(line)
 
 # %% [markdown] hint 7.1
-# `np.linspace(0, 1, steps)` is t, of shape (steps,). To multiply each t with a code of shape (L,),
-# t must be a column: `t[:, None]` has the shape (steps, 1).
+# Which weights must both ends have at t = 0, and which at t = 1? Which function of NumPy makes
+# equal steps with both ends? And which shape must t have, so that each t meets a whole code (L,)?
 
 
 # %% solution 7.1
@@ -219,7 +209,8 @@ def quantiles(n):
 check.quantiles(quantiles)
 
 # %% [markdown] hint 7.2
-# `inv_cdf` takes one number. Call it once for each i from 0 to n − 1.
+# Which share of the prior lies below the middle of slice i? Which function goes from a share to
+# its z, and how many numbers does it take at once?
 
 
 # %% solution 7.2
@@ -266,9 +257,7 @@ figures.image_grid(
 # It is the mean of all answers q(z|x_n) of the encoder (for short "posteriors", as in notebook 3),
 # the **aggregate posterior**:
 #
-# ```text
-# q(z) = 1/N Σ_n q(z|x_n)
-# ```
+# $$q(z) = \frac1N \sum_n q(z|x_n)$$
 #
 # To draw from such a mean of distributions takes two draws: choose one of the N examples, each
 # equally likely; then draw from its q(z|x_n).
@@ -289,8 +278,8 @@ def sample_aggregate(mu, logvar, n, rng):
 check.aggregate(sample_aggregate)
 
 # %% [markdown] hint 7.3
-# `rng.integers(N, size=n)` draws n row numbers. `mu[rows]` takes these rows, in this order, and
-# some of them several times. The second draw is that of notebook 4.
+# What is drawn first, and how often may the same example come? (Look at `rng.integers`.) Which
+# rows of mu and of logvar belong to it? Then: which draw of notebook 4 is the second?
 
 
 # %% solution 7.3
@@ -339,15 +328,20 @@ page = explore.build(vae, digits, title="My first latent plane")
 print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 
 # %% [markdown]
-# Write it to a file, and open the file with your browser:
+# To see it inside this notebook, run this in a cell of your own; the file opens in any browser,
+# too:
 #
 # ```python
+# from IPython.display import IFrame
+#
 # explore.write("my-plane.html", page)
+# IFrame("my-plane.html", width=1000, height=700)
 # ```
 #
 # ![The explorer: the latent plane on the left, the picture under the pointer on the
 # right](images/explorer.png)
 #
+# (The page has colours of its own: a digit's colour there is not the one of the figures above.)
 # Try to find: a 4 that turns into a 9 with no clear border; a place that is no digit at all; the
 # widest ellipse, and the picture it belongs to.
 #
@@ -358,6 +352,28 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # python -m tinyvae train --out runs/my-plane
 # python -m tinyvae explore runs/my-plane --open
 # ```
+
+# %% [markdown]
+# ## Three questions
+#
+# **a.** Halfway between a 0 and a 7 the decoder draws a 3. Is that an error?
+#
+# **b.** Why is a grid of equal steps of z a poor picture of what the model draws?
+#
+# **c.** What would a plane look like in which q(z) and the prior agree exactly, but the decoder is
+# bad?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** No: other digits may lie on the straight line between two codes. Only what lies there can
+# be drawn there.
+#
+# **b.** Most draws are near 0. Equal steps spend most cells on places that are hardly ever drawn.
+#
+# **c.** New draws would all fall where the decoder was trained, and still be blurred: a bad
+# picture is not always a bad place.
+#
+# </details>
 
 # %% [markdown]
 # ## In three lines

@@ -10,7 +10,7 @@
 # factor that a careless mean puts before the KL, see which latent dimensions are in use, and keep
 # them in use with free bits or a warm-up.
 #
-# **Time:** about 25 minutes. **You need:** the loss of a VAE and its KL (notebooks 3 and 5), and
+# **Time:** about 40 minutes. **You need:** the loss of a VAE and its KL (notebooks 3 and 5), and
 # training (notebook 6).
 
 # %% [markdown]
@@ -18,9 +18,7 @@
 #
 # The VAE's loss is a sum. A factor `beta` says how much its second term counts:
 #
-# ```text
-# loss = reconstruction + beta · KL(q(z|x) ‖ N(0, I))
-# ```
+# $$\text{loss} = \text{reconstruction} + \beta \cdot KL(q(z|x)\ \|\ N(0, I))$$
 #
 # (N(0, I) is the prior: N(0, 1) for each of the L numbers of z, independently.)
 #
@@ -36,7 +34,7 @@
 # more z can tell. Nothing comes for free: what z tells costs KL.
 #
 # We train four models that differ in beta alone. They have L = 2, and a Gaussian likelihood with
-# σ² = ½, so that the reconstruction is the squared error plus a constant.
+# σ_x² = ½, so that the reconstruction is the squared error plus a constant.
 
 # %%
 import inspect
@@ -52,12 +50,12 @@ digits = load_dataset("digits")
 
 def new_vae(latent_dim, **options):
     options = {"sigma": 0.5**0.5, "output": "sigmoid", "backend": "numpy", **options}
-    return VAE(784, latent_dim, (128,), seed=0, **options)
+    return VAE(784, latent_dim, hidden=(128,), seed=0, **options)
 
 
 def train(model, epochs, **options):
     options |= {"batch_size": 100, "lr": 0.002, "lr_schedule": "step", "progress": False}
-    return fit(model, digits.x_train, epochs, **options)
+    return fit(model, digits.x_train, epochs=epochs, **options)
 
 
 def measure(model):
@@ -86,8 +84,8 @@ for beta in (0.1, 1.0, 4.0, 16.0):
 # %% [markdown]
 # ## The latent plane
 #
-# The same in pictures, for the first three models. Above: one draw of z for each test picture.
-# Below: what each place decodes to.
+# The same in pictures, for the first three models, all on the same axes. Above: one draw of z for
+# each test picture. Below: what each place of |z| < 3 decodes to.
 
 # %% long
 check.planes(
@@ -113,9 +111,8 @@ check.planes(
 # using z_j costs beta · KL_j nats, and lowers the distortion by some amount. If it lowers it by
 # less than its wage, the loss is smaller without it. The cheapest it can do is KL_j = 0:
 #
-# ```text
-# KL_j = ½ (mu_j² + σ_j² − 1 − log σ_j²) = 0    exactly where mu_j = 0, σ_j = 1, for every picture
-# ```
+# $$KL_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2) = 0 \quad \text{exactly where}\
+# \mu_j = 0,\ \sigma_j = 1,\ \text{for every picture}$$
 #
 # Then z_j = mu_j + σ_j eps = eps: pure noise, the same for all pictures, and the decoder learns to
 # ignore it. In this dimension the encoder's answer q(z|x), for short the posterior, has fallen
@@ -184,8 +181,9 @@ def active_units(mu, threshold=0.01):
 check.active_units(active_units)
 
 # %% [markdown] hint 8.1
-# The variance is the mean squared distance from the mean. NumPy has it as a method. Over which
-# axis: the pictures, or the dimensions?
+# Which number says how much the entries of one column differ from each other, wherever their mean
+# lies? Over which axis must it go: the pictures, or the dimensions? And what makes True and False
+# of it?
 
 
 # %% solution 8.1
@@ -196,7 +194,7 @@ def active_units(mu, threshold=0.01):
 # %% [markdown]
 # The package has the same line in `evaluate.active_units(model, x)`, which asks the model for mu.
 # Here is what it says about the three models of the plane (2 dimensions), the one at beta = 16,
-# and the last one (10 dimensions):
+# and the last one (10 dimensions). It may count more than the picture above shows as awake: why?
 
 # %% long
 for name, model in {**models, "4.0, L = 10": vae}.items():
@@ -211,7 +209,7 @@ for name, model in {**models, "4.0, L = 10": vae}.items():
 # it often has a cause that has nothing to do with the data:
 
 # %% [markdown]
-# ## The beta that nobody chose
+# ## The beta that was never chosen
 #
 # Losses are often written with a mean, because a library's function takes the mean by default.
 # Over the batch that is fine: both terms are averaged over B. But look at the pixels here:
@@ -234,12 +232,9 @@ def kl(mu, logvar):
 # summed over the dimensions, and multiply the loss by D. (A constant factor before the whole loss
 # changes its values, but not the place where it is smallest.)
 #
-# ```text
-# loss     = R / D + K
-# D · loss = R + D · K
-# ```
+# $$\text{loss} = \frac{R}{D} + K \qquad D \cdot \text{loss} = R + D \cdot K$$
 #
-# That is the loss with beta = D = 784. Nobody asked for that, and nothing in the code looks wrong.
+# That is the loss with beta = D = 784. That was never meant, and nothing in the code looks wrong.
 # From the table above you know what 16 does.
 #
 # ### Exercise 8.2: the effective beta
@@ -259,19 +254,19 @@ def effective_beta(D, L, pixels, latents):
 check.effective_beta(effective_beta)
 
 # %% [markdown] hint 8.2
-# Write the loss as R / a + K / b. What are a and b in each case? Then multiply by whatever makes
-# the factor of R equal to 1.
+# By what is R divided in each case, and by what K? Which factor brings R back to 1? What does it
+# do to K?
 
 
 # %% solution 8.2
 def effective_beta(D, L, pixels, latents):
-    a = D if pixels == "mean" else 1
-    b = L if latents == "mean" else 1
-    return a / b  # R / a + K / b, times a, is R + (a / b) K
+    under_r = D if pixels == "mean" else 1
+    under_k = L if latents == "mean" else 1
+    return under_r / under_k  # the loss, times what stands under R
 
 
 # %% [markdown]
-# `audit` finds this factor in anybody's loss, from its values alone. It needs only the two
+# `audit` finds this factor in any loss, from its values alone. It needs only the two
 # functions above:
 
 # %%
@@ -280,7 +275,7 @@ from tinyvae.audit import audit
 print(audit(kl=kl, reconstruction=reconstruction, pixels=784, latent=10))
 
 # %% [markdown]
-# The first line names the mistake, and the next two show it as it looks in PyTorch, with its
+# The second line names the mistake, and the next two show it as it looks in PyTorch, with its
 # remedy. (**Cross-entropy** is another name of the Bernoulli loss.) The values below are no
 # mistakes: `bce-clip` is our `np.clip`, as −log 1e-6 is 13.8. The last one is the answer, measured
 # on pictures that audit made up, B = 13 in a batch.
@@ -320,37 +315,15 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 # **Free bits.** Give each dimension a small amount of KL for nothing, τ nats (Kingma et al. 2016).
 # With k_j the mean over the batch of the KL of dimension j, the loss counts
 #
-# ```text
-# Σ_j max(k_j, τ),       k_j = 1/B Σ_b kl_bj           kl (B, L),  k (L,)
-# ```
+# $$\sum_j \max(k_j, \tau), \qquad k_j = \frac1B \sum_n kl_{nj} \qquad kl\ (B, L),\ k\ (L,)$$
 #
 # Below τ, less KL earns nothing, so there is no reason to be silent.
-
-# %% [markdown]
-# **Its gradient.** One kl_bj stands in one k_j, with the factor 1/B:
-#
-# ```text
-# ∂k_j/∂kl_bj = 1/B
-# ```
-#
-# The maximum is k_j where k_j > τ, with the slope 1. Else it is the constant τ, with the slope 0:
-#
-# ```text
-# ∂loss/∂k_j = 1 where k_j > τ, else 0
-# ```
-#
-# The chain rule multiplies the two:
-#
-# ```text
-# dkl_bj = 1/B where k_j > τ, else 0                    dkl (B, L)
-# ```
-#
-# The rest, from dkl to dmu and dlogvar, is notebook 5.
 #
 # ### Exercise 8.3: free bits
 #
 # The function gets `kl (B, L)`, the KL of each picture and dimension, and `free`, which is τ. It
-# returns the loss, one number, and its gradient dkl.
+# returns the loss, one number, and its gradient dkl, which you derive: how does the sum move when
+# one entry of kl does? (The rest, from dkl to dmu and dlogvar, is notebook 5.)
 
 
 # %% exercise 8.3
@@ -364,9 +337,9 @@ def free_bits(kl, free):
 check.free_bits(free_bits)
 
 # %% [markdown] hint 8.3
-# First the mean over the batch, `kl.mean(axis=0)`, (L,). `np.maximum(a, b)` takes the larger of
-# two numbers, entry by entry. For dkl, `mean > free` is an array (L,) of True and False; each row
-# of dkl is the same.
+# What comes first, the mean or the maximum? By how much does k_j move when one entry of its column
+# moves by 1? And what is the slope of max(k, τ) along k, on both sides of τ? Their product is one
+# row of dkl.
 
 
 # %% solution 8.3
@@ -416,6 +389,28 @@ check.kl_by_epoch(histories)
 # free, and little more.
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** A dimension has KL 0. May you remove it from the model?
+#
+# **b.** Your loss is a mean over pixels and a sum over latents, for pictures of 64 × 64 in three
+# colours. How large is beta?
+#
+# **c.** Why can a warm-up end at a smaller loss, counted with the full beta, than no warm-up?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** Yes: the decoder ignores it, and neither term changes. Whether it would have stayed silent
+# with other first weights is another question.
+#
+# **b.** 64 · 64 · 3 = 12,288.
+#
+# **c.** Without it the model falls into a place where z is silent, from which no small step leads
+# to a better one. There was a better one all the time.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - beta sets the price of information: a higher one gives a simpler latent space, less KL, and
@@ -424,5 +419,5 @@ check.kl_by_epoch(histories)
 #   KL of each dimension and the active units show it.
 # - Collapse of everything is often a trap at the start. A KL warm-up or free bits lead around it.
 #
-# **Next:** which of these models is the best one? Notebook 9 measures log p(x) itself, of which
-# the ELBO is only a bound, and tests the measurement where the exact answer is known.
+# **Next:** how good is a model? Notebook 9 measures log p(x) itself, of which the ELBO is only a
+# bound, and notebook 10 tests the measurement where the exact answer is known.

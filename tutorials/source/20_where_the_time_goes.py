@@ -1,7 +1,7 @@
 # ruff: noqa: E402
 
 # %% [markdown]
-# # 10. The same code on a graphics card, and where the time goes
+# # 20. Appendix: the same code on a graphics card, and where the time goes
 #
 # **The question.** Can the lines that you know run on a graphics card (GPU), without a change? And
 # what takes the time in a training step?
@@ -29,15 +29,17 @@ import inspect
 import numpy as np
 
 from tinyvae import VAE, Adam, load_dataset
-from tinyvae.core.arrays import Backend, array_module, get_backend, sigmoid
+from tinyvae.core.arrays import array_module, sigmoid
+from tinyvae.device import Backend, get_backend
 from tinyvae.exercises import speed as check
 
-print(inspect.getsource(array_module))
+print(array_module(np.ones(3)).__name__)
 print(inspect.getsource(sigmoid))
 
 # %% [markdown]
-# An array of NumPy has a class in the module `numpy`, one of CuPy in `cupy`: that is all there is
-# to it. `array_module(x).exp` is NumPy's function for the one, and CuPy's for the other.
+# An array of NumPy has a class in the module `numpy`, one of CuPy in `cupy`, and `array_module`
+# looks there: that is all there is to it. `array_module(x).exp` is NumPy's function for the one,
+# and CuPy's for the other.
 #
 # Is there a graphics card where you read this?
 
@@ -58,10 +60,10 @@ except RuntimeError:
 x = load_dataset("digits").x_train[:128]  # (B, D)
 eps = np.random.default_rng(0).standard_normal((128, 20))  # (B, L)
 for name in names:
-    vae = VAE(784, 20, (400,), likelihood="bernoulli", backend=name, seed=0)
+    vae = VAE(784, 20, hidden=(400,), likelihood="bernoulli", backend=name, seed=0)
     optimizer = Adam(vae.parameters)
     for _ in range(10):
-        terms = vae.forward(x, eps)
+        terms = vae.forward(x, eps=eps)
         vae.backward()
         optimizer.step()
     library = type(vae.parameters.theta).__module__
@@ -105,32 +107,32 @@ attempt("a * np.float64(2)")
 #   less speed. A Python number, `2.0`, does not.
 
 # %% [markdown]
-# ### Exercise 10.1: a function for both
+# ### Exercise 20.1: a function for both
 #
 # In some trainings a single batch gives a huge gradient, and one step ruins the weights. The
 # remedy is to **clip** the gradient: if its length, the root of the sum of squares, is more than
 # `largest`, scale the whole vector down to that length. Else leave it as it is.
 #
 # Write it for both libraries. The function gets `grad (n,)` and the number `largest`, and returns
-# the clipped gradient `(n,)`. Begin with `xp = array_module(grad)`. A gradient of zeros must stay
+# the clipped gradient `(n,)`. A gradient of zeros must stay
 # one. The check tries NumPy, then the stand-in.
 
 
-# %% exercise 10.1
+# %% exercise 20.1
 def clip_gradient(grad, largest):
-    clipped = ...  # (n,)
+    clipped = ...  # (n,), by functions of array_module(grad)
     return clipped
 
 
-# %% check 10.1
+# %% check 20.1
 check.clip_gradient(clip_gradient)
 
-# %% [markdown] hint 10.1
+# %% [markdown] hint 20.1
 # `if norm > largest` copies one number to the host. But `xp.maximum(norm, largest)` is computed on
 # the device. Which factor has it below the line, and is 1 where the norm is small?
 
 
-# %% solution 10.1
+# %% solution 20.1
 def clip_gradient(grad, largest):
     xp = array_module(grad)
     norm = xp.sqrt((grad * grad).sum())  # a number, on the device
@@ -144,11 +146,11 @@ def clip_gradient(grad, largest):
 # %%
 weights = []
 for name, backend in (("numpy", "numpy"), ("stand-in", Backend("stand-in", standin))):
-    vae = VAE(784, 20, (50,), likelihood="bernoulli", backend=backend, seed=0)
+    vae = VAE(784, 20, hidden=(50,), likelihood="bernoulli", backend=backend, seed=0)
     optimizer = Adam(vae.parameters)
     before = standin.copies
     for _ in range(3):
-        vae.forward(x, eps)
+        vae.forward(x, eps=eps)
         vae.backward()
         optimizer.step()
     print(f"{name:8}: {standin.copies - before} copies from the device to the host")
@@ -172,29 +174,29 @@ check.count(lambda x, W: x @ W, (2, 3), (3, 4))
 # The result has 2 · 4 entries. Each is a sum of 3 products: 3 multiplications, and 2 additions.
 # Together 24 and 16. With the bias `b` each entry has one addition more, so that both are 24.
 #
-# ### Exercise 10.2: the operations of a dense layer
+# ### Exercise 20.2: the operations of a dense layer
 #
 # How many operations (multiplications and additions together) does a dense layer need for a batch
 # of B examples? Count a sum of n products as 2n operations, and leave out what is much smaller.
 # `forward` is x W + b. `backward` computes dW = xᵀ dy and dx = dy Wᵀ (and db, which is small).
 
 
-# %% exercise 10.2
+# %% exercise 20.2
 def dense_operations(B, n_in, n_out):
     forward = ...  # a number
     backward = ...  # a number
     return forward, backward
 
 
-# %% check 10.2
+# %% check 20.2
 check.dense_operations(dense_operations)
 
-# %% [markdown] hint 10.2
+# %% [markdown] hint 20.2
 # For each product: how many entries has the result, and over how many terms does each one sum? dW
 # is (n_in, n_out), and sums over the batch.
 
 
-# %% solution 10.2
+# %% solution 20.2
 def dense_operations(B, n_in, n_out):
     forward = B * n_out * 2 * n_in  # entries times terms
     backward = n_in * n_out * 2 * B + B * n_in * 2 * n_out  # dW and dx
@@ -212,7 +214,6 @@ products = sum(3 * 2 * B * n_in * n_out for n_in, n_out in widths) - 2 * B * 784
 n_weights = sum(n_in * n_out + n_out for n_in, n_out in widths)
 print(f"matrix products  {products / 1e6:6.1f} million operations")
 print(f"Adam             {10 * n_weights / 1e6:6.1f} million operations")
-print(inspect.getsource(Adam.move))
 
 # %% [markdown]
 # By this count Adam is next to nothing: less than 2 in 100. The activations and the loss are as
@@ -226,7 +227,7 @@ print(inspect.getsource(Adam.move))
 # before the work is done.) "The rest" are activations, the loss, the noise and Python itself.
 
 # %% long machine
-vae = VAE(784, 20, (400,), likelihood="bernoulli", backend=names[-1], seed=0)
+vae = VAE(784, 20, hidden=(400,), likelihood="bernoulli", backend=names[-1], seed=0)
 xp, batch = vae.backend.xp, vae.backend.asarray(x)
 optimizer = Adam(vae.parameters)
 
@@ -262,10 +263,10 @@ check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 # - A matrix product uses each weight for all 128 examples of the batch: 2 · 128 operations for one
 #   number fetched. The processor computes all the time.
 # - Adam uses each number once in a pass, for one operation. It fetches a weight, its gradient and
-#   the two numbers that it keeps for each weight, fading sums of the gradients (`M`) and of their
-#   squares (`V`), and writes most of them back. The processor waits for the memory.
+#   the two numbers that it keeps for each weight (m and v of exercise 1.5), and writes most of them
+#   back. The processor waits for the memory.
 #
-# So the cost of a step is partly arithmetic, partly moving numbers. That is why `Adam.move` above
+# So the cost of a step is partly arithmetic, partly moving numbers. That is why the package's Adam
 # works in blocks that fit into the processor's fast memory, and in place, with `out=`.
 #
 # A processor has several **cores**, and each can compute something else. Here two or more of them
@@ -315,51 +316,44 @@ print(f"the products take {wide_time / narrow_time:.1f} times as long in float64
 # **Rounding.** Each value of f is rounded, relative to its size, by about u: 2⁻⁵³ in float64, 2⁻²⁴
 # in float32. Say f is about 1. The difference of two values is wrong by up to 2u. Divided by 2h:
 #
-# ```text
-# error from rounding ≈ 2u / 2h = u / h                    small h: bad
-# ```
+# $$\text{error from rounding} \approx \frac{2u}{2h} = \frac uh \qquad \text{a small}\ h\ \text{is
+# bad}$$
 #
 # **The curve.** Near x, a smooth function is nearly a polynomial in h. Its factors are the slope
 # f′, the slope of the slope f″, and the slope of that, f‴, all at x. This is **Taylor's formula**:
 #
-# ```text
-# f(x + h) = f(x) + h f′ + ½ h² f″ + ⅙ h³ f‴ + …
-# f(x − h) = f(x) − h f′ + ½ h² f″ − ⅙ h³ f‴ + …
-# ```
+# $$f(x \pm h) = f(x) \pm h f' + \tfrac12 h^2 f'' \pm \tfrac16 h^3 f''' + \ldots$$
 #
 # ("…" has factors h⁴ and higher: far smaller still.) In the difference of the two, f(x) and f″
 # cancel:
 #
-# ```text
-# (f(x + h) − f(x − h)) / 2h = f′ + ⅙ h² f‴ + …            large h: bad
-# ```
+# $$\frac{f(x + h) - f(x - h)}{2h} = f' + \tfrac16 h^2 f''' + \ldots \qquad \text{a large}\ h\
+# \text{is bad}$$
 #
 # Leave the constants away, and the error is about
 #
-# ```text
-# error(h) ≈ u/h + h²
-# ```
+# $$\text{error}(h) \approx \frac uh + h^2$$
 #
-# ### Exercise 10.3: the best step
+# ### Exercise 20.3: the best step
 #
 # For which h is u/h + h² smallest? The function gets u and returns h. (The slope along h is 0
 # there.)
 
 
-# %% exercise 10.3
+# %% exercise 20.3
 def best_step(u):
     h = ...  # a number
     return h
 
 
-# %% check 10.3
+# %% check 20.3
 check.best_step(best_step)
 
-# %% [markdown] hint 10.3
+# %% [markdown] hint 20.3
 # The slope of u/h is −u/h², that of h² is 2h. Set their sum to 0, and solve for h.
 
 
-# %% solution 10.3
+# %% solution 20.3
 def best_step(u):
     return (u / 2) ** (1 / 3)  # −u/h² + 2h = 0, so h³ = u/2
 
@@ -398,6 +392,27 @@ for dtype in ("float64", "float32"):
 # argument, `dtype="float64"`.
 
 # %% [markdown]
+# ## Three questions
+#
+# **a.** Adam makes 2 in 100 of the operations and far more of the time. Why?
+#
+# **b.** A gradient check in float32 reports an error of 1e-3. Is the gradient wrong?
+#
+# **c.** Why may a small model be slower on a graphics card?
+#
+# <details><summary><b>Answers</b></summary>
+#
+# **a.** It uses each number once that it fetches from memory; a matrix product uses it for all
+# examples of the batch.
+#
+# **b.** That cannot be told: rounding alone makes as much. Check in float64.
+#
+# **c.** Each operation has to be sent to the device, which takes the same time for small arrays as
+# for large ones.
+#
+# </details>
+
+# %% [markdown]
 # ## In three lines
 #
 # - Code that asks `array_module(x)` for its library runs on NumPy and CuPy; keep arrays in one
@@ -406,6 +421,6 @@ for dtype in ("float64", "float32"):
 #   too, above all in Adam.
 # - float32 is for training, float64 for checking gradients.
 #
-# **Next:** you have seen every part of a VAE from the inside. Train one on your own data with
+# Train a VAE on your own data with
 # `python -m tinyvae train`, walk through its latent space with `python -m tinyvae explore`, and
 # let `audit` look at a VAE that you wrote yourself.

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
@@ -23,6 +24,7 @@ from tinyvae.figures.picture import (
     MARGIN,
     as_pixels,
     is_ink,
+    mark,
     page,
     panel,
     plain,
@@ -35,6 +37,7 @@ from tinyvae.figures.picture import (
 
 SIDE = 5.6  # inches of a large latent plane
 NEAR = 6.0  # a plane that reaches farther shows the prior too small for writing
+NEAR_PRIOR = (-3.0, 3.0, -3.0, 3.0)  # where N(0, I) has 99.5 % of its draws
 
 
 def square(z: np.ndarray, least: float = 3.3, centred: bool = True) -> tuple[float, ...]:
@@ -92,10 +95,17 @@ def circles(ax: Axes, text: bool = True, z: np.ndarray | None = None) -> None:
 
 def _points(ax: Axes, z: np.ndarray, labels: np.ndarray | None, size: float | None = None) -> None:
     size = size or float(np.clip(9000 / len(z), 2.5, 18))
-    colors = [COLORS[3]] * len(z)
-    if labels is not None:
-        colors = np.array(COLORS)[np.asarray(labels) % len(COLORS)]
-    ax.scatter(z[:, 0], z[:, 1], s=size, c=colors, alpha=0.8, lw=0, zorder=2)
+    look = {"s": size, "alpha": 0.8, "lw": 0, "zorder": 2}
+    if labels is None:
+        ax.scatter(z[:, 0], z[:, 1], color=COLORS[3], **look)
+        return
+    markers, colors = zip(*(mark(int(label)) for label in labels), strict=True)
+    points = ax.scatter(z[:, 0], z[:, 1], c=colors, **look)
+    shapes = {marker: MarkerStyle(marker) for marker in set(markers)}
+    paths = {
+        name: shape.get_path().transformed(shape.get_transform()) for name, shape in shapes.items()
+    }
+    points.set_paths([paths[marker] for marker in markers])
 
 
 def _names(
@@ -238,34 +248,70 @@ def manifold(
 
 @styled
 def three_panels(
-    panels: Sequence[tuple[str, str, np.ndarray, tuple[float, ...], np.ndarray]],
+    columns: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray | None]],
     labels: np.ndarray,
     image_shape: tuple[int, ...],
     title: str = "Why a VAE needs both of its terms",
-    subtitle: str = "Above: draws of z for the test images, coloured by digit, on the prior's "
-    "circles (1σ, 2σ, 3σ). Below: what the same plane decodes to.",
+    subtitle: str = "",
 ) -> Figure:
-    """Latent planes of several models side by side, and what each decodes to below it.
+    """Latent planes of several models on the same axes, what each decodes to where the prior has
+    its draws, |z| < 3, and in a third row what each makes of the same draws.
 
     Parameters
     ----------
-    panels : sequence of (name, remark, z (N, 2), extent, decoded (cells², D))
-        One column each; `decoded` at `plane_grid(extent, cells)`.
+    columns : sequence of (name, remark, z (N, 2), decoded (cells², D), draws (n, D) or None)
+        One column each; `decoded` at `plane_grid(NEAR_PRIOR, cells)`. Without draws there is no
+        third row.
     labels : (N,) ints
+        Colours of the points z.
     """
-    side, gap, left, top = 3.55, 0.55, 0.6, 1.55
-    width = left + len(panels) * (side + gap) - gap + MARGIN
-    fig = page(width, top + 2 * side + 0.6 + 0.5, title, subtitle)
-    for i, (name, remark, z, extent, decoded) in enumerate(panels):
+    side, gap, left, top, below = 3.55, 0.5, 0.6, 1.72, 0.6
+    across = 8  # draws in a row
+    with_draws = columns[0][4] is not None
+    sheets = -(-len(columns[0][4]) // across) * side / across if with_draws else 0.0
+    width = left + len(columns) * (side + gap) - gap + MARGIN
+    height = top + 2 * side + below + (below + sheets if with_draws else 0) + 0.45
+    fig = page(width, height, title, subtitle)
+    _legend(fig, np.unique(labels), 0.78)
+    extent = _shared_square([z for _, _, z, _, _ in columns])
+    for i, (name, remark, z, decoded, draws) in enumerate(columns):
         x = left + i * (side + gap)
         ax = panel(fig, x, top, side, side)
         plane_axes(ax, extent, ["", ""])
         circles(ax, text=False)
         _points(ax, z, labels, size=9)
-        _names(ax, z, labels, None, 11)
+        outside = int((np.abs(z) > extent[1]).any(axis=1).sum())
+        if outside:
+            ax.text(0.01, 0.01, f"{outside} outside", transform=ax.transAxes, size=7.5, color=GREY)
         ax.set_title(remark, pad=7, size=8.5, color=GREY)
-        fig.text(x / width, 1 - 1.17 / fig.get_figheight(), name, size=11, weight="bold")
-        ax = panel(fig, x, top + side + 0.6, side, side)
-        plane_axes(ax, extent, ["", ""])
-        _decoded_plane(ax, decoded, image_shape, extent, fade=False)
+        fig.text(x / width, 1 - (top - 0.4) / height, name, size=11, weight="bold")
+        ax = panel(fig, x, top + side + below, side, side)
+        plane_axes(ax, NEAR_PRIOR, ["", ""])
+        _decoded_plane(ax, decoded, image_shape, NEAR_PRIOR, fade=False)
+        ax.set_title(
+            "What each place near the prior, |z| < 3, decodes to", pad=6, size=8.5, color=GREY
+        )
+        if draws is not None:
+            ax = panel(fig, x, top + 2 * (side + below), side, sheets)
+            ink = is_ink(draws, image_shape)
+            sheet = tile(as_pixels(draws, image_shape, ink), across)
+            show_pixels(ax, sheet, ink)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            words = f"{len(draws)} new images: the same draws z ~ N(0, I), decoded"
+            ax.set_title(words, pad=6, size=8.5, color=GREY)
     return fig
+
+
+def _shared_square(planes: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Return x0, x1, y0, y1 around 0 that show 98 of 100 points of each plane (N, 2)."""
+    half = max(3.3, *(float(np.percentile(np.abs(z).max(axis=1), 98)) for z in planes))
+    return (-1.04 * half, 1.04 * half, -1.04 * half, 1.04 * half)
+
+
+def _legend(fig: Figure, classes: np.ndarray, top: float) -> None:
+    """Write the classes in their colours, so many inches below the page's upper edge."""
+    W, H = fig.get_size_inches()
+    for i, c in enumerate(classes):
+        look = {"size": 11, "weight": "bold", "color": COLORS[c % len(COLORS)]}
+        fig.text((MARGIN + 0.2 * i) / W, 1 - top / H, str(c), ha="left", va="top", **look)
