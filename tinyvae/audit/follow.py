@@ -88,7 +88,12 @@ class Step:
                 return first
             except Exception:
                 self.fixed = True
-        return self.tape.run(self.x, seed=0)
+        try:
+            return self.tape.run(self.x, seed=0)
+        except Exception as failure:
+            reason = " ".join(str(failure).split())[:240]
+            kind = type(failure).__name__
+            raise ValueError(f"step(model, x) raised {kind}: {reason}") from failure
 
     def resized(self, shape: tuple[int, ...], B: int) -> tuple[int, ...]:
         """Return a shape of the first run for another number of rows."""
@@ -129,6 +134,7 @@ class StepFunction(Function):
         self.makers, self.kinds = [self.settled[1]], [step.tape.framework]
         self.narrow = True
         self.rows = step.B
+        self.second = 0.0  # what further outputs of the decoder hold
         size = max(1, step.graph.size(pieces.heads[0][0]) // step.B)
         self.draws = min(256, max(48, 2048 // size)), 72  # a call runs the encoder too
         self.means = pieces.means
@@ -158,7 +164,8 @@ class StepFunction(Function):
             replace |= fixed_noise(self.step, self.pieces, B, self.seed)
         for keys in self.pieces.others + self.pieces.outputs[1:] if self.name != "sample" else ():
             for key in keys:
-                replace[key] = np.zeros(self.step.resized(shape(key), B), np.float32)
+                constant = self.second if keys in self.pieces.outputs else 0.0
+                replace[key] = np.full(self.step.resized(shape(key), B), constant, np.float32)
         return replace
 
     def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:

@@ -269,9 +269,9 @@ class Term:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the noise of a random term still by a seed."""
+        """Hold the noise still by a seed."""
         random, self.random = self.random, False
-        self.function.seed = 1 if random else None
+        self.function.seed = 1  # targets may be drawn too
         try:
             yield
         finally:

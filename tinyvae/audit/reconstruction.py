@@ -86,6 +86,10 @@ FORMS["log of the squared error"] = (
     lambda t, p: np.log((t - p) ** 2),
     lambda x, x_hat: x.size * np.log(np.mean((x - x_hat) ** 2)),
 )
+FORMS["log of the squared error of the sigmoid"] = (
+    lambda t, p: np.log((t - _sigmoid(p)) ** 2),
+    lambda x, x_hat: x.size * np.log(np.mean((x - _sigmoid(x_hat)) ** 2)),
+)
 # The arguments the other way round.
 FORMS["swapped cross-entropy"] = (
     lambda t, p: cross_entropy(p, t),
@@ -298,7 +302,7 @@ def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstructi
     if "norm" in name:
         text = f"the {name}, not its square: no Gaussian likelihood, and its weight varies with it"
         found.findings.append(note("reconstruction-norm", text))
-    if name == "log of the squared error":
+    if name.startswith("log of the squared error"):
         text = "σ is the batch's own best value: the balance follows the data (σ-VAE)"
         found.findings.append(note("sigma-optimal", text))
     if found.form in ("cross-entropy",) or "logarithm" in name or "clipped" in name:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.audit import balance, edges, follow, onestep, scales
+from tinyvae.audit import balance, edges, follow, frameworks, onestep, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.catalogue import CATALOGUE
 from tinyvae.audit.divergence import KL, audit_kl
@@ -129,7 +129,7 @@ def audit(
         extra = [name for name, f in given.items() if f is not None]
         if extra:
             raise ValueError(f"pass a model with step=, or functions: leave out {extra[0]}=")
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), frameworks.kept_seeds():
             return _audit_step(model, x, step, settings, tuple(allow))
     if not any((sample, objective, kl, reconstruction, encode, loss, gradient)):
         raise ValueError("nothing to audit: pass a model with x and step=, or sample=, objective=")
@@ -137,7 +137,8 @@ def audit(
         "sample": sample, "objective": objective, "kl": kl, "reconstruction": reconstruction
     }  # fmt: skip
     audited = _Audit(functions, *settings)
-    with np.errstate(all="ignore"):  # a probe at the edge may overflow in somebody's NumPy code
+    # A probe at the edge may overflow in somebody's NumPy code.
+    with np.errstate(all="ignore"), frameworks.kept_seeds():
         findings = audited.run()
     checked = audited.checked
     if encode is not None:
@@ -204,7 +205,15 @@ def _audit_step(
     audited = _Audit(
         functions, beta, prior, scale, None, batch, tuple(latents), tuple(pixels), dtype
     )
-    findings += audited.run()
+    try:
+        findings += audited.run()
+    except follow.NotFollowed:
+        raise
+    except ValueError as failure:
+        return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
+    if audited.reconstruction:
+        objective, term = functions["objective"], audited.term
+        findings += onestep.audit_second_output(objective, term, audited.reconstruction)
     if audited.reconstruction and audited.reconstruction.form == "cross-entropy":
         text = "the loss takes probabilities, but the decoder's output is a layer's, unbounded"
         findings.append(error("bce-needs-sigmoid", text))
@@ -267,7 +276,7 @@ class _Audit:
         sampler = self._sampler() if "sample" in self.functions else None
         name = next((n for n in ("objective", "kl") if n in self.functions), None)
         term, kl, agreed = self._kl(name, sampler) if name else (None, None, None)
-        self.kl = kl
+        self.kl, self.term = kl, term
         self.sampler = sampler
         findings = self._losses(term, kl)
         if sampler is None:
