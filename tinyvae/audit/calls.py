@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyvae.audit import frameworks, roles, scales
 
-EXTRAS = {"eps", "key", "beta", "training"}
+EXTRAS = {"eps", "key", "beta", "training", "step"}
 SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
 
 
@@ -47,7 +47,7 @@ class Function:
         try:
             self.arrangements = roles.arrangements(function, wanted)
         except TypeError as error:
-            raise TypeError(f"{name} {error}: wrap it in a lambda") from None
+            raise TypeError(f"{name} {error}") from None
         kinds = ["wrapped"] if wrap else frameworks.candidates(function)
         self.makers = [wrap or frameworks.maker(kind, function) for kind in kinds]
         self.kinds = kinds
@@ -197,7 +197,7 @@ class Function:
         return [(key, array.astype(np.float64)) for key, array in items]
 
     def _extras(self, values: dict) -> dict[str, Any]:
-        extras: dict[str, Any] = {"beta": self.beta, "training": True}
+        extras: dict[str, Any] = {"beta": self.beta, "training": True, "step": 10**6}
         if "s" in values:
             eps = self.rng.standard_normal(np.shape(values["s"]))
             extras["eps"] = eps.astype(str(values["s"].dtype).rpartition(".")[2])
