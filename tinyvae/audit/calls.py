@@ -53,6 +53,7 @@ class Function:
         self.kinds = kinds
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.followed = False  # whether it is a part of a step
         self.rows = 13  # of a batch at first
         self.draws = 48, 200  # of a sampler: rows and at least so many calls
         self.seed: int | None = None  # holds the global noise still, where it is a number
@@ -89,6 +90,10 @@ class Function:
     def uses(self, role: str) -> bool:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
+
+    def flip_prior(self) -> bool:
+        """Return whether the mean and s of a learned prior could be exchanged, and were."""
+        return False
 
     def labels(self, B: int) -> np.ndarray | None:
         """Return the data where they are whole numbers that stay as they are, else None."""

@@ -82,6 +82,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     # A whole step
     "wiring-z": ("x_hat = decode(mu)", "x_hat = decode(z)"),
     "wiring-swapped": ("return x_hat, logvar, mu", "return x_hat, mu, logvar"),
+    "wiring-x": ("loss(x_hat, x_hat.detach())", "loss(x_hat, x)"),
     "head-shared": ("return self.fc1(h), self.fc1(h)", "return self.fc_mu(h), self.fc_logvar(h)"),
     "head-range": ("logvar = softplus(self.fc_logvar(h))", "logvar = self.fc_logvar(h)"),
     "data-range": ("x in [−1, 1] or [0, 255]", "x scaled to what the likelihood takes"),

@@ -135,7 +135,16 @@ def audit_kl(term: Term, prior: tuple[float, float] = (0.0, 1.0)) -> KL:
 
 
 def _learned(probes: Probes, weight: float) -> list[Finding]:
-    """Judge the KL to another prior, where the prior is an argument."""
+    """Judge the KL to another prior, where the prior is an argument or a network's output."""
+    function = probes.term.function
+    found = _to_another(probes, weight)
+    if found.kind == "error" and function.flip_prior():
+        again = _to_another(probes, weight)
+        found = again if again.kind == "note" else found
+    return [found]
+
+
+def _to_another(probes: Probes, weight: float) -> Finding:
     term, cells = probes.term, probes.cells
     mean, logvar = 0.7, 0.8
     term.prior_at = mean, term.reading.s_at(logvar)
@@ -146,9 +155,9 @@ def _learned(probes: Probes, weight: float) -> list[Finding]:
     here = np.square(probes.m) + probes.variance
     gaps = seen - probes.value - 0.5 * weight * cells * (away - here)
     if np.abs(gaps).max() <= 10 * probes.tolerance:
-        return [note("prior-learned", "the KL is right to another prior too, N(0.7, e^0.8)")]
-    text = "right to N(0, 1), but not to another prior that is passed"
-    return [error("kl-form", text, float(np.abs(gaps).max()), 0.0)]
+        return note("prior-learned", "the KL is right to another prior too, N(0.7, e^0.8)")
+    text = "right to N(0, 1), but not to another prior"
+    return error("kl-form", text, float(np.abs(gaps).max()), 0.0)
 
 
 def _missing(term: Term) -> Finding:

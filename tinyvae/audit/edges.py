@@ -73,7 +73,7 @@ def audit_extremes(term: Term) -> list[Finding]:
             continue
         text = f"the KL is {number} at s = {half * logvar:g} in float32"
         text += ": log(exp(½ s)²) or the like, in place of s itself"
-        if logvar == -120 and _by_library(term):
+        if logvar == -120 and (term.function.followed or _by_library(term)):
             return [note("edge-kl", text, number)]
         return [error("edge-kl", text, number)]
     return []

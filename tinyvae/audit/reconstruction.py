@@ -59,6 +59,8 @@ for _name, _pixel in {
     "squared error of the sigmoid": lambda t, p: (t - _sigmoid(p)) ** 2,
     "squared error of the tanh": lambda t, p: (t - np.tanh(p)) ** 2,
     "squared error of 2 sigmoid − 1": lambda t, p: (t - 2 * _sigmoid(p) + 1) ** 2,
+    "absolute error of the sigmoid": lambda t, p: np.abs(t - _sigmoid(p)),
+    "log cosh of the sigmoid": lambda t, p: np.log(np.cosh(t - _sigmoid(p))),
     "smooth absolute error": lambda t, p: np.where(
         abs(t - p) < 1, 0.5 * (t - p) ** 2, abs(t - p) - 0.5
     ),

@@ -16,7 +16,7 @@ from tinyvae.audit.gradient import audit_gradient
 from tinyvae.audit.measure import Term
 from tinyvae.audit.reconstruction import Reconstruction, audit_reconstruction
 from tinyvae.audit.sampler import READING, Sampler, audit_sampler
-from tinyvae.audit.slopes import sampler_slopes, term_slopes
+from tinyvae.audit.slopes import sampler_slopes, term_slopes, through_slopes
 from tinyvae.audit.whole import audit_decoder, audit_encoder, audit_loss
 
 
@@ -211,8 +211,13 @@ def _audit_step(
         raise
     except ValueError as failure:
         return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
+    objective, term = functions["objective"], audited.term
+    if not any(f.name == "gradient-cut" for f in findings):
+        findings += through_slopes(objective, term)
+    if not objective.sees_x(term):
+        text = "the loss does not depend on x, but through the encoder: x_hat is compared with "
+        findings.append(error("wiring-x", text + "something else"))
     if audited.reconstruction:
-        objective, term = functions["objective"], audited.term
         findings += onestep.audit_second_output(objective, term, audited.reconstruction)
     if audited.reconstruction and audited.reconstruction.form == "cross-entropy":
         text = "the loss takes probabilities, but the decoder's output is a layer's, unbounded"
