@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinyvae import assembly
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
-from tinyvae.exercises import judge, latent_space, progress
+from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -232,6 +233,42 @@ def test_a_graded_check_raises_until_it_has_passed(capsys):
 def test_slides_show_the_stored_figures(tmp_path):
     page = build.slides(SOURCES[0])
     assert page.startswith("# 1. An autoencoder by hand") and "](figures/01-1.png)" in page
+
+
+# --- the lab and the capstone, whose VAEs are written by hand -------------------------------------
+
+
+@pytest.mark.parametrize("letter", byhand.PATIENTS)
+def test_the_lab_knows_who_finds_each_planted_error(letter):
+    kind, _ = byhand.PATIENTS[letter]
+    model = kind(12, 2, 5)
+    assert (lab.gradient_check(model) > 1e-3) == (letter in lab.FAILING)
+    assert lab.audit(model).errors
+    assert letter in lab.CLUES
+
+
+def test_the_healthy_vae_passes_every_judge():
+    healthy = byhand.HandVAE(12, 2, 5)
+    assert lab.gradient_check(healthy) < 1e-6
+    assert not lab.audit(healthy).errors
+
+
+def test_the_symptoms_are_drawn_for_every_patient(rng):
+    x = (rng.random((30, 196)) > 0.5).astype(float)
+    trained = {}
+    for name in ("A", "D"):
+        model = byhand.PATIENTS[name][0](196, 2, 4)
+        trained[name] = model, byhand.train(model, x, epochs=2)
+    fig = lab.charts(trained, x, np.arange(30) % 10)
+    assert len(fig.axes) == 2 * 4
+    assert [text.get_text() for text in fig.texts[2:]] == ["A", "D"]
+
+
+def test_learning_by_heart_is_drawn_on_one_scale():
+    history = [{"reconstruction": 500.0 - e, "val_reconstruction": 490.0 + e} for e in range(20)]
+    history = [row | {"epoch": e + 1} for e, row in enumerate(history)]
+    fig = training.overfitting({"one": history, "another": history})
+    assert len({ax.get_ylim() for ax in fig.axes}) == 1
 
 
 # --- progress -------------------------------------------------------------------------------------

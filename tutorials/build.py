@@ -312,7 +312,8 @@ def slides(path: Path) -> str:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 number += 1
-                pages.append(f"## {heading}\n\n![{heading}](figures/{path.stem[:2]}-{number}.png)")
+                alt = output["metadata"].get("image/png", {}).get("alt", heading)
+                pages.append(f"## {heading}\n\n![{alt}](figures/{path.stem[:2]}-{number}.png)")
     title = read_cells(path)[0].text.splitlines()[0]
     return "\n\n---\n\n".join([title, *pages])
 

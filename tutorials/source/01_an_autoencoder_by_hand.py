@@ -249,7 +249,7 @@ print(gradcheck.check(Dense(3, 2)))
 # forgotten.
 
 # %%
-print(gradcheck.check(np.square, lambda dy, x: dy * x, x))
+print(gradcheck.check(np.square, lambda dy, x: dy * x, np.arange(1.0, 13.0).reshape(4, 3)))
 
 # %% [markdown]
 # An error of 0.5, against one in the twelfth digit: there is no doubt between the two.

@@ -306,8 +306,8 @@ for L in (2, 16):
 # for it, because what the loss does not ask for does not happen. It has to ask for two things:
 #
 # - **A known place.** All codes together should look like draws of `rng.standard_normal`.
-# - **No gaps.** A picture should own not one point but a small region, and every point of the
-#   region should decode to it. Then regions touch, and what lies between them is a sensible
+# - **Regions that touch.** A picture should own not one point but a small region, and every point
+#   of the region should decode to it. Then regions touch, and what lies between them is a sensible
 #   mixture.
 #
 # A variational autoencoder, **VAE**, does that. Its loss has one more term than the one you know.
@@ -342,7 +342,7 @@ for L in (2, 16):
 # - An autoencoder's loss sees pictures and no codes: their place, their scale and their shape are
 #   accidents.
 # - Draws from a guess of that shape give digits in the wrong proportions, or none at all.
-# - So the shape must be chosen first, and the loss must ask for it, without gaps.
+# - So the shape must be chosen first, and the loss must ask for it, and for regions that touch.
 #
 # **Next:** how can a picture own a region instead of a point, and how can a loss ask for a
 # distribution? Notebook 3 has the idea of the VAE.

@@ -123,8 +123,9 @@ def loss_of(W_1):
 
 
 h, mu, logvar, sigma, z, g, x_hat, reconstruction, kl = loss_of(W_1)
-for name in ("h", "mu", "logvar", "sigma", "z", "g", "x_hat"):
-    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+forward = {"h": h, "mu": mu, "logvar": logvar, "sigma": sigma, "z": z, "g": g, "x_hat": x_hat}
+for name, values in forward.items():
+    print(f"{name:7}", *(f"{value:7.3f}" for value in values[0]))
 print(f"loss {reconstruction + kl:.3f} = reconstruction {reconstruction:.3f} + KL {kl:.3f}")
 
 # %% [markdown]
@@ -138,8 +139,9 @@ dmu = dz + mu  # through z, and through the KL
 dlogvar = dz * 0.5 * sigma * eps + 0.5 * (sigma**2 - 1)
 dh = dmu @ W_mu.T + dlogvar @ W_logvar.T  # h acts on both
 dW_1 = x.T @ (dh * (1 - h**2))  # (3, 2)
-for name in ("dx_hat", "dg", "dz", "dmu", "dlogvar", "dh"):
-    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+back = {"dx_hat": dx_hat, "dg": dg, "dz": dz, "dmu": dmu, "dlogvar": dlogvar, "dh": dh}
+for name, values in back.items():
+    print(f"{name:7}", *(f"{value:7.3f}" for value in values[0]))
 
 step, nudge = 1e-5, np.array([[1.0, 0], [0, 0], [0, 0]])
 up, down = (sum(loss_of(W_1 + sign * step * nudge)[-2:]) for sign in (1, -1))
@@ -232,7 +234,7 @@ for epoch in range(1, 6):
 # %% [markdown]
 # Before the training, the reconstruction was above 600 nats and the KL near 0. Now the encoder
 # *pays* about 3 nats of KL to tell pictures apart, because the reconstruction gains far more by
-# it. (Of the reconstruction, the constant ½ · 784 · log 2πσ² is about 449 nats. No training can
+# it. (Of the reconstruction, the constant ½ · 784 · log 2πσ_x² is about 449 nats. No training can
 # change that part.)
 #
 # `tinyvae.fit` is this loop with a history, a progress bar, and checks of what you pass in. We use

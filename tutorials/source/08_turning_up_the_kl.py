@@ -385,8 +385,9 @@ check.kl_by_epoch(histories)
 # Without a remedy the KL falls almost to 0 in the first epochs, and hardly recovers. After a
 # warm-up the model keeps a part of what it learnt while z was cheap. Its loss, counted with the
 # full beta for all three, is the smallest: the silent model was caught in a trap, not at the best
-# place. With 0.1 free nats in each of 10 dimensions the KL settles near 1: the model takes what is
-# free, and little more.
+# place. (One training each: the first stands apart, but the other two may change places with
+# another seed.) With 0.1 free nats in each of 10 dimensions the KL settles near 1: the model takes
+# what is free, and little more.
 
 # %% [markdown]
 # ## Three questions
