@@ -28,16 +28,18 @@ def data(D: int, device: str) -> Any:
 
 def tinyvae_steps(model: Model, B: int, device: str, tf32: bool) -> tuple[Callable, Callable]:
     """tinyvae: the steps that `fit` takes, and its epochs by `fit` itself, with its capture."""
+    from harness import take
+
     from tinyvae import VAE, Adam, fit
+    from tinyvae.engines import make_steps
     from tinyvae.engines.communicator import find
-    from tinyvae.engines.graph import make_steps
-    from tinyvae.engines.ranks import DataParallel
+    from tinyvae.engines.partition import DataParallel
 
     backend = {"cuda": "cupy", "cpu": "numpy"}[device]
-    vae = VAE(model.D, model.L, model.hidden, likelihood=model.likelihood, backend=backend)
+    vae = VAE(model.D, model.L, hidden=model.hidden, likelihood=model.likelihood, backend=backend)
     x = vae.backend.asarray(data(model.D, device))
     optimizer = Adam(vae.parameters, lr=RATE)
-    alone = DataParallel(vae, find("none"))
+    alone = DataParallel(find("none"))
     taken = make_steps(vae, optimizer, x, None, B, alone, tf32=tf32)
     per_epoch, done = len(x) // B, 0
 
@@ -47,12 +49,14 @@ def tinyvae_steps(model: Model, B: int, device: str, tf32: bool) -> tuple[Callab
             epoch, step = divmod(done, per_epoch)
             if step == 0:
                 taken.start(epoch + 1)
-            taken.take(step)
+            take(taken, step)
             done += 1
         return float(taken.log[:, 0].sum())
 
     def epochs(n: int) -> None:
-        again = VAE(model.D, model.L, model.hidden, likelihood=model.likelihood, backend=backend)
+        again = VAE(
+            model.D, model.L, hidden=model.hidden, likelihood=model.likelihood, backend=backend
+        )
         fit(again, x, n, B, lr=RATE, progress=False, tf32=tf32)
 
     return steps, epochs

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from machine import about
 
@@ -109,6 +110,14 @@ def reason(stderr: str, status: int | None) -> str:
 def left_out(name: str, reason: str) -> None:
     """Say on stderr that a peer does not run here."""
     print(f"{NAMES.get(name, name)} is left out: {reason}", file=sys.stderr, flush=True)
+
+
+def take(engine: Any, step: int) -> None:
+    """Take a step with one of tinyvae's engines, as the loop of `fit` does."""
+    terms = engine.forward(engine.draw(step))
+    engine.backward()
+    engine.step()
+    engine.note(step, terms)
 
 
 @contextmanager

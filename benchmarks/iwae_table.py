@@ -52,8 +52,8 @@ def learning_rate(elapsed: float) -> float:
 def trained(k: int, args: argparse.Namespace, mnist: object) -> IWAE:
     """Return the model of k samples, trained to the end in its run folder."""
     iwae = IWAE(
-        784, 50, (200, 200), "tanh", "bernoulli", importance_samples=k, seed=args.seed,
-        backend=args.backend,
+        784, 50, hidden=(200, 200), activation="tanh", likelihood="bernoulli",
+        importance_samples=k, seed=args.seed, backend=args.backend,
     )  # fmt: skip
     mean = np.clip(mnist.x_train.rows.mean(axis=0), 0.001, 0.999)
     iwae.parameters["decoder.2.b"] = iwae.backend.asarray(np.log(mean / (1 - mean)), "float32")
@@ -82,7 +82,7 @@ def result(k: int, args: argparse.Namespace, mnist: object) -> dict:
         return json.loads(kept.read_text())
     start = time.perf_counter()
     x = mnist.x_test[: args.test_rows]
-    found = evaluate.log_likelihood(iwae, x, args.samples, progress=True).log_likelihood
+    found = evaluate.log_likelihood(iwae, x, samples=args.samples, progress=True).log_likelihood
     row = {
         "k": k, "nll": -float(found.mean()),
         "standard_error": float(found.std(ddof=1) / math.sqrt(len(found))),

@@ -56,15 +56,17 @@ def rows_of_batches(B: int):
 
 def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], float]:
     """tinyvae itself: the steps that `fit` takes, full batches only."""
+    from harness import take
+
     from tinyvae import VAE, Adam
+    from tinyvae.engines import make_steps
     from tinyvae.engines.communicator import find
-    from tinyvae.engines.graph import make_steps
+    from tinyvae.engines.partition import DataParallel
     from tinyvae.engines.processes import number
-    from tinyvae.engines.ranks import DataParallel
     from tinyvae.threads import team
 
-    vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
-    optimizer, alone = Adam(vae.parameters, lr=RATE), DataParallel(vae, find("none"))
+    vae = VAE(D, L, hidden=(H,), likelihood="bernoulli", backend="numpy")
+    optimizer, alone = Adam(vae.parameters, lr=RATE), DataParallel(find("none"))
     cores = ExitStack()  # as within `fit`, here as long as the process lives
     cores.enter_context(team.using(min(threads, number("auto", vae, B))))
     taken = make_steps(vae, optimizer, data(D), None, B, alone)
@@ -76,7 +78,7 @@ def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], flo
         for _ in range(n):
             if not done % full:
                 taken.start(1 + done // full)
-            taken.take(done % full)
+            take(taken, done % full)
             total += float(taken.log[done % full, 0])
             done += 1
         return total / n
@@ -89,7 +91,7 @@ def by_hand(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], flo
     from tinyvae import VAE, Adam
 
     x, next_rows = data(D), rows_of_batches(B)
-    vae = VAE(D, L, (H,), likelihood="bernoulli", backend="numpy")
+    vae = VAE(D, L, hidden=(H,), likelihood="bernoulli", backend="numpy")
     optimizer = Adam(vae.parameters, lr=RATE)
 
     def steps(n: int) -> float:

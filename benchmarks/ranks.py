@@ -34,7 +34,8 @@ from machine import about
 
 from tinyvae import VAE, Adam
 from tinyvae.engines.communicator import find
-from tinyvae.engines.ranks import DataParallel
+from tinyvae.engines.partition import DataParallel
+from tinyvae.engines.ranks import RankNoise
 
 HERE = Path(__file__).parent
 D, HIDDEN, L = 784, 400, 20
@@ -60,14 +61,14 @@ def median_seconds(run: object, times: int) -> float:
 def measure(steps: int) -> dict:
     """Return what one job of N ranks measures: seconds a step, an all-reduce, a row's noise."""
     x = np.random.default_rng(0).random((max(BATCHES), D), dtype=np.float32)
-    vae = VAE(D, L, (HIDDEN,), likelihood="bernoulli", backend="numpy")
-    optimizer, ranks = Adam(vae.parameters), DataParallel(vae, find())
-    vae.noise = ranks.noise(vae.noise)
+    vae = VAE(D, L, hidden=(HIDDEN,), likelihood="bernoulli", backend="numpy")
+    optimizer, ranks = Adam(vae.parameters), DataParallel(find())
+    vae.noise = RankNoise(vae.noise, ranks)
 
     def step(rows: np.ndarray) -> None:
         vae.forward(x[ranks.own(rows)])
         vae.backward()
-        ranks.reduce_gradient()
+        ranks.reduce_gradient(vae.parameters.grad)
         optimizer.step()
 
     for _ in range(5):

@@ -60,8 +60,9 @@ def idx(folder: Path, name: str) -> Any:
 
 def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Callable) -> list:
     """Train with `fit`; return (W, b) of each layer."""
-    from tinyvae import VAE, load_dataset, train
+    from tinyvae import VAE, load_dataset
     from tinyvae.engines.processes import number
+    from tinyvae.train import loop
 
     mark("import")
     task, x = TASKS[name], load_dataset(name, folder).x_train
@@ -69,25 +70,25 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
     model = task.model
     gaussian = {"sigma": math.sqrt(0.5), "output": "sigmoid"}
     vae = VAE(
-        model.D, model.L, model.hidden, likelihood=model.likelihood, backend="numpy",
+        model.D, model.L, hidden=model.hidden, likelihood=model.likelihood, backend="numpy",
         **(gaussian if model.likelihood == "gaussian" else {}),
     )  # fmt: skip
-    make_steps = train.make_steps
+    make_steps = loop.make_steps
 
     def with_mark(*arguments: Any, **options: Any) -> Any:
         steps = make_steps(*arguments, **options)
-        take = steps.take
+        note = steps.note
 
-        def first_step(step: int) -> None:
-            del steps.take  # the method itself again
-            take(step)
+        def first_step(step: int, terms: Any) -> None:
+            del steps.note  # the method itself again
+            note(step, terms)
             mark("first")
 
-        steps.take = first_step
+        steps.note = first_step
         return steps
 
-    train.make_steps = with_mark
-    train.fit(
+    loop.make_steps = with_mark
+    loop.fit(
         vae, x, epochs, task.batch_size, lr=RATE, lr_schedule=task.lr_schedule, progress=False,
         threads=min(threads, number("auto", vae, task.batch_size)),
     )  # fmt: skip

@@ -13,9 +13,10 @@ import pytest
 import strict
 from witness import relative_error
 
-from tinyvae.core.arrays import Backend, array_module, get_backend, seed_sequence
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.core.arrays import array_module
 from tinyvae.core.optim import SGD, Adam
+from tinyvae.device import Backend, get_backend, seed_sequence
+from tinyvae.models import VAE, Autoencoder
 
 STRICT = Backend("strict", strict)
 MODELS = {
@@ -272,7 +273,7 @@ def test_cupy_trains_to_the_same_weights(optimizer):
 
 @pytest.mark.gpu
 def test_cupy_draws_fresh_standard_normal_noise_that_its_seed_repeats():
-    vae = VAE(3, 2, (4,), backend="cupy")
+    vae = VAE(3, 2, hidden=(4,), backend="cupy")
     vae.forward(np.ones((50_000, 3), "float32"))
     first = vae.backend.to_numpy(vae.eps)
     vae.forward(np.ones((50_000, 3), "float32"))

@@ -102,16 +102,16 @@ def test_a_package_that_is_a_link_to_its_source_counts_with_its_folder(tmp_path,
 def test_the_loss_that_judges_all_peers_is_minus_the_elbo(likelihood, rng):
     model, x = Model(12, (9, 7), 3, likelihood), rng.random((50, 12))
     options = {} if likelihood == "bernoulli" else {"sigma": math.sqrt(0.5), "output": "sigmoid"}
-    vae = VAE(12, 3, (9, 7), likelihood=likelihood, dtype="float64", **options)
+    vae = VAE(12, 3, hidden=(9, 7), likelihood=likelihood, dtype="float64", **options)
     arrays = iter(vae.parameters.values())
     eps = np.random.default_rng(0).standard_normal((50, 3))
     found = train_peers.test_loss(list(zip(arrays, arrays, strict=True)), model, x)
-    assert found == pytest.approx(-float(vae.forward(x, eps).elbo), rel=1e-12)
+    assert found == pytest.approx(-float(vae.forward(x, eps=eps).elbo), rel=1e-12)
 
 
 def test_the_peers_start_from_weights_of_tinyvaes_shapes_and_scales():
     model = Model(784, (400,), 20)
-    vae = VAE(784, 20, (400,), likelihood="bernoulli")
+    vae = VAE(784, 20, hidden=(400,), likelihood="bernoulli")
     ours = list(vae.parameters.values())
     theirs = [array for network in model.first_weights() for layer in network for array in layer]
     assert [array.shape for array in theirs] == [array.shape for array in ours]

@@ -13,7 +13,9 @@ from tinyvae.train.checkpoint import optimizer_arrays, read, take, take_optimize
 
 @pytest.fixture
 def vae():
-    return VAE(6, 2, (5,), "tanh", sigma="auto", beta=0.5, backend="numpy", seed=3)
+    return VAE(
+        6, 2, hidden=(5,), activation="tanh", sigma="auto", beta=0.5, backend="numpy", seed=3
+    )
 
 
 def trained_a_little(model):
@@ -44,14 +46,19 @@ def test_a_model_made_with_numpy_numbers_can_be_saved(tmp_path):
     weights = {name: np.float32(0.5) for name in ("beta", "free_bits", "reconstruction_weight")}
     widths = np.arange(2, 7)  # 2, 3, 4, 5, 6
     vae = VAE(
-        widths[4], widths[0], (widths[2],), sigma=np.float32(0.25), seed=np.int64(3), **weights
+        widths[4],
+        widths[0],
+        hidden=(widths[2],),
+        sigma=np.float32(0.25),
+        seed=np.int64(3),
+        **weights,
     )
     loaded = load(save(vae, tmp_path / "m"), backend="numpy")
     assert (loaded.sigma, loaded.seed, loaded.beta, loaded.n_features) == (0.25, 3, 0.5, 6)
 
 
 def test_a_saved_autoencoder_comes_back_as_one(tmp_path):
-    model = Autoencoder(6, 2, (), backend="numpy")
+    model = Autoencoder(6, 2, hidden=(), backend="numpy")
     assert type(load(save(model, tmp_path / "a"), backend="numpy")) is Autoencoder
 
 
@@ -86,7 +93,9 @@ def test_the_optimizer_goes_on_bit_for_bit(vae, tmp_path):
     optimizer.set_state(optimizer.state())
     path = save(vae, tmp_path / "m", **optimizer_arrays(vae, optimizer))
 
-    other = VAE(6, 2, (5,), "tanh", sigma="auto", beta=0.5, backend="numpy", seed=4)
+    other = VAE(
+        6, 2, hidden=(5,), activation="tanh", sigma="auto", beta=0.5, backend="numpy", seed=4
+    )
     other_optimizer = Adam(other.parameters)
     arrays = read(path)
     take(other, arrays, path)
@@ -135,7 +144,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_weights_of_another_model_are_refused_and_change_nothing(vae, tmp_path):
     path = save(vae, tmp_path / "m")
-    other = VAE(6, 3, (5,), "tanh", backend="numpy")
+    other = VAE(6, 3, hidden=(5,), activation="tanh", backend="numpy")
     before = other.parameters.theta.copy()
     with pytest.raises(ValueError, match=r"encoder.1.W has the shape \(5, 4\), the model's is"):
         load(path, model=other)

@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tinyvae import VAE, figures, fit, load
-from tinyvae.cli import commands
+from tinyvae import VAE, CalibratedGaussian, Dense, Sigmoid, figures, fit, load
+from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
 from tinyvae.cli.options import default_epochs
 from tinyvae.data import load_dataset
@@ -115,14 +115,15 @@ def test_every_option_reaches_the_model():
 def test_images_default_to_a_sigmoid_output_and_half_variance():
     cli.main(["train", *FAST, "--epochs", "1", "--quiet"])
     model = load("runs/digits")
-    assert model.sigma == pytest.approx(0.5**0.5) and model.likelihood.output == "sigmoid"
+    assert model.sigma == pytest.approx(0.5**0.5) and isinstance(model.decoder.layers[-1], Sigmoid)
 
 
 def test_other_data_default_to_an_identity_output_and_a_learned_sigma(rng):
     np.save("own.npy", rng.standard_normal((50, 4)))
     assert cli.main(["train", "--dataset", "own.npy", *FAST, "--epochs", "1", "--quiet"]) == 0
     model = load("runs/own")
-    assert model.likelihood.auto and model.likelihood.output == "identity"
+    assert isinstance(model.likelihood, CalibratedGaussian)
+    assert isinstance(model.decoder.layers[-1], Dense)
 
 
 def test_a_finished_run_says_so_and_can_be_extended(trained, capsys):
@@ -303,7 +304,9 @@ def test_a_walk_of_a_conditional_model_changes_its_label_halfway(trained, monkey
     given = []
     decode = VAE.decode
     monkeypatch.setattr(
-        VAE, "decode", lambda self, z, labels: given.append(labels) or decode(self, z, labels)
+        VAE,
+        "decode",
+        lambda self, z, labels: given.append(labels) or decode(self, z, labels=labels),
     )
     command = ["interpolate", str(trained / "conditional"), "digits", str(i), str(j)]
     assert cli.main([*command, "--steps", "4", "--out", "w.npy"]) == 0
@@ -460,7 +463,7 @@ def test_an_evaluation_that_cannot_be_saved_is_printed_all_the_same(rng, capsys,
     def full(*_):
         raise OSError("cannot write r/evaluation.json: Read-only file system")
 
-    monkeypatch.setattr(commands, "write_text", full)
+    monkeypatch.setattr(evaluate, "write_text", full)
     assert cli.main(["evaluate", "r", "--samples", "2"]) == 2
     found = capsys.readouterr()
     assert "ELBO" in found.out and "cannot write" in found.err
@@ -492,7 +495,7 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
     lines = capsys.readouterr().out.split("try next:\n")[1].splitlines()
     for line in lines:
         assert cli.main(shlex.split(line, comments=True)[3:]) == 0
-    assert os.path.exists("samples.npy") and len(lines) == 2
+    assert os.path.exists("samples.npy") and len(lines) == 3
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(5000, 60), (1000, 300), (200, 600)])
@@ -553,7 +556,7 @@ def test_a_checkpoint_of_another_run_is_refused(trained, capsys):
 
 def test_a_run_made_from_python_takes_floats_in_its_own_units(rng, capsys):
     x = rng.standard_normal((50, 4))
-    fit(VAE(4, 2, (8,)), x, 1, run="p", progress=False)
+    fit(VAE(4, 2, hidden=(8,)), x, 1, run="p", progress=False)
     np.save("x.npy", x)
     np.save("bytes.npy", np.zeros((5, 4), np.uint8))
     assert cli.main(["evaluate", "p", "x.npy", "--samples", "2", "--quiet"]) == 0

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,11 @@ import pytest
 
 from tinyvae import IWAE, VAE, Autoencoder, evaluate, fit, load
 from tinyvae.cli import train
-from tinyvae.core.arrays import get_backend
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
-from tinyvae.engines.communicator import MPI, _take_device, find
+from tinyvae.device import get_backend
+from tinyvae.engines.communicator import MPI, Communicator, _take_device, find
+from tinyvae.engines.partition import DataParallel
 from tinyvae.train import loop
 from tinyvae.train.runs import open_run
 
@@ -52,7 +54,7 @@ class CountedTable:
 
 
 def model(kind=VAE, **options):
-    return kind(D, 2, (5,), **options, dtype="float64", backend="numpy", seed=1)
+    return kind(D, 2, hidden=(5,), **options, dtype="float64", backend="numpy", seed=1)
 
 
 SCENARIOS = {
@@ -223,6 +225,65 @@ def test_without_mpiexec_a_training_is_alone(monkeypatch):
     monkeypatch.delenv("PMI_SIZE", raising=False)
     monkeypatch.delenv("OMPI_COMM_WORLD_SIZE", raising=False)
     assert (find().rank, find().size) == (0, 1)
+
+
+class Threads(Communicator):
+    """Ranks that are threads of this process."""
+
+    def __init__(self, rank, size, shared, barrier):
+        self.rank, self.size, self.shared, self.wait = rank, size, shared, barrier.wait
+
+    def broadcast(self, value):
+        if not self.rank:
+            self.shared["sent"] = value
+        self.wait()
+        sent = self.shared["sent"]
+        self.wait()
+        return sent
+
+    def all_reduce(self, array):
+        self.shared[self.rank] = array.copy()
+        self.wait()
+        array[...] = sum(self.shared[rank] for rank in range(self.size))
+        self.wait()
+
+
+def test_every_rank_hears_that_one_was_given_something_else():
+    shared, barrier, raised = {}, threading.Barrier(3, timeout=10), {}
+
+    def join(rank):
+        model = VAE(D, 2, hidden=(5,), backend="numpy")
+        parallel = DataParallel(Threads(rank, 3, shared, barrier))
+        try:
+            parallel.agree(model, rows=9, lr=0.1 if rank == 1 else 0.2)
+        except ValueError as error:
+            raised[rank] = str(error)
+
+    ranks = [threading.Thread(target=join, args=(rank,)) for rank in range(3)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    same = ": every rank of a training must be given the same"
+    other = "rank 1 was given another lr than rank 0" + same
+    assert raised == {0: other, 1: "rank 1 was given lr 0.1, rank 0 0.2" + same, 2: other}
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_a_training_that_is_refused_leaves_the_model_as_it_was(likelihood, tmp_path, monkeypatch):
+    class Second(Communicator):
+        rank, size = 0, 2
+
+    (tmp_path / "file").write_text("not empty")
+    monkeypatch.setattr(loop, "find", lambda name: Second())
+    model = VAE(D, 2, hidden=(5,), likelihood=likelihood, free_bits=0.1, backend="numpy")
+    parts = [model, model.likelihood, *model.encoder.layers, *model.decoder.layers]
+    before = [dict(vars(part)) for part in parts]
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
+        fit(model, ROWS[:20], epochs=1, run=tmp_path, progress=False)
+    for part, had in zip(parts, before, strict=True):
+        assert vars(part).keys() == had.keys()
+        assert all(value is had[name] for name, value in vars(part).items())
 
 
 def test_mpiexec_without_mpi4py_is_refused_in_one_line(tmp_path):

@@ -52,7 +52,7 @@ def test_score_is_the_elbo_or_log_p_x_as_asked_for():
     assert vae.score(X) == pytest.approx(elbo.mean())
     assert vae.score(X) == pytest.approx(evaluate.elbo(vae.model_, X, samples=20).elbo, abs=0.5)
     vae.set_params(importance_samples=50)
-    expected = evaluate.log_likelihood(vae.model_, X, 50, seed=vae.model_.seed)
+    expected = evaluate.log_likelihood(vae.model_, X, samples=50, seed=vae.model_.seed)
     np.testing.assert_array_equal(vae.score_samples(X), expected.log_likelihood)
     assert vae.score(X) > elbo.mean()
 

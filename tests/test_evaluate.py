@@ -10,7 +10,7 @@ import pytest
 import strict
 
 from tinyvae import VAE, Autoencoder, evaluate
-from tinyvae.core.arrays import Backend
+from tinyvae.device import Backend
 from tinyvae.evaluate import passes
 
 D, L, SIGMA = 5, 2, 0.7
@@ -81,7 +81,10 @@ def test_with_a_poor_encoder_importance_sampling_still_finds_log_p_x():
 def test_the_bound_rises_with_the_number_of_samples():
     vae, W, b = ppca(encoder_error=0.5)
     x, exact = ppca_data(W, b, 400)
-    bounds = [evaluate.log_likelihood(vae, x, S).log_likelihood.mean() for S in (1, 4, 16, 64, 256)]
+    bounds = [
+        evaluate.log_likelihood(vae, x, samples=S).log_likelihood.mean()
+        for S in (1, 4, 16, 64, 256)
+    ]
     assert (np.diff(bounds) > 0).all()
     assert bounds[-1] < exact.mean() + 0.01
 
@@ -269,7 +272,7 @@ def test_a_conditional_model_is_evaluated_with_its_labels():
         np.testing.assert_allclose(right, alone, rtol=1e-5)
     with pytest.raises(ValueError, match="give labels"):
         evaluate.elbo(vae, x)
-    assert evaluate.evaluate(vae, x, labels, samples=3)["examples"] == 12
+    assert evaluate.evaluate(vae, x, labels=labels, samples=3)["examples"] == 12
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
@@ -281,9 +284,9 @@ def test_a_model_on_another_backend_gets_the_same_noise_and_results(likelihood, 
         VAE(6, 2, hidden=(4,), likelihood=likelihood, backend=backend, **options)
         for backend in ("numpy", Backend("strict", strict))
     )
-    expected = evaluate.evaluate(host, x, labels, samples=5)
+    expected = evaluate.evaluate(host, x, labels=labels, samples=5)
     for where in (x, strict.asarray(x)):
-        found = evaluate.evaluate(device, where, labels, samples=5)
+        found = evaluate.evaluate(device, where, labels=labels, samples=5)
         assert found["warnings"] == expected["warnings"]
         assert found["kl_per_dimension"] == pytest.approx(expected["kl_per_dimension"], rel=1e-5)
         for name in ("elbo", "log_likelihood", "mutual_information"):

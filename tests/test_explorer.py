@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential
+from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential, save
 from tinyvae import explore as explorer
 from tinyvae.cli import explore as explore_command
 from tinyvae.data.dataset import Dataset
@@ -34,13 +34,13 @@ def embedded(html, name):
 
 
 def test_page_carries_all_weights_in_the_order_of_theta():
-    model = VAE(5, 2, (4,))
+    model = VAE(5, 2, hidden=(4,))
     theta = base64.b64decode(embedded(explorer.build(model, rows()), "theta"))
     np.testing.assert_array_equal(np.frombuffer(theta, "<f4"), model.parameters.theta)
 
 
 def test_page_carries_test_rows_spread_over_all_of_them_with_their_codes():
-    dataset, model = rows(n=40), VAE(5, 2, (4,))
+    dataset, model = rows(n=40), VAE(5, 2, hidden=(4,))
     html = explorer.build(model, dataset, n_points=14)
     about = json.loads(embedded(html, "description"))["examples"]
     assert about["rows"] == list(range(0, 40, 3))
@@ -54,12 +54,12 @@ def test_page_of_the_default_model_is_at_most_3_megabytes():
     images = np.random.default_rng(0).integers(0, 256, (500, 784)) / np.float32(255)
     labels = np.arange(500) % 10
     dataset = Dataset("digits", images, images, labels, labels, (28, 28), tuple("0123456789"))
-    model = VAE(784, 2, (256, 128), output="sigmoid")
+    model = VAE(784, 2, hidden=(256, 128), output="sigmoid")
     assert len(explorer.build(model, dataset).encode()) <= 3_000_000
 
 
 def test_float16_halves_the_weights():
-    model = VAE(5, 2, (300,))
+    model = VAE(5, 2, hidden=(300,))
     full, half = (
         len(embedded(explorer.build(model, rows(), precision=precision), "theta"))
         for precision in ("float32", "float16")
@@ -68,15 +68,15 @@ def test_float16_halves_the_weights():
 
 
 def test_page_names_no_other_address():
-    html = explorer.build(VAE(5, 2, (4,)), rows())
+    html = explorer.build(VAE(5, 2, hidden=(4,)), rows())
     assert not re.search(r"https?:|//[a-z]+\.|url\(|@import|\bsrc=|fetch\(", html)
     assert "default-src 'none'" in html
 
 
 def test_names_and_title_cannot_leave_their_place():
     dataset = rows(label_names=(EVIL, "b"), feature_names=(EVIL,) * 5, name=EVIL)
-    clean = explorer.build(VAE(5, 2, (4,)), rows())
-    html = explorer.build(VAE(5, 2, (4,)), dataset, title=EVIL)
+    clean = explorer.build(VAE(5, 2, hidden=(4,)), rows())
+    html = explorer.build(VAE(5, 2, hidden=(4,)), dataset, title=EVIL)
     assert html.count("<script") == clean.count("<script")
     assert "<img" not in html
     description = json.loads(embedded(html, "description"))["dataset"]
@@ -94,26 +94,28 @@ def test_modules_are_joined_without_imports_and_exports():
 
 
 def test_too_large_a_page_is_refused_with_its_size_and_the_remedy():
-    model = VAE(5, 2, (30_000,))  # 330,009 weights of 4 bytes, a third more in base64
-    with pytest.raises(ValueError, match=r'have 2\.\d MB, more than the 1\.0 MB .*"--float16"'):
+    model = VAE(5, 2, hidden=(30_000,))  # 330,009 weights of 4 bytes, a third more in base64
+    with pytest.raises(
+        ValueError, match=r"have 2\.\d MB, more than the 1\.0 MB .*precision='float16' makes"
+    ):
         explorer.build(model, rows(), max_bytes=1_000_000)
 
 
 def test_too_large_a_page_in_float16_is_refused_with_another_remedy():
-    model = VAE(5, 2, (60_000,))
+    model = VAE(5, 2, hidden=(60_000,))
     with pytest.raises(ValueError, match="fewer hidden units"):
         explorer.build(model, rows(), max_bytes=1_000_000, precision="float16")
 
 
 def test_weights_beyond_float16_are_refused():
-    model = VAE(5, 2, (4,))
+    model = VAE(5, 2, hidden=(4,))
     model.parameters["decoder.0.W"][0, 0] = 1e5
     with pytest.raises(ValueError, match="weight of 100000 does not fit into float16"):
         explorer.build(model, rows(), precision="float16")
 
 
 def test_weights_that_are_not_finite_are_refused():
-    model = VAE(5, 2, (4,))
+    model = VAE(5, 2, hidden=(4,))
     model.parameters["encoder.0.b"][0] = np.nan
     with pytest.raises(ValueError, match="weights are not finite: train it again"):
         explorer.build(model, rows())
@@ -145,7 +147,7 @@ def test_a_data_set_of_another_width_is_refused():
 )
 def test_bad_arguments_are_named(argument, value):
     with pytest.raises(ValueError, match=f"{argument} must be .*{value}"):
-        explorer.build(VAE(5, 2, (4,)), rows(), **{argument: value})
+        explorer.build(VAE(5, 2, hidden=(4,)), rows(), **{argument: value})
 
 
 class FakeRun:
@@ -158,7 +160,7 @@ class FakeRun:
 @pytest.fixture
 def run(monkeypatch):
     """Let the command open `run.model` and `run.dataset` whatever folder it is given."""
-    run = FakeRun(VAE(5, 2, (4,)), rows())
+    run = FakeRun(VAE(5, 2, hidden=(4,)), rows())
     monkeypatch.setattr("tinyvae.train.runs.open_run", lambda path: run)
     return run
 
@@ -188,8 +190,15 @@ def test_command_opens_the_page_if_asked_to(run, tmp_path, monkeypatch):
     assert opened == [(tmp_path / "explorer.html").as_uri()]
 
 
+def test_command_opens_a_file_of_weights_on_the_data_that_one_names(tmp_path, capsys):
+    weights = save(VAE(784, 2, hidden=(4,)), tmp_path / "weights.npz")
+    assert "name their data with --dataset" in one_line_error(capsys, weights)
+    assert explore_command.main([str(weights), "--dataset", "digits"]) == 0
+    assert (tmp_path / "weights.html").read_text("utf-8").startswith("<!doctype html>")
+
+
 def test_command_says_what_an_autoencoder_lacks(run, tmp_path, capsys):
-    run.model = Autoencoder(5, 2, (4,))
+    run.model = Autoencoder(5, 2, hidden=(4,))
     assert explore_command.main([str(tmp_path)]) == 0
     assert "plain autoencoder: the page has no prior" in capsys.readouterr().err
 

@@ -116,13 +116,13 @@ def table(n_features=6, n=40, **changes):
 @pytest.fixture(scope="module")
 def untrained():
     """The page of a model with random weights, 784-32-2: enough to see that things move."""
-    return explorer.build(VAE(784, 2, (32,), output="sigmoid", sigma=0.7), images())
+    return explorer.build(VAE(784, 2, hidden=(32,), output="sigmoid", sigma=0.7), images())
 
 
 @pytest.fixture(scope="module")
 def trained():
     """A VAE that has seen the bundled digits for a few epochs, and their data set."""
-    digits, model = load_dataset("digits"), VAE(784, 8, (64,), likelihood="bernoulli")
+    digits, model = load_dataset("digits"), VAE(784, 8, hidden=(64,), likelihood="bernoulli")
     optimizer, rng = Adam(model.parameters, lr=3e-3), np.random.default_rng(0)
     for _ in range(6):
         for batch in rng.permutation(len(digits.x_train)).reshape(-1, 100):
@@ -157,7 +157,7 @@ COMPUTE = """([x, z]) => {
 def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
     rng = np.random.default_rng(2)
     x, z = rng.random((5, 36)), rng.standard_normal((5, 3)) * 2
-    model = VAE(36, 3, (24, 16), activation=activation, **LIKELIHOODS[likelihood])
+    model = VAE(36, 3, hidden=(24, 16), activation=activation, **LIKELIHOODS[likelihood])
     model.parameters.theta += 0.05 * rng.standard_normal(len(model.parameters.theta))
     mu, logvar = model.encode(x)
     nll = model.likelihood.nll(model.decoder_output(z), model.as_batch(x))
@@ -171,7 +171,7 @@ def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
 
 
 def test_shown_numbers_are_those_of_python(show):
-    model = VAE(784, 2, (32,), output="sigmoid", sigma=0.7)
+    model = VAE(784, 2, hidden=(32,), output="sigmoid", sigma=0.7)
     model.parameters["encoder.1.b"][...] = [0.5, -1.0, -2.0, 0.4]
     data = images()
     page = show(explorer.build(model, data))
@@ -455,7 +455,7 @@ def test_walk_goes_from_one_code_to_the_other(show, untrained):
 
 
 def test_conditional_model_decodes_the_chosen_label(show):
-    model = VAE(784, 2, (16,), likelihood="bernoulli", n_classes=10)
+    model = VAE(784, 2, hidden=(16,), likelihood="bernoulli", n_classes=10)
     page = show(explorer.build(model, images()))
     page.locator("#origin").click()
     page.locator("#label").select_option("7")
@@ -468,11 +468,155 @@ def test_conditional_model_decodes_the_chosen_label(show):
     assert page.locator("#label").input_value() == "2"
 
 
+# ---- layers, zoom, addresses ---------------------------------------------------------------------
+
+
+def test_an_elbo_is_shown_only_where_z_may_be_a_draw_of_q(show, untrained):
+    page = show(untrained)
+    assert page.locator("#elbo-name").inner_text() == "ELBO"
+    page.evaluate("tinyvae.store.set({ z: Float64Array.of(40, 30) })")
+    settle(page)
+    assert page.locator("#elbo-name").inner_text() == "log p(z)"
+    expected = -np.log(2 * np.pi) - 0.5 * (40**2 + 30**2)
+    shown = float(page.locator("#elbo").inner_text().replace("−", "-"))
+    assert shown == pytest.approx(expected, abs=0.06)
+    assert "no ELBO: z is" in page.locator("#mean-elbo").inner_text()
+
+
+def test_legend_theme_and_size_decode_no_map_again(show, untrained):
+    page = show(untrained)
+    page.evaluate(
+        """() => {
+          window.decoded = 0;
+          const { model } = tinyvae, decode = model.decode;
+          model.decode = function (z, label) {
+            window.decoded += z.length > 40;
+            return decode.call(model, z, label);
+          };
+        }"""
+    )
+    page.locator("#legend button").first.click()
+    page.locator("#ellipses").check()
+    settle(page)
+    assert page.evaluate("window.decoded") == 0
+    page.locator("#zoom-in").click()
+    settle(page)
+    assert page.evaluate("window.decoded") == 1
+
+
+def test_with_more_dimensions_the_map_is_said_to_be_a_slice_and_far_marks_fade(show, trained):
+    page = show(explorer.build(*trained, n_points=40))
+    assert not page.locator("#caption").is_visible()
+    page.locator("#map").check()
+    settle(page)
+    assert "slice through z, its 6 other dimensions" in page.locator("#caption").inner_text()
+    near, far = page.evaluate(
+        """() => {
+          const { picked } = tinyvae.store.state;
+          const mu = Float64Array.from(picked.mu, (value) => value + 30);
+          return [tinyvae.plane.nearness(picked), tinyvae.plane.nearness({ mu })];
+        }"""
+    )
+    assert near == pytest.approx(0.9) and far == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize("model", [VAE, Autoencoder])
+def test_speed_of_change_is_the_change_of_the_decoded_image_in_a_small_step(show, model):
+    model = model(784, 2, hidden=(16,), output="sigmoid")
+    model.parameters["decoder.1.W"] *= 20
+    page = show(explorer.build(model, images()))
+    before = pixels(page, "ground")
+    page.locator("#speed").check()
+    settle(page)
+    assert pixels(page, "ground") != before
+    values, seen, spread = page.evaluate(
+        "[[...tinyvae.plane.speeds().values], tinyvae.plane.seen, tinyvae.spread]"
+    )
+    corner = np.array(seen["centre"]) + seen["radius"] * (1 / 33 - 1) * np.array([1, -1])
+    z = corner + 0.1 * np.array([[0, 0], [spread[0], 0], [0, spread[1]]])
+    x_hat = model.decode(z)
+    expected = ((x_hat[1:] - x_hat[0]) ** 2).sum() / 2
+    assert values[0] == pytest.approx(float(expected), rel=2e-3)
+
+
+def test_an_address_says_where_to_look_and_follows(show, trained, tmp_path):
+    page = show(explorer.build(*trained, n_points=40))
+    z = [0.5, -1, 0, 0, 0, 0, 0, 2]
+    address = f"z={','.join(map(str, z))}&pick=7&dims=3,1&nonsense=%3Cb%3E"
+    page.evaluate("(address) => (location.hash = address)", address)
+    page.wait_for_timeout(50)
+    settle(page)
+    assert state(page, "z") == z and state(page, "dims") == [3, 1]
+    assert page.evaluate("tinyvae.store.state.picked.index") == 7
+    page.evaluate("(address) => (location.hash = address)", "z=1,NaN&dims=9,9&pick=-1")
+    page.wait_for_timeout(50)
+    assert state(page, "z") == z and state(page, "dims") == [3, 1]
+
+
+def test_the_walk_begins_between_two_labels_far_apart(show, trained):
+    page = show(explorer.build(*trained, n_points=200))
+    first, last = page.evaluate("[tinyvae.store.state.from.label, tinyvae.store.state.to.label]")
+    assert first != last
+
+
+def test_a_finger_scrolls_the_page_where_it_does_not_hold_z(show, untrained):
+    page = show(untrained, 400, 800, has_touch=True)
+    assert (
+        page.evaluate("getComputedStyle(document.getElementById('marks')).touchAction") == "pan-y"
+    )
+    dispatch = """(near) => {
+      const marks = document.getElementById("marks"), box = marks.getBoundingClientRect();
+      const [x, y] = near
+        ? tinyvae.plane.toPixels(tinyvae.plane.project(tinyvae.store.state.z)) : [3, 3];
+      const place = { clientX: box.x + x, clientY: box.y + y };
+      const touch = new Touch({ identifier: 1, target: marks, ...place });
+      const event = new TouchEvent("touchstart", { touches: [touch], cancelable: true });
+      marks.dispatchEvent(event);
+      return event.defaultPrevented;
+    }"""
+    page.evaluate("tinyvae.store.set({ z: Float64Array.of(0, 0) })")
+    settle(page)
+    assert page.evaluate(dispatch, True) and not page.evaluate(dispatch, False)
+
+
+def test_on_a_phone_the_plane_stays_in_sight(show, untrained):
+    page = show(untrained, 390, 844, has_touch=True)
+    for below in ("#pad", "#scale", "#strip"):
+        page.locator(below).scroll_into_view_if_needed()
+        box = page.locator("#marks").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 844
+
+
+@pytest.mark.parametrize("kind", ["images", "rows"])
+def test_no_horizontal_scroll_at_320_pixels(show, kind):
+    html = {
+        "images": lambda: explorer.build(VAE(784, 3, hidden=(16,)), images()),
+        "rows": lambda: explorer.build(
+            VAE(6, 2, hidden=(8,)), table(feature_names=("long " * 9,) * 6)
+        ),
+    }[kind]()
+    page = show(html, 320, 800, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_bars_have_a_scale_for_each_feature_and_small_numbers_two_digits(show):
+    x = np.random.default_rng(0).random((40, 3), dtype=np.float32) * [1, 0.01, 2000]
+    x = x.astype(np.float32)
+    data = Dataset("wine", x, x, scaling=Scaling("none", low=0.0, high=2000.0))
+    model = VAE(3, 2, hidden=(4,), sigma=1.0)
+    model.parameters["encoder.1.W"][...] = 0
+    model.parameters["encoder.1.b"][...] = [0.0, 0.0, -14.0, -14.0]
+    page = show(explorer.build(model, data))
+    ranges = page.evaluate("tinyvae.pictures.ranges")
+    np.testing.assert_allclose(ranges, [[0, column.max()] for column in x.T], rtol=1e-6)
+    assert "0.00091" in page.locator("#code").inner_text()
+
+
 # ---- other models, other screens ----------------------------------------------------------------
 
 
 def test_autoencoder_says_what_is_missing(show):
-    page = show(explorer.build(Autoencoder(784, 2, (16,), output="sigmoid"), images()))
+    page = show(explorer.build(Autoencoder(784, 2, hidden=(16,), output="sigmoid"), images()))
     assert "no prior, no sigma and no KL" in page.locator("body").inner_text()
     for missing in ("#prior", "#kl", "#elbo", "#scale", "#ellipses"):
         assert not page.locator(missing).is_visible()
@@ -482,7 +626,7 @@ def test_autoencoder_says_what_is_missing(show):
 
 @pytest.mark.parametrize(("n_features", "plot"), [(6, "bars"), (60, "line")])
 def test_rows_are_plotted(show, n_features, plot):
-    page = show(explorer.build(VAE(n_features, 3, (8,)), table(n_features)))
+    page = show(explorer.build(VAE(n_features, 3, hidden=(8,)), table(n_features)))
     assert page.evaluate("tinyvae.dataset.plot") == plot
     before = pixels(page, "decoded")
     page.mouse.move(*at(page, 0.9, 0.9))
@@ -493,7 +637,7 @@ def test_rows_are_plotted(show, n_features, plot):
 
 def test_bars_are_told_in_words_in_the_units_of_the_data(show):
     scaling = Scaling("standardize", mean=np.array([50.0, 3.0]), std=np.array([20.0, 0.5]))
-    model, data = VAE(2, 1, ()), dataclasses.replace(table(2), scaling=scaling)
+    model, data = VAE(2, 1, hidden=()), dataclasses.replace(table(2), scaling=scaling)
     model.parameters["decoder.0.b"][...] = [1.0, -1.0]
     page = show(explorer.build(model, data))
     page.locator("#origin").click()
@@ -504,7 +648,9 @@ def test_bars_are_told_in_words_in_the_units_of_the_data(show):
 
 def test_colour_images_and_unlabelled_data_are_shown(show):
     x = np.random.default_rng(0).random((20, 75), dtype=np.float32)
-    page = show(explorer.build(VAE(75, 4, (8,)), Dataset("photos", x, x, image_shape=(5, 5, 3))))
+    page = show(
+        explorer.build(VAE(75, 4, hidden=(8,)), Dataset("photos", x, x, image_shape=(5, 5, 3)))
+    )
     red = page.evaluate("tinyvae.pictures.pixels(tinyvae.examples[0].x).data[0]")
     assert abs(red - 255 * x[0, 0]) <= 1
     stroke(page, [(0.5, 0.1), (0.5, 0.9)])
@@ -516,7 +662,7 @@ def test_names_are_shown_as_text_and_never_run(show):
     data = dataclasses.replace(
         table(), label_names=(EVIL, "b"), feature_names=(EVIL,) * 6, name=EVIL
     )
-    page = show(explorer.build(VAE(6, 2, (8,)), data, title=EVIL))
+    page = show(explorer.build(VAE(6, 2, hidden=(8,)), data, title=EVIL))
     assert page.evaluate("window.hacked") is None
     assert page.locator("#legend button").first.inner_text() == EVIL
     assert page.locator("h1").inner_text() == EVIL == page.title()
@@ -525,9 +671,9 @@ def test_names_are_shown_as_text_and_never_run(show):
 @pytest.mark.parametrize("kind", ["images", "rows"])
 def test_no_horizontal_scroll_at_400_pixels(show, kind):
     if kind == "images":
-        html = explorer.build(VAE(784, 12, (16,), n_classes=10), images())
+        html = explorer.build(VAE(784, 12, hidden=(16,), n_classes=10), images())
     else:
-        html = explorer.build(VAE(6, 3, (8,)), table(feature_names=("long name " * 9,) * 6))
+        html = explorer.build(VAE(6, 3, hidden=(8,)), table(feature_names=("long name " * 9,) * 6))
     page = show(html, 400, 800)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     rights = page.evaluate(

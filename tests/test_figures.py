@@ -1,7 +1,9 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
 import io
+import re
 import warnings
+from importlib import resources
 
 import matplotlib
 import numpy as np
@@ -409,8 +411,20 @@ def test_colours_of_classes_stay_apart_for_the_colour_blind():
     assert len(picture.COLORS) == 10
     for matrix in blindness.values():
         assert nearest(picture.COLORS, matrix) > 0.085
+        for k in range(5):  # marks of the same shape
+            assert nearest(picture.COLORS[k::5], matrix) > 0.18
     tab10 = matplotlib.color_sequences["tab10"]
     assert min(nearest(tab10, matrix) for matrix in blindness.values()) < 0.03
+
+
+def test_marks_of_classes_have_shapes_and_the_pages_have_the_same_colours(rng):
+    fig = figures.plane(rng.standard_normal((30, 2)), np.arange(30) % 10)
+    paths = fig.axes[0].collections[0].get_paths()
+    assert len({path.vertices.tobytes() for path in paths}) == 5
+    assert [paths[k].vertices.tobytes() == paths[k + 5].vertices.tobytes() for k in range(5)]
+    look = (resources.files("tinyvae.explore") / "look.css").read_text("utf-8")
+    found = re.findall(r"--label-\d: (#\w+);", look.split(':root[data-theme="dark"]')[0])
+    assert tuple(found) == picture.COLORS
 
 
 # --- settings, notebooks --------------------------------------------------------------------------
@@ -443,7 +457,7 @@ def dataset(rng, **changes) -> Dataset:
 
 
 def model(latent_dim: int = 2, kind: type = VAE, **options):
-    return kind(D, latent_dim, (8,), sigma=0.5, output="sigmoid", seed=1, **options)
+    return kind(D, latent_dim, hidden=(8,), sigma=0.5, output="sigmoid", seed=1, **options)
 
 
 def drawn(tmp_path, *arguments, **options) -> list[str]:
@@ -555,7 +569,7 @@ def test_standardised_images_are_shown_in_the_units_of_the_data(rng):
     x = scaling.apply(raw)
     data = dataset(rng, scaling=scaling)
     data = Dataset("s", x[:20], x[20:], image_shape=SHAPE, scaling=scaling)
-    fig = gallery.figure("reconstructions", VAE(D, 2, (8,)), data)
+    fig = gallery.figure("reconstructions", VAE(D, 2, hidden=(8,)), data)
     np.testing.assert_allclose(
         sheets(fig)[0][: SHAPE[0], : SHAPE[1]].ravel(), 1 - raw[20] / 255, atol=1e-5
     )
@@ -567,13 +581,13 @@ def test_large_data_are_encoded_in_blocks_of_some_of_their_rows(rng, monkeypatch
     seen = []
 
     class Watched(VAE):
-        def encode(self, x, labels=None):
+        def encode(self, x, *, labels=None):
             seen.append(len(x))
-            return super().encode(x, labels)
+            return super().encode(x, labels=labels)
 
     x = ink(rng, 700).astype(np.float32)
     data = Dataset("large", x, x, image_shape=SHAPE)
-    vae = Watched(D, 2, (8,))
+    vae = Watched(D, 2, hidden=(8,))
     fig = gallery.figure("plane", vae, data)
     assert seen == [8] * 6 + [2]
     rows = np.linspace(0, 699, 50).astype(int)
@@ -714,7 +728,7 @@ def test_three_panels_do_not_write_over_a_folder(tmp_path, monkeypatch, capsys):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     dataset = load_dataset("digits")
-    model = VAE(784, 2, (3,), backend="numpy")
+    model = VAE(784, 2, hidden=(3,), backend="numpy")
     with pytest.raises(OSError, match=r"cannot make the folder .*file/figures: "):
         gallery.draw(model, dataset, tmp_path / "file" / "figures", only=[])
 

@@ -14,9 +14,9 @@ from test_backends import MODELS
 from witness import relative_error
 
 from tinyvae import IWAE, VAE, Autoencoder, fit
-from tinyvae.core.arrays import get_backend
 from tinyvae.core.layers import Dense, ReLU, Sequential, Tanh
 from tinyvae.core.optim import Adam
+from tinyvae.device import get_backend
 from tinyvae.engines import fused, graph, kernels
 
 DEVICE = capture.Device()
@@ -186,15 +186,23 @@ def steps_of(name="gaussian", **options):
     return made[0], model
 
 
+def take(steps, step):
+    """Take a step as `fit` does."""
+    terms = steps.forward(steps.draw(step))
+    steps.backward()
+    steps.step()
+    steps.note(step, terms)
+
+
 def test_a_step_is_one_launch_and_copies_nothing(cublas, way, monkeypatch):
     steps, _ = steps_of()
     steps.start(2)
     launches, calls, strict.copies = [], len(cublas.calls), 0
     launch = capture.Graph.launch
     monkeypatch.setattr(capture.Graph, "launch", lambda g: (launches.append(g), launch(g)))
-    monkeypatch.setattr(VAE, "forward", None)
+    monkeypatch.setattr(VAE, "loss", None)
     for step in range(len(steps)):
-        steps.take(step)
+        take(steps, step)
     assert len(launches) == len(steps) and launches[0] is launches[3] is not launches[4]
     assert strict.copies == 0 and len(cublas.calls) == calls
 
@@ -313,7 +321,7 @@ def assert_kernels_take(where, sizes, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fused, "possible", possible)
             patch.setattr(fused.Fused, "step", lambda self, B: (steps.append(B), take(self, B)))
-            model = VAE(D, L, hidden, backend=where, dtype="float64", **options)
+            model = VAE(D, L, hidden=hidden, backend=where, dtype="float64", **options)
             history = fit(model, x, 2, 35, lr=1e-2, progress=False)
         results.append((where.to_numpy(model.parameters.theta), [row["loss"] for row in history]))
     (theta, losses), (expected, expected_losses) = results
@@ -340,12 +348,12 @@ def chosen(model, x=None, batch_size=10):
 
 def test_kernels_are_for_a_vae_of_small_dense_layers_with_one_activation():
     def vae(*args, **options):
-        return VAE(6, 2, (8,), *args, backend=DEVICE, dtype="float64", **options)
+        return VAE(6, 2, *args, hidden=(8,), backend=DEVICE, dtype="float64", **options)
 
     assert chosen(vae())
     assert not chosen(vae(n_classes=3))
-    assert not chosen(IWAE(6, 2, (8,), backend=DEVICE))
-    assert not chosen(Autoencoder(6, 2, (8,), backend=DEVICE))
+    assert not chosen(IWAE(6, 2, hidden=(8,), backend=DEVICE))
+    assert not chosen(Autoencoder(6, 2, hidden=(8,), backend=DEVICE))
     assert not chosen(vae(), batch_size=2**24)
     assert not chosen(vae(), capture.asarray(X.T.copy()).T)
     two = Sequential(Dense(6, 5), ReLU(), Dense(5, 5), Tanh(), Dense(5, 4))
@@ -387,7 +395,7 @@ def test_on_a_gpu_every_replay_draws_anew(on_gpu, way):
     draws = []
     for epoch in range(2, 22):
         steps.start(epoch)
-        steps.take(0)
+        take(steps, 0)
         noise = steps.fused.eps if steps.fused else steps.twin.eps
         draws.append(on_gpu.to_numpy(noise).ravel().tolist())
     assert len({tuple(draw) for draw in draws}) == 20

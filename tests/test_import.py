@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,10 @@ def test_every_public_name_resolves_and_is_listed(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'tinyvae' has no attribute 'Vae'"):
         tinyvae.Vae  # noqa: B018
+
+
+def test_the_library_never_imports_the_command_line():
+    folder = Path(tinyvae.__file__).parent
+    for path in folder.rglob("*.py"):
+        if path.name != "__main__.py" and "cli" not in path.relative_to(folder).parts:
+            assert "tinyvae.cli" not in path.read_text("utf-8"), path

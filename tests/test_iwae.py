@@ -35,7 +35,7 @@ def test_gradient_matches_differences(options, k, rng):
     for B in (1, 3):
         iwae = small(importance_samples=k, **options)
         x, eps = rng.random((B, D)), rng.standard_normal((B, k, L))
-        assert_model_gradient(iwae, lambda: iwae.forward(x, eps).loss)  # noqa: B023
+        assert_model_gradient(iwae, lambda: iwae.forward(x, eps=eps).loss)  # noqa: B023
 
 
 def test_gradient_matches_differences_where_sigma_auto_is_at_its_floor(rng):
@@ -43,15 +43,15 @@ def test_gradient_matches_differences_where_sigma_auto_is_at_its_floor(rng):
     for name in ("decoder.0.W", "decoder.0.b"):
         iwae.parameters[name][...] *= 1e-8
     x, eps = np.zeros((3, D)), rng.standard_normal((3, 3, L))
-    iwae.forward(x, eps)
+    iwae.forward(x, eps=eps)
     iwae.backward()
     direction = rng.standard_normal(L * 2)
     found = iwae.parameters.gradients["encoder.0.b"] @ direction
     bias, step = iwae.parameters["encoder.0.b"], 1e-4
     bias += step * direction
-    up = iwae.forward(x, eps).loss
+    up = iwae.forward(x, eps=eps).loss
     bias -= 2 * step * direction
-    down = iwae.forward(x, eps).loss
+    down = iwae.forward(x, eps=eps).loss
     assert found == pytest.approx((up - down) / (2 * step), rel=1e-6)
 
 
@@ -67,7 +67,7 @@ def test_loss_and_gradient_agree_with_autograd(options, k, dtype, limit, rng):
     iwae.parameters.theta += 0.1 * rng.standard_normal(iwae.parameters.theta.shape)
     x = rng.random((4, D)).round().astype(dtype)
     eps = rng.standard_normal((4, k, L)).astype(dtype)
-    loss = iwae.forward(x, eps).loss
+    loss = iwae.forward(x, eps=eps).loss
     iwae.backward()
 
     weights = {name: torch.tensor(w, requires_grad=True) for name, w in iwae.parameters.items()}
@@ -102,13 +102,13 @@ def test_loss_and_gradient_agree_with_autograd(options, k, dtype, limit, rng):
 def test_a_conditional_gradient_matches_differences(rng):
     iwae = small(importance_samples=3, sigma=0.6, n_classes=3)
     x, eps, labels = rng.random((4, D)), rng.standard_normal((4, 3, L)), np.array([0, 2, 1, 2])
-    assert_model_gradient(iwae, lambda: iwae.forward(x, eps, labels).loss)
+    assert_model_gradient(iwae, lambda: iwae.forward(x, eps=eps, labels=labels).loss)
 
 
 def test_one_sample_gives_the_loss_and_the_gradient_of_the_vae(rng):
     iwae, vae = small(importance_samples=1, beta=0.7), small(VAE, beta=0.7)
     x, eps = rng.random((4, D)), rng.standard_normal((4, L))
-    assert iwae.forward(x, eps) == vae.forward(x, eps) == iwae.forward(x, eps[:, None])
+    assert iwae.forward(x, eps=eps) == vae.forward(x, eps=eps) == iwae.forward(x, eps=eps[:, None])
     iwae.backward()
     vae.backward()
     assert np.array_equal(iwae.parameters.grad, vae.parameters.grad)
@@ -121,9 +121,9 @@ def test_equal_draws_count_as_one_whose_expectation_is_the_vaes_loss_and_gradien
     differences = []
     for _ in range(4000):
         eps = rng.standard_normal((1, 1, L))
-        loss = iwae.forward(x, np.repeat(eps, 2, axis=1)).loss
+        loss = iwae.forward(x, eps=np.repeat(eps, 2, axis=1)).loss
         iwae.backward()
-        other = vae.forward(x, eps[:, 0]).loss
+        other = vae.forward(x, eps=eps[:, 0]).loss
         vae.backward()
         gradients = iwae.parameters.grad - vae.parameters.grad
         differences.append([loss - other, *gradients])
@@ -136,8 +136,8 @@ def test_equal_draws_count_as_one_whose_expectation_is_the_vaes_loss_and_gradien
 def test_an_example_does_not_depend_on_the_others_of_its_batch(rng):
     iwae = small(importance_samples=3, sigma=0.6)
     x, eps = rng.random((4, D)), rng.standard_normal((4, 3, L))
-    alone = [iwae.forward(x[i : i + 1], eps[i : i + 1]).loss for i in range(4)]
-    assert iwae.forward(x, eps).loss == pytest.approx(np.mean(alone), rel=1e-12)
+    alone = [iwae.forward(x[i : i + 1], eps=eps[i : i + 1]).loss for i in range(4)]
+    assert iwae.forward(x, eps=eps).loss == pytest.approx(np.mean(alone), rel=1e-12)
 
 
 def exact_log_likelihood(model, x):
@@ -187,7 +187,7 @@ def test_a_trained_iwae_stays_inside_the_exact_log_likelihood_and_above_the_vae(
             iwae.forward(x)
             iwae.backward()
             optimizer.step()
-        found = evaluate.log_likelihood(iwae, x, k, seed=1).log_likelihood.mean()
+        found = evaluate.log_likelihood(iwae, x, samples=k, seed=1).log_likelihood.mean()
         reached[k] = found, exact_log_likelihood(iwae, x)
     assert reached[10][0] < reached[10][1] + 0.02
     assert reached[10][0] > reached[1][0] - 0.05
@@ -197,7 +197,10 @@ def test_on_a_trained_model_the_bound_does_not_fall_in_k(rng):
     x = (rng.random((200, D)) < rng.random((200, 1))).astype("float64")
     iwae = small(importance_samples=5, likelihood="bernoulli")
     fit(iwae, x, epochs=20, batch_size=50, lr=1e-2, progress=False)
-    bounds = [evaluate.log_likelihood(iwae, x, k).log_likelihood.mean() for k in (1, 2, 5, 50, 500)]
+    bounds = [
+        evaluate.log_likelihood(iwae, x, samples=k).log_likelihood.mean()
+        for k in (1, 2, 5, 50, 500)
+    ]
     assert (np.diff(bounds) > -0.01).all()
     assert bounds[-1] - bounds[0] > 0.1
 
@@ -224,7 +227,7 @@ def test_what_it_cannot_train_with_is_refused_in_one_line(rng):
     with pytest.raises(ValueError, match="no free bits"):
         small(free_bits=0.1)
     with pytest.raises(ValueError, match=r"\(4, 5, 2\), not \(4, 2\)"):
-        small().forward(rng.random((4, D)), rng.standard_normal((4, L)))
+        small().forward(rng.random((4, D)), eps=rng.standard_normal((4, L)))
     with pytest.raises(RuntimeError, match="forward"):
         small().backward()
 
@@ -250,7 +253,7 @@ def test_its_validation_loss_is_its_own_bound(rng):
     iwae = small(importance_samples=5, sigma=0.6)
     x = rng.random((30, D))
     (row,) = fit(iwae, x, epochs=1, validation=x, progress=False)
-    own = evaluate.log_likelihood(iwae, x, 5, seed=iwae.seed).log_likelihood.mean()
+    own = evaluate.log_likelihood(iwae, x, samples=5, seed=iwae.seed).log_likelihood.mean()
     assert row["val_loss"] == pytest.approx(-own, rel=1e-12)
     assert row["val_loss"] < row["val_reconstruction"] + row["val_kl"]
 

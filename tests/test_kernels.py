@@ -12,7 +12,7 @@ from witness import relative_error
 
 from tinyvae.core import arrays as backend
 from tinyvae.core import latent, likelihood
-from tinyvae.core.arrays import get_backend
+from tinyvae.device import get_backend
 from tinyvae.engines import kernels
 
 # The stand-in refuses what a capture refuses

@@ -12,7 +12,7 @@ from witness import assert_gradients, relative_error
 
 from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.core.layers import Dense, Sequential
-from tinyvae.core.model import VAE
+from tinyvae.models import VAE
 
 SHAPES = [(1, 1), (1, 3), (6, 1), (5, 4)]
 MU = np.array([0.0, -1.5, 2.0, 0.5])

@@ -7,17 +7,8 @@ import pytest
 from witness import assert_gradients, relative_error
 
 from tinyvae.core.arrays import sigmoid
-from tinyvae.core.layers import (
-    ACTIVATIONS,
-    Dense,
-    Parameters,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softplus,
-    Tanh,
-    mlp,
-)
+from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
+from tinyvae.models import ACTIVATIONS, Parameters, mlp
 
 # As (make, n_in, n_out). Widths of 1 and batches of 1 are where broadcasting hides errors.
 LAYERS = {

@@ -7,13 +7,39 @@ import numpy as np
 import pytest
 from witness import assert_gradients, relative_error
 
-from tinyvae.core.likelihood import Bernoulli, Gaussian
+from tinyvae import VAE
+from tinyvae.core.layers import Sigmoid
+from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
+
+
+class AfterSigmoid:
+    """A likelihood behind a Sigmoid, as a model with output="sigmoid" has it."""
+
+    def __init__(self, likelihood):
+        self.layer, self.likelihood = Sigmoid(), likelihood
+        self.sigma = likelihood.sigma
+
+    def forward(self, y, x):
+        return self.likelihood.forward(self.layer.forward(y), x)
+
+    def backward(self, dnll):
+        return self.layer.backward(self.likelihood.backward(dnll))
+
+    def nll(self, y, x):
+        return self.likelihood.nll(self.layer(y), x)
+
+    def mean(self, y):
+        return self.likelihood.mean(self.layer(y))
+
+    def sample(self, y, rng):
+        return self.likelihood.sample(self.layer(y), rng)
+
 
 LIKELIHOODS = {
     "fixed": lambda: Gaussian(0.7),
-    "auto": lambda: Gaussian("auto"),
-    "sigmoid": lambda: Gaussian(0.3, "sigmoid"),
-    "sigmoid auto": lambda: Gaussian("auto", "sigmoid"),
+    "auto": CalibratedGaussian,
+    "sigmoid": lambda: AfterSigmoid(Gaussian(0.3)),
+    "sigmoid auto": lambda: AfterSigmoid(CalibratedGaussian()),
     "bernoulli": Bernoulli,
 }
 
@@ -74,7 +100,7 @@ def test_what_is_no_standard_deviation_is_not_taken(sigma):
 @pytest.mark.parametrize("output", ["identity", "sigmoid"])
 def test_gaussian_nll_is_minus_the_log_of_the_normal_density(output, rng):
     y, x = logits_and_data(rng, 3, 4)
-    likelihood = Gaussian(0.7, output)
+    likelihood = Gaussian(0.7) if output == "identity" else AfterSigmoid(Gaussian(0.7))
     mean = y if output == "identity" else 1 / (1 + np.exp(-y))
     expected = [
         -sum(math.log(NormalDist(m, 0.7).pdf(value)) for m, value in zip(*row, strict=True))
@@ -125,7 +151,7 @@ def test_nll_sums_over_features_and_not_over_examples(name, rng):
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e-4])
 def test_auto_sigma_is_the_root_mean_squared_error_for_data_of_any_scale(scale, rng):
     y, x = rng.standard_normal((2, 8, 5)) * scale
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     nll = likelihood.forward(y, x)
     variance = np.mean([error**2 for error in (x - y).ravel()])
     assert likelihood.variance == pytest.approx(variance, rel=1e-12)
@@ -139,7 +165,7 @@ def test_auto_sigma_is_the_root_mean_squared_error_for_data_of_any_scale(scale, 
 @pytest.mark.parametrize("scale", [1e3, 1e-4])
 def test_auto_sigma_works_in_float32_at_any_scale(scale, rng):
     y, x = (rng.standard_normal((2, 8, 5)) * scale).astype("float32")
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     assert likelihood.forward(y, x).dtype == np.float32
     assert relative_error(likelihood.variance, ((x - y).astype("float64") ** 2).mean()) < 1e-6
     dy = likelihood.backward(1 / 8)
@@ -148,7 +174,7 @@ def test_auto_sigma_works_in_float32_at_any_scale(scale, rng):
 
 def test_no_other_sigma_makes_the_batch_more_likely(rng):
     y, x = rng.standard_normal((2, 8, 5))
-    auto = Gaussian("auto")
+    auto = CalibratedGaussian()
     best = auto.forward(y, x).mean()
     for factor in (0.9, 0.99, 1.01, 1.1):
         other = Gaussian(math.sqrt(auto.variance) * factor)
@@ -158,7 +184,7 @@ def test_no_other_sigma_makes_the_batch_more_likely(rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_auto_sigma_has_a_floor_where_the_reconstruction_is_perfect(dtype, rng):
     x = rng.standard_normal((4, 3)).astype(dtype)
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     assert np.isfinite(likelihood.forward(x, x)).all()
     assert likelihood.variance == pytest.approx(1e-12)
     np.testing.assert_array_equal(likelihood.backward(0.25), 0.0)
@@ -167,7 +193,7 @@ def test_auto_sigma_has_a_floor_where_the_reconstruction_is_perfect(dtype, rng):
 def test_below_the_floor_sigma_is_a_constant(rng):
     x = rng.standard_normal((4, 3))
     y = x + 1e-8 * rng.standard_normal((4, 3))
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     likelihood.forward(y, x)
     dy = likelihood.backward(0.25)
     assert likelihood.variance == 1e-12
@@ -177,7 +203,7 @@ def test_below_the_floor_sigma_is_a_constant(rng):
 
 def test_evaluation_uses_the_stored_sigma_and_not_the_batch(rng):
     y, x = rng.standard_normal((2, 8, 5))
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     likelihood.sigma = 0.5
     likelihood.forward(y, x)
     np.testing.assert_allclose(likelihood.nll(y, x), Gaussian(0.5).nll(y, x))
@@ -207,12 +233,12 @@ def test_a_wrong_sigma_is_named(sigma):
 
 def test_a_wrong_output_is_named():
     with pytest.raises(ValueError, match="output must be one of identity, sigmoid, not 'relu'"):
-        Gaussian(1.0, "relu")
+        VAE(3, 2, sigma=1.0, output="relu")
 
 
 def test_under_auto_a_loop_of_ones_own_leaves_the_sigma_of_its_last_batch(rng):
     y, x = rng.standard_normal((2, 8, 5))
-    likelihood = Gaussian("auto")
+    likelihood = CalibratedGaussian()
     assert likelihood.sigma == 1.0
     likelihood.forward(y, x)
     assert likelihood.sigma == pytest.approx(math.sqrt(((y - x) ** 2).mean()))

@@ -1,16 +1,19 @@
 """The models: a loss in nats per example, its gradient, and the ways through a model."""
 
+import copy
 import math
+import pickle
 import re
 
 import numpy as np
 import pytest
 from witness import assert_model_gradient, relative_error
 
-from tinyvae.core.iwae import IWAE
-from tinyvae.core.layers import Dense, Sequential, Tanh
+from tinyvae import evaluate
+from tinyvae.core.layers import Dense, ReLU, Sequential, Tanh
 from tinyvae.core.likelihood import Gaussian
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.core.optim import Adam
+from tinyvae.models import IWAE, VAE, Autoencoder
 
 LIKELIHOODS = {
     "fixed": {"sigma": 0.5},
@@ -22,7 +25,7 @@ ACTIVATIONS = ["relu", "tanh", "sigmoid", "softplus"]
 
 
 def make(model=VAE, n_features=5, latent_dim=2, hidden=(4,), dtype="float64", **options):
-    return model(n_features, latent_dim, hidden, dtype=dtype, backend="numpy", **options)
+    return model(n_features, latent_dim, hidden=hidden, dtype=dtype, backend="numpy", **options)
 
 
 def batch(B=6, D=5, L=2, seed=0):
@@ -38,7 +41,7 @@ def batch(B=6, D=5, L=2, seed=0):
 def test_vae_gradient_matches_differences(likelihood, B, L):
     vae = make(latent_dim=L, activation="tanh", beta=0.7, **LIKELIHOODS[likelihood], seed=B)
     x, eps = batch(B, 5, L)
-    assert_model_gradient(vae, lambda: vae.forward(x, eps).loss)
+    assert_model_gradient(vae, lambda: vae.forward(x, eps=eps).loss)
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3, 2)])
@@ -46,7 +49,7 @@ def test_vae_gradient_matches_differences(likelihood, B, L):
 def test_vae_gradient_matches_differences_at_any_depth(activation, hidden):
     vae = make(activation=activation, hidden=hidden, reconstruction_weight=0.3, seed=1)
     x, eps = batch()
-    assert_model_gradient(vae, lambda: vae.forward(x, eps).loss)
+    assert_model_gradient(vae, lambda: vae.forward(x, eps=eps).loss)
 
 
 @pytest.mark.parametrize(("B", "L"), [(1, 1), (4, 2)])
@@ -70,7 +73,7 @@ def test_free_bits_gradient_matches_differences_on_both_sides_of_the_bound():
     vae = make(latent_dim=4, activation="tanh", free_bits=0.3, beta=1.5)
     x, eps = batch(L=4)
     vae.parameters["encoder.1.b"][...] = [0, 0, 2, 2, 0, 0, 0, 0]  # mu of the last two: KL ≈ 2
-    assert_model_gradient(vae, lambda: vae.forward(x, eps).loss)
+    assert_model_gradient(vae, lambda: vae.forward(x, eps=eps).loss)
     np.testing.assert_array_equal(vae.counts, [False, False, True, True])
 
 
@@ -79,10 +82,10 @@ def test_either_weight_may_be_0(weights):
     reconstruction_weight, beta = weights
     vae = make(beta=beta, reconstruction_weight=reconstruction_weight, activation="tanh")
     x, eps = batch()
-    terms = vae.forward(x, eps)
+    terms = vae.forward(x, eps=eps)
     expected = reconstruction_weight * terms.reconstruction + beta * terms.kl
     assert terms.loss == pytest.approx(expected, abs=1e-15)
-    assert_model_gradient(vae, lambda: vae.forward(x, eps).loss)
+    assert_model_gradient(vae, lambda: vae.forward(x, eps=eps).loss)
 
 
 def test_gradient_of_ones_own_layers_and_likelihood_matches_differences():
@@ -107,7 +110,7 @@ def test_gradient_of_ones_own_layers_and_likelihood_matches_differences():
     )
     assert (vae.n_features, vae.latent_dim) == (5, 2)
     x, eps = batch()
-    assert_model_gradient(vae, lambda: vae.forward(x, eps).loss)
+    assert_model_gradient(vae, lambda: vae.forward(x, eps=eps).loss)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -116,7 +119,7 @@ def test_float32_stays_float32_and_agrees_with_float64(likelihood):
     found = []
     for dtype in ("float32", "float64"):
         vae = make(dtype=dtype, hidden=(8, 6), **LIKELIHOODS[likelihood])
-        terms = vae.forward(x, eps)
+        terms = vae.forward(x, eps=eps)
         vae.backward()
         assert {term.dtype for term in terms} == {vae.parameters.grad.dtype} == {np.dtype(dtype)}
         found.append([*terms, vae.parameters.grad])
@@ -126,7 +129,8 @@ def test_float32_stays_float32_and_agrees_with_float64(likelihood):
 
 def test_backward_writes_the_gradient_instead_of_adding_to_it():
     vae = make()
-    vae.forward(*batch())
+    x, eps = batch()
+    vae.forward(x, eps=eps)
     vae.backward()
     once = vae.parameters.grad.copy()
     vae.backward()
@@ -143,7 +147,8 @@ def test_a_doubled_batch_has_the_same_loss_and_gradient(model, likelihood):
     for copies in (1, 2):
         vae = make(model, beta=0.7, **LIKELIHOODS[likelihood]) if model is VAE else make(model)
         arrays = batch() if model is VAE else batch()[:1]
-        terms = vae.forward(*[np.tile(array, (copies, 1)) for array in arrays])
+        named = dict(zip(("x", "eps"), arrays, strict=False))
+        terms = vae.forward(**{k: np.tile(array, (copies, 1)) for k, array in named.items()})
         vae.backward()
         found.append([*terms, vae.parameters.grad])
     for doubled, single in zip(*reversed(found), strict=True):
@@ -163,9 +168,9 @@ def test_the_loss_of_two_independent_halves_is_the_sum_of_their_losses(rng):
     x, eps = batch(6, 7, 3)
     W = rng.standard_normal((3, 7))
     W[:1, 4:] = W[1:, :4] = 0  # latent 0 belongs to features 0 … 3, latents 1 and 2 to the others
-    whole = linear_vae(7, 3, W).forward(x, eps)
-    left = linear_vae(4, 1, W[:1, :4]).forward(x[:, :4], eps[:, :1])
-    right = linear_vae(3, 2, W[1:, 4:]).forward(x[:, 4:], eps[:, 1:])
+    whole = linear_vae(7, 3, W).forward(x, eps=eps)
+    left = linear_vae(4, 1, W[:1, :4]).forward(x[:, :4], eps=eps[:, :1])
+    right = linear_vae(3, 2, W[1:, 4:]).forward(x[:, 4:], eps=eps[:, 1:])
     for found, one, other in zip(whole, left, right, strict=True):
         assert found == pytest.approx(one + other, rel=1e-12)
 
@@ -173,8 +178,8 @@ def test_the_loss_of_two_independent_halves_is_the_sum_of_their_losses(rng):
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.3, 4.0), (0.0, 0.0)])
 def test_elbo_is_minus_reconstruction_minus_kl_whatever_the_weights(weights):
     x, eps = batch()
-    plain = make().forward(x, eps)
-    terms = make(reconstruction_weight=weights[0], beta=weights[1]).forward(x, eps)
+    plain = make().forward(x, eps=eps)
+    terms = make(reconstruction_weight=weights[0], beta=weights[1]).forward(x, eps=eps)
     assert terms.elbo == -(plain.reconstruction + plain.kl) == -plain.loss
     assert terms.loss == pytest.approx(
         weights[0] * plain.reconstruction + weights[1] * plain.kl, abs=1e-15
@@ -197,7 +202,7 @@ def test_an_autoencoder_is_the_same_network_without_the_sampling(rng):
         view[..., : given.shape[-1]] = given
     vae.parameters["encoder.1.W"][:, 2:] = 0
     vae.parameters["encoder.1.b"][2:] = -200  # logvar: σ = e^(−100)
-    terms = vae.forward(x, rng.standard_normal((6, 2)))
+    terms = vae.forward(x, eps=rng.standard_normal((6, 2)))
     assert terms.reconstruction == pytest.approx(autoencoder.forward(x).reconstruction, rel=1e-12)
     np.testing.assert_allclose(vae.reconstruct(x), autoencoder.reconstruct(x), rtol=1e-12)
 
@@ -212,8 +217,8 @@ def test_free_bits_count_the_larger_of_the_bound_and_each_dimensions_kl():
         np.mean([(m * m + math.exp(v) - 1 - v) / 2 for m, v in zip(*column, strict=True)])
         for column in zip(mu.T, logvar.T, strict=True)
     ]
-    terms = free.forward(x, eps)
-    assert terms.kl == pytest.approx(sum(per_dimension)) == plain.forward(x, eps).kl
+    terms = free.forward(x, eps=eps)
+    assert terms.kl == pytest.approx(sum(per_dimension)) == plain.forward(x, eps=eps).kl
     counted = sum(max(0.3, value) for value in per_dimension)
     assert terms.loss == pytest.approx(terms.reconstruction + counted)
 
@@ -221,7 +226,7 @@ def test_free_bits_count_the_larger_of_the_bound_and_each_dimensions_kl():
 def test_auto_sigma_in_training_is_the_batchs_mean_squared_error():
     x, eps = batch()
     vae = make(sigma="auto")
-    vae.forward(x, eps)
+    vae.forward(x, eps=eps)
     x_hat = vae.decode(vae.mu + np.exp(vae.logvar / 2) * eps)
     assert vae.likelihood.variance == pytest.approx(np.mean((x - x_hat) ** 2), rel=1e-12)
 
@@ -273,13 +278,13 @@ def test_a_conditional_model_needs_and_uses_labels():
     assert vae.parameters["encoder.0.W"].shape == (5 + 3, 4)
     assert vae.parameters["decoder.0.W"].shape == (2 + 3, 4)
     zeros, ones = np.zeros(6, int), np.ones(6, int)
-    assert vae.forward(x, eps, zeros).loss != vae.forward(x, eps, ones).loss
+    assert vae.forward(x, eps=eps, labels=zeros).loss != vae.forward(x, eps=eps, labels=ones).loss
     assert (vae.sample(6, seed=1, labels=zeros) != vae.sample(6, seed=1, labels=ones)).any()
     # Label c adds row c of the lower part of W, as if it were a bias of its own.
     z = np.zeros((1, 2))
     bias = vae.parameters["decoder.0.W"][2 + 1]
     hidden = np.maximum(bias, 0) @ vae.parameters["decoder.1.W"]
-    np.testing.assert_allclose(vae.decode(z, [1])[0], hidden, rtol=1e-12)
+    np.testing.assert_allclose(vae.decode(z, labels=[1])[0], hidden, rtol=1e-12)
 
 
 def test_hidden_layers_are_mirrored_and_may_be_none():
@@ -294,7 +299,7 @@ def test_hidden_layers_are_mirrored_and_may_be_none():
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_floats_of_any_width_are_taken(dtype):
     x, eps = batch()
-    terms = make(dtype="float32").forward(x.astype(dtype), eps.astype(dtype))
+    terms = make(dtype="float32").forward(x.astype(dtype), eps=eps.astype(dtype))
     assert terms.loss.dtype == np.float32
 
 
@@ -388,7 +393,7 @@ def test_wrong_data_is_named_in_one_line(method, x, words):
         (lambda m: m.sample(2, seed=-1), "seed must be a whole number of at least 0, not -1"),
         (lambda m: m.sample(2, temperature=-1.0), "temperature must be a finite number of at"),
         (
-            lambda m: m.forward(batch()[0], np.zeros((6, 3))),
+            lambda m: m.forward(batch()[0], eps=np.zeros((6, 3))),
             "eps must have the shape (examples, 2), not (6, 3)",
         ),
     ],
@@ -401,7 +406,7 @@ def test_a_wrong_argument_of_a_method_is_named(call, words):
 
 def test_one_row_of_noise_is_not_spread_over_the_batch():
     with pytest.raises(ValueError, match="eps must have a row for each of 6 examples, not 1"):
-        make().forward(batch()[0], np.zeros((1, 2)))
+        make().forward(batch()[0], eps=np.zeros((1, 2)))
 
 
 @pytest.mark.parametrize(
@@ -436,14 +441,105 @@ def test_backward_before_forward_is_a_clear_error(model):
         make(model).backward()
 
 
-@pytest.mark.parametrize("between", ["encode", "reconstruct"])
-def test_backward_after_the_layers_saw_other_data_is_refused(rng, between):
-    vae = VAE(4, 2, (3,), backend="numpy")
+class Doubling:
+    """A layer of one's own: two methods."""
+
+    def forward(self, x):
+        self.x = x
+        return 2 * x
+
+    def backward(self, dy):
+        assert len(dy) == len(self.x)
+        return 2 * dy
+
+
+class Residual(Sequential):
+    """y = x + f(x), made of layers, with a `forward` of its own."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+    def backward(self, dy, need_dx=True):
+        return dy + super().backward(dy)
+
+
+class Leaky(ReLU):
+    """A ReLU of one's own, with a `forward` and a `backward`, but the `__call__` of its base."""
+
+    def forward(self, x):
+        self.slope = np.where(x > 0, 1.0, 0.1)
+        return self.slope * x
+
+    def backward(self, dy):
+        return self.slope * dy
+
+
+def with_own_layers(*layers):
+    encoder = Sequential(Dense(4, 3), *layers, Dense(3, 4))
+    decoder = Sequential(Dense(2, 3), Tanh(), Dense(3, 4))
+    return VAE(encoder=encoder, decoder=decoder, sigma=0.5, dtype="float64", backend="numpy")
+
+
+NETWORKS = {
+    "layers of the package": lambda: VAE(4, 2, hidden=(3,), dtype="float64", backend="numpy"),
+    "two methods": lambda: with_own_layers(Doubling()),
+    "a layer of layers": lambda: with_own_layers(Residual(Dense(3, 3), Tanh())),
+    "a subclass": lambda: with_own_layers(Leaky()),
+}
+
+
+@pytest.mark.parametrize("between", ["encode", "reconstruct", "elbo"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_forward_remembers_is_kept_whatever_is_computed_before_backward(network, between, rng):
+    x, eps = rng.random((5, 4)), rng.standard_normal((5, 2))
+    vae = NETWORKS[network]()
+    vae.forward(x, eps=eps)
+    vae.backward()
+    expected = vae.parameters.grad.copy()
+    vae.forward(x, eps=eps)
+    if between == "elbo":
+        evaluate.elbo(vae, x[:2])
+    else:
+        getattr(vae, between)(x[:2])
+    vae.backward()
+    np.testing.assert_array_equal(vae.parameters.grad, expected)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_codes_are_those_of_the_forward_pass(network, rng):
     x = rng.random((5, 4))
+    vae = NETWORKS[network]()
+    mu, logvar = vae.encode(x)
     vae.forward(x)
-    getattr(vae, between)(x[:2])
-    with pytest.raises(RuntimeError, match=r"call forward\(x\) before it"):
-        vae.backward()
+    np.testing.assert_array_equal(np.hstack([mu, logvar]), np.hstack([vae.mu, vae.logvar]))
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda v, x: VAE(4, 2, (3,)), "write hidden=(3,)"),
+        (lambda v, x: v.forward(x, None), "write eps=None"),
+        (lambda v, x: v.encode(x, None), "write labels=None"),
+        (lambda v, x: v.sample(3, 7), "write seed=7"),
+        (lambda v, x: evaluate.elbo(v, x, 5), "write samples=5"),
+        (lambda v, x: evaluate.log_likelihood(v, x, 5), "write samples=5"),
+        (lambda v, x: evaluate.active_units(v, x, 0.1), "write threshold=0.1"),
+        (lambda v, x: v.encode(x, label=None), "encode has no argument 'label': did you mean la"),
+    ],
+)
+def test_what_is_given_by_position_names_the_keyword(call, line, rng):
+    vae = VAE(4, 2, hidden=(3,), backend="numpy")
+    with pytest.raises(TypeError) as error:
+        call(vae, rng.random((5, 4)))
+    assert line in str(error.value) and "\n" not in str(error.value)
+
+
+def test_layers_alone_can_run(rng):
+    x = rng.standard_normal((5, 4))
+    layer = Dense(4, 3)
+    y = layer.forward(x)
+    assert y.shape == (5, 3) and layer.backward(y).shape == (5, 4)
+    np.testing.assert_allclose(layer.dW, x.T @ y)
 
 
 def test_a_network_within_a_network_is_the_same_as_its_layers(rng):
@@ -501,3 +597,40 @@ def test_what_is_no_array_is_named(value):
     message = rf"^x must be an array of the shape \(examples, 5\), not {value!r}$"
     with pytest.raises(ValueError, match=message):
         make().encode(value)
+
+
+COPIES = {
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("model", [VAE, Autoencoder, IWAE])
+def test_a_copy_of_a_model_is_whole_and_shares_nothing(model, how, rng):
+    original = make(model, sigma="auto")
+    x = rng.random((6, 5))
+    original.forward(x)
+    found = COPIES[how](original)
+    before = original.parameters.theta.copy()
+    np.testing.assert_array_equal(found.parameters.theta, before)
+    found.parameters.theta += 1.0
+    np.testing.assert_array_equal(found.encoder.layers[0].W, found.parameters["encoder.0.W"])
+    found.forward(x)
+    found.backward()
+    assert np.any(found.parameters.grad) and np.any(found.encoder.layers[0].dW)
+    np.testing.assert_array_equal(original.parameters.theta, before)
+    assert not np.any(original.parameters.grad)
+    assert found.sigma != original.sigma
+
+
+def test_a_model_and_its_optimizer_are_copied_together(rng):
+    vae = make()
+    copied, optimizer = copy.deepcopy((vae, Adam(vae.parameters)))
+    assert optimizer.parameters is copied.parameters
+    before = copied.parameters["decoder.0.W"].copy()
+    copied.forward(rng.random((6, 5)))
+    copied.backward()
+    optimizer.step()
+    assert np.any(copied.decoder.layers[0].W != before)

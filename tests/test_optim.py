@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from witness import relative_error
 
-from tinyvae.core import optim
-from tinyvae.core.layers import Dense, Parameters, Sequential
-from tinyvae.core.model import VAE
+from tinyvae import threads
+from tinyvae.core.layers import Dense, Sequential
 from tinyvae.core.optim import SGD, Adam
+from tinyvae.models import VAE, Parameters
 
 
 def weights(dtype: str = "float64", n_in: int = 19, n_out: int = 10) -> Parameters:
@@ -65,7 +65,7 @@ def test_adam_in_blocks_moves_every_weight_as_in_one_piece(monkeypatch):
     whole = weights()
     run(Adam(whole), whole, all_g)
     for block in (1, 64, 100, 199):
-        monkeypatch.setattr(optim, "BLOCK", block)
+        monkeypatch.setattr(threads, "BLOCK", block)
         parts = weights()
         run(Adam(parts), parts, all_g)
         np.testing.assert_array_equal(parts.theta, whole.theta)
@@ -188,7 +188,7 @@ def test_a_wrong_option_is_named_in_one_line(make, options, words):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_moments_that_were_saved_once_are_saved_and_restored_unchanged(rng, dtype):
     """Resuming bit for bit rests on it: rounding to the textbook's scale and back is idempotent."""
-    vae = VAE(100, 2, (200,), backend="numpy", dtype=dtype)
+    vae = VAE(100, 2, hidden=(200,), backend="numpy", dtype=dtype)
     optimizer = Adam(vae.parameters)
     for moment in (optimizer.M, optimizer.V):
         moment[:] = np.exp(5 * rng.standard_normal(moment.size))

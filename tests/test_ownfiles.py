@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvae.data import image_reader, load_dataset, read_labelled, read_matrix, readers
+from tinyvae.data import csv_reader, image_reader, load_dataset, read_labelled, read_matrix, readers
 from tinyvae.data.rows import LazyRows, value_range
 from tinyvae.data.scaling import Scaling
 
@@ -671,3 +671,29 @@ def test_a_scale_that_leaves_float32_nothing_is_refused(scale, rng):
     np.save("x.npy", rng.random((20, 2)))
     with pytest.raises(ValueError, match="out of float32's range: choose a number of about"):
         load_dataset("x.npy", scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("1,2\n3,4\n5,6\n", None),
+        ("a;b\r\n1;2e3\r\n\r\n -3 ;.5\r\n", None),
+        ('a,kind,b\n1,"x, y",2\n3,z,4\n5,"x, y",6\n', "kind"),
+        ("1\tu\n2\tv\n3\tu\n", "2"),
+    ],
+)
+def test_an_ordinary_csv_is_read_at_once_and_as_line_by_line(text, labels, monkeypatch):
+    write("x.csv", text)
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_reader, "_at_once", lambda *_: None)
+        slow = csv_reader.read(Path("x.csv"), labels)
+    monkeypatch.setattr(csv_reader, "_by_line", None)
+    fast = csv_reader.read(Path("x.csv"), labels)
+    for a, b in zip(slow, fast, strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("cell", ["1_0", "１", "   "])
+def test_what_only_python_reads_as_a_number_is_still_read(cell):
+    write("x.csv", f"a,b\n1,2\n{cell},3\n" if cell.strip() else "a,b\n1,2\n   \n10,3\n")
+    assert csv_reader.read(Path("x.csv"))[0].shape == (2, 2)

@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tinyvae.core.model import VAE
 from tinyvae.core.optim import Adam
+from tinyvae.models import VAE
 
 D, N = 8, 500
 
@@ -105,6 +105,6 @@ def test_importance_sampling_finds_the_exact_likelihood_of_each_example():
     distance = (centred @ np.linalg.inv(covariance) * centred).sum(axis=1)
     log_det = np.linalg.slogdet(covariance)[1]
     exact = -0.5 * (D * math.log(2 * math.pi) + log_det + distance)
-    found = evaluate.log_likelihood(vae, x, 200)
+    found = evaluate.log_likelihood(vae, x, samples=200)
     assert np.abs(found.log_likelihood - exact).max() < 0.05
     assert found.log_likelihood.mean() == pytest.approx(exact.mean(), abs=0.005)

@@ -97,7 +97,7 @@ def test_a_capture_that_fails_for_the_last_batch_leaves_everything_as_it_was(mon
 
 
 def test_a_method_that_was_replaced_is_not_captured(capsys):
-    model = VAE(6, 2, (5,), backend=DEVICE, seed=1)
+    model = VAE(6, 2, hidden=(5,), backend=DEVICE, seed=1)
     model.forward = lambda *args, **kwargs: VAE.forward(model, *args, **kwargs)
     fit(model, X, 1, progress=False)
     assert "VAE is code of your own" in capsys.readouterr().err
@@ -131,19 +131,19 @@ def test_tf32_without_a_gpu_or_float32_is_refused(options):
 
 
 def test_out_of_memory_says_what_would_fit_and_keeps_the_last_epoch(monkeypatch, tmp_path):
-    take = graph.Steps.take
+    draw = graph.Steps.draw
 
-    def take_until_the_second_epoch(self, step):
+    def draw_until_the_second_epoch(self, step):
         if self.batches is not first[0]:
             raise MemoryError("Out of memory allocating 1,024 bytes (allocated so far: 0 bytes)")
-        take(self, step)
+        return draw(self, step)
 
     first = []
     start = graph.Steps.start
     monkeypatch.setattr(
         graph.Steps, "start", lambda self, *a: (start(self, *a), first.append(self.batches))
     )
-    monkeypatch.setattr(graph.Steps, "take", take_until_the_second_epoch)
+    monkeypatch.setattr(graph.Steps, "draw", draw_until_the_second_epoch)
     monkeypatch.setattr(capture, "free_bytes", 2**20)
     # A row: 2 · 6 numbers and 2 of each layer's 7 + 5 + 4 + 5 + 7 + 6, of 8 bytes; always 7 · 218.
     needs = "a step on 10000 rows needs about 6.1 MiB, 1 MiB were free: a batch size of 1455 would"

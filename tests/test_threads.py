@@ -9,7 +9,9 @@ from threadpoolctl import ThreadpoolController
 
 from tinyvae import VAE, Adam, Dense, Sequential, threads
 from tinyvae.evaluate.evaluation import log_likelihood
-from tinyvae.threads import matmul, matmul_into, over_ranges, set_threads, team
+from tinyvae.threads import ThreadedOps, set_threads, team
+
+OPS = ThreadedOps()
 
 LARGE = [(128, 400, 784), (100, 200, 783), (130, 777, 401)]
 
@@ -31,14 +33,14 @@ def test_a_large_product_is_the_product(shape, turned, several, rng):
     m, k, n = shape
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
     b = np.ascontiguousarray(b.T).T if turned else b
-    np.testing.assert_allclose(matmul(a, b), a @ b, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(OPS.matmul(a, b), a @ b, rtol=1e-10, atol=1e-12)
 
 
 def test_a_large_product_is_cut_up(two, monkeypatch, rng):
     given = []
     monkeypatch.setattr(team, "start", lambda calls: given.extend(calls) or start(calls))
     start = type(team).start.__get__(team)
-    matmul(*rng.standard_normal((2, 400, 400)))
+    OPS.matmul(*rng.standard_normal((2, 400, 400)))
     assert len(given) == 1
 
 
@@ -47,19 +49,19 @@ def test_a_small_product_stays_in_one_piece(n, monkeypatch, rng):
     monkeypatch.setattr(team, "n", n)
     monkeypatch.setattr(team, "start", None)
     a, b = rng.standard_normal((2, 20, 20))
-    np.testing.assert_array_equal(matmul(a, b), a @ b)
+    np.testing.assert_array_equal(OPS.matmul(a, b), a @ b)
 
 
-def test_a_product_outside_backward_is_there_at_once(two, rng):
+def test_a_product_is_written_into_an_array(two, rng):
     a, b = rng.standard_normal((2, 400, 400))
     out = np.empty((400, 400))
-    matmul_into(out, a, b)
+    OPS.matmul(a, b, out)
     np.testing.assert_allclose(out, a @ b, rtol=1e-10, atol=1e-12)
 
 
 def trained(n: int, dtype: str = "float64") -> list[np.ndarray]:
     """Return what a few steps on batches of 130 rows make, with n threads."""
-    vae = VAE(300, 3, (401,), likelihood="bernoulli", dtype=dtype, backend="numpy")
+    vae = VAE(300, 3, hidden=(401,), likelihood="bernoulli", dtype=dtype, backend="numpy")
     optimizer, x = Adam(vae.parameters), np.random.default_rng(0).random((130, 300), dtype=dtype)
     before, team.n = team.n, n
     try:
@@ -88,7 +90,7 @@ def test_ranges_make_up_the_whole(several):
     def count(start, stop):
         seen[start:stop] += 1
 
-    over_ranges(count, seen.size)
+    OPS.over(count, seen.size)
     assert (seen == 1).all()
 
 
@@ -98,8 +100,8 @@ def test_an_error_in_another_thread_is_raised_here_and_harms_nothing(two):
             raise ValueError(f"from {start}")
 
     with pytest.raises(ValueError, match=f"from {threads.LONG}"):
-        over_ranges(fail, 2 * threads.LONG)
-    over_ranges(lambda start, stop: None, 2 * threads.LONG)
+        OPS.over(fail, 2 * threads.LONG)
+    OPS.over(lambda start, stop: None, 2 * threads.LONG)
 
 
 def test_ctrl_c_waits_for_the_other_threads(two):
@@ -115,7 +117,7 @@ def test_ctrl_c_waits_for_the_other_threads(two):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        over_ranges(work, 2 * threads.LONG)
+        OPS.over(work, 2 * threads.LONG)
     assert ended
 
 
@@ -123,17 +125,14 @@ def test_ctrl_c_during_the_wait_is_raised_when_the_task_is_done():
     class Interrupted:
         looks = 0
 
-        def acquire(self, timeout):
+        def exception(self):
             self.looks += 1
             if self.looks == 1:
                 raise KeyboardInterrupt
-            task.over = True
 
-    task = threads.Task(int)
-    task.done = Interrupted()
-    with pytest.raises(KeyboardInterrupt):
-        task.wait()
-    assert task.done.looks == 2
+    future = Interrupted()
+    (error,) = threads._errors_when_done(future)
+    assert isinstance(error, KeyboardInterrupt) and future.looks == 2
 
 
 def test_numpys_error_state_holds_in_every_thread(two):
@@ -142,7 +141,7 @@ def test_numpys_error_state_holds_in_every_thread(two):
             np.ones(1) / np.zeros(1)
 
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
-        over_ranges(divide, 2 * threads.LONG)
+        OPS.over(divide, 2 * threads.LONG)
 
 
 def blas_threads() -> list[int]:
@@ -179,19 +178,40 @@ def test_auto_heeds_what_the_environment_says(monkeypatch):
     assert team.n == 3
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 32),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 32),
+        ({}, 32),
+    ],
+)
+def test_a_containers_quota_bounds_the_cores(files, expected, tmp_path, monkeypatch):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(32), raising=False)
+    monkeypatch.setattr(threads, "CGROUPS", tmp_path)
+    assert threads.cores() == expected
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_fork_of_the_process_starts_threads_of_its_own(two, rng):
     a, b = rng.standard_normal((2, 400, 400))
-    expected = matmul(a, b)
+    expected = OPS.matmul(a, b)
     child = os.fork()
     if not child:
-        os._exit(0 if np.array_equal(matmul(a, b), expected) else 1)
+        os._exit(0 if np.array_equal(OPS.matmul(a, b), expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_evaluation_in_threads_says_what_it_says_in_one(monkeypatch, rng):
-    vae = VAE(784, 2, (30,), likelihood="bernoulli", backend="numpy")
+    vae = VAE(784, 2, hidden=(30,), likelihood="bernoulli", backend="numpy")
     x = (rng.random((30, 784)) < 0.2).astype("float32")
     found = []
     for n in (1, 2):
@@ -219,7 +239,7 @@ def test_a_layer_that_reuses_its_memory_keeps_its_gradient(monkeypatch, rng):
         encoder = Sequential(Dense(300, 401), Reusing(), Dense(401, 401), Reusing(), Dense(401, 6))
         decoder = Sequential(Dense(3, 300))
         vae = VAE(encoder=encoder, decoder=decoder, dtype="float64", backend="numpy")
-        vae.forward(x, eps)
+        vae.forward(x, eps=eps)
         vae.backward()
         found.append(vae.parameters.grad)
     np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-9)
@@ -228,7 +248,7 @@ def test_a_layer_that_reuses_its_memory_keeps_its_gradient(monkeypatch, rng):
 def test_callers_side_by_side_leave_the_matrix_library_as_it_was(two, rng):
     a, b = rng.standard_normal((2, 400, 400))
     before = blas_threads()
-    callers = [threading.Thread(target=matmul, args=(a, b)) for _ in range(8)]
+    callers = [threading.Thread(target=OPS.matmul, args=(a, b)) for _ in range(8)]
     for caller in callers:
         caller.start()
     for caller in callers:

@@ -7,7 +7,7 @@ autograd, so that no formula and no derivative is shared with the package.
 import numpy as np
 import pytest
 
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.models import VAE, Autoencoder
 
 torch = pytest.importorskip("torch", reason="PyTorch, the witness of these tests, is not installed")
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence  # noqa: E402
@@ -109,7 +109,15 @@ def assert_parity(model, B: int, options: dict, free_bits: float = 0.0, labels=N
 def test_vae_agrees_with_autograd(depth, activation, likelihood, dtype):
     options = LIKELIHOODS[likelihood]
     for B in (1, 2, 16):
-        model = VAE(D, L, DEPTHS[depth], activation, **options, dtype=dtype, backend="numpy")
+        model = VAE(
+            D,
+            L,
+            hidden=DEPTHS[depth],
+            activation=activation,
+            **options,
+            dtype=dtype,
+            backend="numpy",
+        )
         assert_parity(model, B, options)
 
 
@@ -119,7 +127,7 @@ def test_vae_agrees_with_autograd(depth, activation, likelihood, dtype):
 def test_autoencoder_agrees_with_autograd(depth, likelihood, dtype):
     options = LIKELIHOODS[likelihood]
     for B in (1, 5):
-        model = Autoencoder(D, L, DEPTHS[depth], **options, dtype=dtype, backend="numpy")
+        model = Autoencoder(D, L, hidden=DEPTHS[depth], **options, dtype=dtype, backend="numpy")
         assert_parity(model, B, options)
 
 

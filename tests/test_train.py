@@ -25,7 +25,7 @@ def x(rng):
 
 
 def small_vae(**options):
-    return VAE(5, 2, (4,), **{"backend": "numpy", "seed": 1, **options})
+    return VAE(5, 2, hidden=(4,), **{"backend": "numpy", "seed": 1, **options})
 
 
 def without_seconds(history):
@@ -34,7 +34,7 @@ def without_seconds(history):
 
 def test_the_loss_on_real_digits_falls_to_a_stated_value():
     digits = load_dataset("digits")
-    vae = VAE(784, 2, (128,), sigma=math.sqrt(0.5), output="sigmoid", backend="numpy")
+    vae = VAE(784, 2, hidden=(128,), sigma=math.sqrt(0.5), output="sigmoid", backend="numpy")
     history = fit(vae, digits.x_train, epochs=5, validation=digits.x_test, progress=False)
     constant = 784 / 2 * math.log(math.pi)  # of the Gaussian with σ² = ½
     assert history[0]["loss"] - constant > 80
@@ -101,7 +101,7 @@ def test_sigma_auto_keeps_the_root_of_the_last_epochs_mean_variance(x):
 
 def test_sigma_is_a_mean_over_rows_so_a_short_batch_counts_as_little_as_it_is():
     x = np.vstack([np.full((128, 4), 0.1), np.full((1, 4), 10.0)])
-    vae = VAE(4, 1, (), dtype="float64", backend="numpy")
+    vae = VAE(4, 1, hidden=(), dtype="float64", backend="numpy")
     vae.parameters.theta[:] = 0  # so that x_hat is 0
     fit(vae, x, epochs=1, batch_size=128, lr=1e-12, progress=False)
     assert vae.sigma**2 == pytest.approx((x**2).mean(), rel=1e-6)
@@ -327,7 +327,7 @@ def test_what_is_no_run_folder_is_named(tmp_path):
 
 
 def test_an_autoencoder_trains_with_a_kl_of_0(x):
-    history = fit(Autoencoder(5, 2, (4,), backend="numpy"), x, epochs=2, progress=False)
+    history = fit(Autoencoder(5, 2, hidden=(4,), backend="numpy"), x, epochs=2, progress=False)
     assert history[-1]["kl"] == 0.0
     assert history[-1]["loss"] < history[0]["loss"]
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyvae import assembly
+from tinyvae import models
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
 from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
@@ -74,7 +74,7 @@ def passed(source: Path) -> Pass:
     """Run a notebook's cells, and at each exercise its stub, all answers, and its solution."""
     cells, namespace, result = build.read_cells(source), {"__name__": "__main__"}, Pass()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "get_backend", _named_backend)
+        patch.setattr(models, "get_backend", _named_backend)
         for cell in cells:
             if cell.role == "exercise":
                 result.exercises.append(cell.number)

@@ -39,7 +39,7 @@ def cores(monkeypatch):
 def train(n, kind="bernoulli", batch_size=8, dtype="float64", **options):
     """Return the model and the history of three epochs in n processes; the last batch is small."""
     make, arguments = MODELS[kind]
-    model = make(12, 2, (7,), dtype=dtype, backend="numpy", seed=3, **arguments)
+    model = make(12, 2, hidden=(7,), dtype=dtype, backend="numpy", seed=3, **arguments)
     labels = LABELS if model.n_classes else None
     options = {"epochs": 3, "progress": False, "labels": labels, "threads": n} | options
     return model, fit(model, X, batch_size=batch_size, lr=0.01, **options)
@@ -91,7 +91,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
 
 
 def test_the_model_keeps_its_arrays_and_a_callback_sees_them_trained():
-    model = VAE(12, 2, (7,), backend="numpy")
+    model = VAE(12, 2, hidden=(7,), backend="numpy")
     theta, W = model.parameters.theta, model.parameters["encoder.0.W"]
     seen = []
     fit(model, X, epochs=2, threads=2, progress=False, callback=lambda row: seen.append(W.copy()))
@@ -102,7 +102,7 @@ def test_the_model_keeps_its_arrays_and_a_callback_sees_them_trained():
 def others_in(**options) -> int:
     """Return how many other processes take part in a training."""
     seen = []
-    model = options.pop("model", None) or VAE(12, 2, (7,), backend="numpy")
+    model = options.pop("model", None) or VAE(12, 2, hidden=(7,), backend="numpy")
     count = lambda row: seen.append(len(multiprocessing.active_children()))  # noqa: E731
     fit(model, options.pop("x", X), epochs=1, progress=False, callback=count, **options)
     return seen[0]
@@ -136,7 +136,7 @@ def test_a_network_of_somebodys_own_trains_in_one_process():
 
 
 def test_an_optimizer_whose_step_was_wrapped_trains_in_one_process():
-    model = VAE(12, 2, (7,), backend="numpy")
+    model = VAE(12, 2, hidden=(7,), backend="numpy")
     optimizer = Adam(model.parameters)
     step, optimizer.step = optimizer.step, lambda: step()
     assert others_in(model=model, optimizer=optimizer, threads=2) == 0
@@ -146,7 +146,7 @@ def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
     def refuse(*arguments):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(processes.WorkerSteps, "__init__", refuse)
+    monkeypatch.setattr(processes.ProcessSteps, "__init__", refuse)
     assert others_in(threads=2) == 0
 
 
@@ -156,7 +156,10 @@ def test_where_no_process_can_be_started_one_trains_alone(monkeypatch):
 )
 def test_auto_takes_as_many_as_a_training_is_worth(weights, batch, expected, monkeypatch):
     monkeypatch.setattr(team, "n", 2)
-    assert processes.number("auto", VAE(*weights, backend="numpy"), batch) == expected
+    assert (
+        processes.number("auto", VAE(*weights[:2], hidden=weights[2], backend="numpy"), batch)
+        == expected
+    )
 
 
 def test_ctrl_c_leaves_no_process_and_the_last_epoch(tmp_path):
@@ -180,14 +183,14 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path):
 
 
 def test_an_error_in_a_worker_is_told(monkeypatch):
-    forward, here = VAE.forward, os.getpid()
+    loss, here = VAE.loss, os.getpid()
 
     def fail(self, *arguments, **named):
         if os.getpid() != here:
             raise MemoryError("no room for 3 bytes")
-        return forward(self, *arguments, **named)
+        return loss(self, *arguments, **named)
 
-    monkeypatch.setattr(VAE, "forward", fail)
+    monkeypatch.setattr(VAE, "loss", fail)
     with pytest.raises(MemoryError, match=r"a worker process failed \(MemoryError: no room for 3"):
         train(2)
 
@@ -196,14 +199,14 @@ def test_a_killed_worker_of_the_command_is_one_line_that_says_how_to_go_on(
     tmp_path, monkeypatch, capsys
 ):
     np.save(tmp_path / "x.npy", X.astype("float32"))
-    begin = processes.WorkerSteps.start
+    begin = processes.ProcessSteps.start
 
     def kill(self, *arguments):
         self.processes[0].kill()
         self.processes[0].join()
         begin(self, *arguments)
 
-    monkeypatch.setattr(processes.WorkerSteps, "start", kill)
+    monkeypatch.setattr(processes.ProcessSteps, "start", kill)
     run = str(tmp_path / "run")
     command = ["--dataset", str(tmp_path / "x.npy"), "--out", run, "--threads", "2", "--quiet"]
     assert main(command) == 1
@@ -230,7 +233,7 @@ from tinyvae import VAE, fit, threads
 threads.CORES = 2
 os.set_inheritable(1, True)
 kill = lambda row: os.kill(os.getpid(), signal.SIGKILL)
-fit(VAE(12, 2, (7,), backend="numpy"), np.ones((9, 12)), threads=2, callback=kill)
+fit(VAE(12, 2, hidden=(7,), backend="numpy"), np.ones((9, 12)), threads=2, callback=kill)
 """
 
 
@@ -271,7 +274,7 @@ def test_a_callback_may_change_what_the_next_epoch_weighs():
 
     ends = []
     for n in (1, 2):
-        model = VAE(12, 2, (7,), dtype="float64", backend="numpy", free_bits=0.1)
+        model = VAE(12, 2, hidden=(7,), dtype="float64", backend="numpy", free_bits=0.1)
         fit(model, X, epochs=2, threads=n, progress=False, callback=change(model))
         ends.append(model.parameters.theta)
     np.testing.assert_allclose(*ends, rtol=1e-9, atol=1e-12)

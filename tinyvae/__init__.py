@@ -5,22 +5,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyvae.core.iwae import IWAE as IWAE
     from tinyvae.core.layers import Dense as Dense
-    from tinyvae.core.layers import Parameters as Parameters
     from tinyvae.core.layers import ReLU as ReLU
     from tinyvae.core.layers import Sequential as Sequential
     from tinyvae.core.layers import Sigmoid as Sigmoid
     from tinyvae.core.layers import Softplus as Softplus
     from tinyvae.core.layers import Tanh as Tanh
     from tinyvae.core.likelihood import Bernoulli as Bernoulli
+    from tinyvae.core.likelihood import CalibratedGaussian as CalibratedGaussian
     from tinyvae.core.likelihood import Gaussian as Gaussian
-    from tinyvae.core.model import VAE as VAE
-    from tinyvae.core.model import Autoencoder as Autoencoder
     from tinyvae.core.model import Terms as Terms
     from tinyvae.core.optim import SGD as SGD
     from tinyvae.core.optim import Adam as Adam
     from tinyvae.data import load_dataset as load_dataset
+    from tinyvae.models import IWAE as IWAE
+    from tinyvae.models import VAE as VAE
+    from tinyvae.models import Autoencoder as Autoencoder
+    from tinyvae.models import Parameters as Parameters
     from tinyvae.train.checkpoint import load as load
     from tinyvae.train.checkpoint import save as save
     from tinyvae.train.loop import fit as fit
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "VAE": "core.model",
-    "Autoencoder": "core.model",
-    "IWAE": "core.iwae",
+    "VAE": "models",
+    "Autoencoder": "models",
+    "IWAE": "models",
     "Terms": "core.model",
     "Adam": "core.optim",
     "SGD": "core.optim",
@@ -40,8 +41,9 @@ _HOMES = {
     "Tanh": "core.layers",
     "Sigmoid": "core.layers",
     "Softplus": "core.layers",
-    "Parameters": "core.layers",
+    "Parameters": "models",
     "Gaussian": "core.likelihood",
+    "CalibratedGaussian": "core.likelihood",
     "Bernoulli": "core.likelihood",
     "fit": "train.loop",
     "save": "train.checkpoint",

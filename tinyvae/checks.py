@@ -4,24 +4,30 @@ Used by the models, the optimizers, training and the command line, so that the s
 same sentence everywhere.
 """
 
+import functools
 import inspect
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from numbers import Integral
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tinyvae.core.errors import Argument, InputError, InputTypeError, wrong
+from tinyvae.core.errors import TinyVAEError as TinyVAEError
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
 from tinyvae.core.values import layer as layer
 from tinyvae.core.values import number as number
+from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def widths(name: str, value: object) -> tuple[int, ...]:
@@ -29,7 +35,7 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     if isinstance(value, Integral):
         value = (value,)
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{name} must be a sequence of layer widths such as (256,), not {value!r}")
+        raise wrong(name, value, "be a sequence of layer widths such as (256,)")
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
@@ -39,21 +45,21 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
 
     Values on a device are not looked at: that would wait for the device.
     """
+    subject, shape = Argument(name, bare=True), f"(examples, {width})"
     if x.ndim == 0:
-        shape = f"(examples, {width})"
-        raise ValueError(f"{name} must be an array of the shape {shape}, not {shown(x.item())}")
+        raise InputError(subject, f" must be an array of the shape {shape}, not {shown(x.item())}")
     if x.ndim != 2 or x.shape[1] != width or len(x) == 0:
-        raise ValueError(f"{name} must have the shape (examples, {width}), not {tuple(x.shape)}")
+        raise InputError(subject, f" must have the shape {shape}, not {tuple(x.shape)}")
     if x.dtype.kind != "f":
         remedy = "divide images by 255, or call .astype('float32')"
-        raise ValueError(f"{name} has the dtype {x.dtype}; a model takes floats: {remedy}")
+        raise InputError(subject, f" has the dtype {x.dtype}; a model takes floats", remedy=remedy)
     if not isinstance(x, np.ndarray):
         return x
     low, high = x.min(), x.max()  # NaN, where there is one
     if not (math.isfinite(low) and math.isfinite(high)):
         row, column = np.argwhere(~np.isfinite(x))[0]
-        remedy = "remove or replace it first"
-        raise ValueError(f"{name} holds {x[row, column]} in row {row}, column {column}: {remedy}")
+        problem = f" holds {x[row, column]} in row {row}, column {column}"
+        raise InputError(subject, problem, remedy="remove or replace it first")
     if unit:
         unit_interval(name, low, high)
     return x
@@ -63,8 +69,8 @@ def unit_interval(name: str, low: float, high: float) -> None:
     """Raise ValueError where values from `low` to `high` leave [0, 1], a Bernoulli's range."""
     if low < 0 or high > 1:
         remedy = "scale the data to [0, 1], or take likelihood 'gaussian'"
-        span = f"[{low:g}, {high:g}]"
-        raise ValueError(f"{name} spans {span}, but likelihood 'bernoulli' takes [0, 1]: {remedy}")
+        problem = f" spans [{low:g}, {high:g}], but likelihood 'bernoulli' takes [0, 1]"
+        raise InputError(Argument(name, (low, high), bare=True), problem, remedy=remedy)
 
 
 def labels(labels: Any, n: int, n_classes: int) -> Any:
@@ -72,20 +78,22 @@ def labels(labels: Any, n: int, n_classes: int) -> Any:
 
     With n_classes 0, for a model that is not conditional, no labels are the right labels.
     """
+    given = Argument("labels", bare=True)
     if not n_classes:
         if labels is not None:
-            raise ValueError("labels are for a conditional model: build it with n_classes")
+            problem = " are for a conditional model"
+            raise InputError(given, problem, remedy="build it with n_classes")
         return None
     if labels is None:
         wanted = f"one of 0 … {n_classes - 1} for each of {n} examples"
-        raise ValueError(f"this model is conditional: give labels, {wanted}")
+        raise InputError("this model is conditional", remedy=["give ", given, f", {wanted}"])
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         found = f"{labels.dtype} of the shape {tuple(labels.shape)}"
-        raise ValueError(f"labels must be {n} whole numbers, not {found}")
+        raise InputError(given, f" must be {n} whole numbers, not {found}")
     if isinstance(labels, np.ndarray) and (labels.min() < 0 or labels.max() >= n_classes):
-        wrong = labels[(labels < 0) | (labels >= n_classes)][0]
-        raise ValueError(f"label {wrong} is not one of 0 … {n_classes - 1}")
+        first = labels[(labels < 0) | (labels >= n_classes)][0]
+        raise InputError(f"label {first} is not one of 0 … {n_classes - 1}")
     return labels
 
 
@@ -97,44 +105,71 @@ def first_line(error: BaseException) -> str:
 def instance(name: str, value: Any, kind: type | UnionType, wanted: str) -> None:
     """Raise TypeError unless `value` is an instance of `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__} {shown(value)}")
+        found = f"{type(value).__name__} {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), f" must be {wanted}, not {found}")
 
 
-def no_unknown(kind: type, unknown: Iterable[str]) -> None:
-    """Raise TypeError where a class was given arguments of names that neither it nor its bases
-    know."""
-    names = []
-    for base in reversed(kind.__mro__[:-1]):
-        _, *arguments = inspect.signature(base.__init__).parameters.values()
-        names += [a.name for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
-    names = list(dict.fromkeys(names))
-    for name in unknown:
-        parts = [known for known in names if len(name) > 2 and name in known]
-        close = parts or get_close_matches(name, names)
-        remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
-        raise TypeError(f"{kind.__name__} has no argument {name!r}: {remedy}")
+def by_keyword(function: F) -> F:
+    """Return the function, with one line that names the keyword where an argument that has to be
+    given by its name is given by its place, and the closest name where one is unknown."""
+    parameters = inspect.signature(function).parameters.values()
+    places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    known = frozenset(places + names)
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        if len(arguments) > len(places):
+            value = shown(arguments[len(places)])
+            raise TypeError(
+                f"{_name(function, arguments)} takes {_and(places)} by position, and all else by"
+                f" keyword: write {names[0]}={value}"
+            )
+        if not known.issuperset(named):
+            unknown = next(name for name in named if name not in known)
+            raise TypeError(_unknown(_name(function, arguments), unknown, [*places, *names]))
+        return function(*arguments, **named)
+
+    return cast(F, call)
+
+
+def _name(function: Callable, arguments: tuple) -> str:
+    """Return what a user calls a function: a constructor by the class that is made."""
+    is_constructor = function.__name__ == "__init__" and arguments
+    return type(arguments[0]).__name__ if is_constructor else function.__name__
+
+
+def _and(places: list[str]) -> str:
+    """Return the arguments that may be given by position, as words."""
+    return " and ".join(name for name in places if name != "self") or "nothing"
+
+
+def _unknown(function: str, unknown: str, names: list[str]) -> str:
+    """Return the line on an argument that does not exist."""
+    names = [name for name in names if name != "self"]
+    parts = [known for known in names if len(unknown) > 2 and unknown in known]
+    close = parts or get_close_matches(unknown, names)
+    remedy = f"did you mean {close[0]}?" if close else f"it takes {', '.join(names)}"
+    return f"{function} has no argument {unknown!r}: {remedy}"
 
 
 def path(name: str, value: Any) -> Any:
     """Return `value` if it may name a file or folder, or raise TypeError or ValueError."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be the path of a file or folder, not {shown(value)}")
+        problem = f" must be the path of a file or folder, not {shown(value)}"
+        raise InputTypeError(Argument(name, value, bare=True), problem)
     if value == "":
-        raise ValueError(f"{name} is empty: name a file or folder")
+        problem = " is empty"
+        raise InputError(Argument(name, "", bare=True), problem, remedy="name a file or folder")
     return value
 
 
 def function(name: str, value: Any, wanted: str) -> None:
     """Raise TypeError unless `value` is None or can be called."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be {wanted}, not {shown(value)}")
-
-
-def parameters(value: Any) -> Any:
-    """Return what an optimizer steps on, if it has theta and grad, or raise TypeError."""
-    if not (hasattr(value, "theta") and hasattr(value, "grad")):
-        raise TypeError(f"an optimizer takes model.parameters, not {type(value).__name__}")
-    return value
+        raise InputTypeError(
+            Argument(name, value, bare=True), f" must be {wanted}, not {shown(value)}"
+        )
 
 
 def foreign(parts: Iterable[Any]) -> str | None:

@@ -3,12 +3,16 @@
 The choice between the two, the copies between host and device, and the random numbers of both.
 """
 
+import math
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.core.arrays import Ops
+from tinyvae.threads import ThreadedOps
 
 STREAMS = {"weights": 0, "batches": 1, "eps": 2, "validation": 3, "sample": 4}
 
@@ -28,6 +32,14 @@ class Backend:
 
     def __init__(self, name: str, xp: ModuleType) -> None:
         self.name, self.xp = name, xp
+        self.ops: Ops = ThreadedOps() if xp is np else Ops()
+
+    def __reduce__(self) -> tuple:
+        return get_backend, (self.name,)  # a module cannot be pickled
+
+    def session(self, weights: float = math.inf) -> AbstractContextManager:
+        """Return a context in which a model of so many weights does a whole pass."""
+        return self.ops.session(weights) if isinstance(self.ops, ThreadedOps) else nullcontext()
 
     def asarray(self, array: Any, dtype: str | None = None) -> Any:
         """Return `array`, from the host or of this backend, as an array of this backend."""

@@ -21,7 +21,7 @@ except ImportError:
     raise ImportError("VAEEstimator needs scikit-learn: pip install 'tinyvae[sklearn]'") from None
 
 from tinyvae import checks, evaluate
-from tinyvae.core.model import VAE
+from tinyvae.models import VAE
 from tinyvae.train.checkpoint import build, model_config
 from tinyvae.train.loop import fit
 
@@ -139,8 +139,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
         checks.choice("optimizer", self.optimizer, ["adam", "sgd"])
         model = VAE(
-            X.shape[1], self.latent_dim, self.hidden, self.activation, self.likelihood,
-            self.sigma, self.output, self.reconstruction_weight,
+            X.shape[1], self.latent_dim, hidden=self.hidden, activation=self.activation,
+            likelihood=self.likelihood, sigma=self.sigma, output=self.output,
+            reconstruction_weight=self.reconstruction_weight,
             beta=self.beta, free_bits=self.free_bits, backend=self.backend,
             dtype=X.dtype.name if self.dtype == "auto" else self.dtype,
             seed=_seed(self.random_state),
@@ -176,7 +177,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         X = self._rows(X)
         seed, S = self.model_.seed, self.importance_samples
         if S:
-            return evaluate.log_likelihood(self.model_, X, S, seed=seed).log_likelihood
+            return evaluate.log_likelihood(self.model_, X, samples=S, seed=seed).log_likelihood
         return evaluate.elbo_per_example(self.model_, X, samples=ELBO_SAMPLES, seed=seed).elbo
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -1,34 +1,53 @@
 """A few threads for the large products of `forward` and `backward` and for long vectors, on a CPU.
 
-NumPy leaves Python's lock while it computes, so a second Python thread keeps a second core busy.
-What is computed stays the same; its bits depend on the number of threads alone, never on who was
-first. Meanwhile the matrix library is held to one thread: its own wait for each other within every
-product, which takes many times as long where another program keeps a core busy.
+NumPy releases Python's lock while it computes, so a second Python thread keeps a second core busy.
+What is computed stays the same; its bits depend on the number of threads alone, never on which was
+first. Meanwhile the matrix library is held to one thread: its own threads wait for each other
+within every product, which takes many times as long where another program keeps a core busy.
 """
 
-import contextvars
-import functools
+import math
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar, copy_context
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import array_module
+from tinyvae.core.arrays import Array, Ops
 
 SHARE = 6_000_000  # multiplications that are worth a thread of their own: waking it takes 40 µs
-WORTH = 1_000_000  # and those that are worth handing over, where nobody waits for them
 LEAD = 2_000_000  # what the thread that cuts a product up does more: it need not be woken up
 LONG = 2**17  # numbers of a vector that are worth a thread of their own
-SMALL = 100_000  # weights of a model, below which nothing is handed over
+BLOCK = 2**18  # numbers that stay in a CPU's cache while several operations pass over them
+SMALL = 100_000  # weights of a model, below which the matrix library may use its own threads
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CGROUPS = Path("/sys/fs/cgroup")  # where Linux tells the quotas of a container
 LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")  # environment variables that bound "auto"
+
+
+def cores() -> int:
+    """Return how many cores this process may use, by its affinity and its group's quota."""
+    affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    quota = math.inf
+    with suppress(OSError, ValueError):  # no control groups, or no quota in them ("max")
+        used, period = (CGROUPS / "cpu.max").read_text().split()
+        quota = math.ceil(int(used) / int(period))
+    with suppress(OSError, ValueError):
+        used, period = (
+            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+        )
+        quota = math.ceil(int(used) / int(period)) if int(used) > 0 else quota
+    return max(1, int(min(len(affinity), quota)))
+
+
+CORES = cores()
 
 
 def set_threads(threads: int | str) -> None:
@@ -50,80 +69,50 @@ def checked(threads: int | str) -> int:
     return n
 
 
-class Task:
-    """A call that one of the threads makes sooner or later."""
-
-    def __init__(self, function: Callable, *arguments: Any) -> None:
-        self.function, self.arguments = function, arguments
-        self.context = contextvars.copy_context()  # it holds NumPy's `errstate`
-        self.error, self.over = None, False
-        self.free, self.done = threading.Lock(), threading.Lock()
-        self.done.acquire()
-
-    def run(self) -> None:
-        """Make the call, unless another thread has begun it."""
-        mine = True
-        try:
-            mine = self.free.acquire(False)
-            if mine:
-                self.context.run(self.function, *self.arguments)
-        except BaseException as error:  # `wait` raises it where somebody hears it
-            self.error = error
-        if mine and not self.over:
-            self.over = True
-            self.done.release()
-
-    def wait(self) -> None:
-        """Wait until the call is over, even if Ctrl-C comes: it still writes to arrays."""
-        pressed = None
-        while not self.over:
-            try:
-                self.done.acquire(timeout=1.0)
-            except KeyboardInterrupt as interrupt:
-                pressed = interrupt
-        if pressed or self.error:
-            raise pressed or self.error
-
-
 class Team:
     """The threads of this process, and how many of them may be used."""
 
     def __init__(self, n: int) -> None:
-        self.n, self.workers, self.tasks = n, 0, queue.SimpleQueue()
-        self.handed_over = threading.local()  # .tasks, while `backward` runs in this thread
-        self.blas, self.holders, self.lock = None, 0, threading.Lock()
+        self.everywhere = n
+        self.here: ContextVar[int] = ContextVar("threads")  # within `using`
+        self.start_anew()
 
-    def _work(self) -> None:
-        while True:
-            self.tasks.get().run()
+    def start_anew(self) -> None:
+        """Begin without threads, as the child of a fork does."""
+        self.pool: ThreadPoolExecutor | None = None
+        self.blas: list[Any] | None = None
+        self.holders, self.lock = 0, threading.Lock()
 
-    def start(self, calls: list[tuple]) -> list[Task]:
-        """Hand over calls (function, *arguments), and return their tasks for `finish`."""
-        while self.workers < min(self.n - 1, len(calls)):
-            threading.Thread(target=self._work, name="tinyvae", daemon=True).start()
-            self.workers += 1
-        tasks = [Task(*call) for call in calls]
-        for task in tasks:
-            self.tasks.put(task)
-        return tasks
+    @property
+    def n(self) -> int:
+        """How many threads may be used."""
+        return self.here.get(self.everywhere)
 
-    def finish(self, tasks: list[Task]) -> None:
-        """Help with what nobody has begun, and wait until all tasks are done."""
-        try:
-            for task in tasks:
-                task.run()
-        finally:
-            for task in tasks:
-                task.wait()
+    @n.setter
+    def n(self, n: int) -> None:
+        self.everywhere = n
+
+    def start(self, calls: list[tuple]) -> list[Future]:
+        """Hand over calls (function, *arguments) to the other threads."""
+        with self.lock:
+            if self.pool is None:
+                self.pool = ThreadPoolExecutor(CORES, thread_name_prefix="tinyvae")
+        # The context holds NumPy's `errstate`.
+        pool: Any = self.pool
+        return [pool.submit(copy_context().run, *call) for call in calls]
 
     def together(self, calls: list[tuple]) -> None:
-        """Make the calls (function, *arguments) side by side, the first one in this thread."""
-        tasks = self.start(calls[1:]) if len(calls) > 1 else []
-        try:
-            function, *arguments = calls[0]
-            function(*arguments)
-        finally:
-            self.finish(tasks)
+        """Make the calls (function, *arguments) side by side, the first one in this thread.
+
+        This thread helps with those that are not begun when it is done, and waits for the others,
+        even if Ctrl-C comes: they still write to arrays.
+        """
+        futures = self.start(calls[1:]) if len(calls) > 1 else []
+        errors = _errors_of(*calls[0])
+        for future, call in zip(futures, calls[1:], strict=True):
+            errors += _errors_of(*call) if future.cancel() else _errors_when_done(future)
+        if errors:
+            raise errors[0]
 
     @contextmanager
     def single_blas(self) -> Iterator[None]:
@@ -132,101 +121,97 @@ class Team:
             self.holders += 1
             if self.holders == 1:
                 self.before = [library.get_num_threads() for library in self._blas()]
-                for library in self.blas:
+                for library in self._blas():
                     library.set_num_threads(1)
         try:
             yield
         finally:
             with self.lock:
                 self.holders -= 1
-                if not self.holders:
-                    for library, number in zip(self.blas, self.before, strict=True):
-                        library.set_num_threads(number)
+                if self.holders == 0:
+                    for library, n in zip(self._blas(), self.before, strict=True):
+                        library.set_num_threads(n)
 
-    def _blas(self) -> list:
-        """Return what sets the threads of each matrix library that is loaded."""
+    def _blas(self) -> list[Any]:
         if self.blas is None:
             from threadpoolctl import ThreadpoolController
 
-            found = ThreadpoolController().lib_controllers
-            self.blas = [library for library in found if library.user_api == "blas"]
+            libraries = ThreadpoolController().lib_controllers
+            self.blas = [library for library in libraries if library.user_api == "blas"]
         return self.blas
 
     @contextmanager
     def using(self, n: int, hold_blas: bool = True) -> Iterator[None]:
         """Use n threads, and one of the matrix library for each, within a `with` block."""
-        before, self.n = self.n, n
+        token = self.here.set(n)
         try:
             with self.single_blas() if hold_blas else nullcontext():
                 yield
         finally:
-            self.n = before
+            self.here.reset(token)
+
+
+def _errors_of(function: Callable, *arguments: Any) -> list[BaseException]:
+    """Make a call, and return what it raises."""
+    try:
+        function(*arguments)
+    except BaseException as error:
+        return [error]
+    return []
+
+
+def _errors_when_done(future: Future) -> list[BaseException]:
+    """Wait until a call is over, and return what it raised, after a Ctrl-C meanwhile."""
+    pressed: list[BaseException] = []
+    while True:
+        try:
+            error = future.exception()
+            return pressed + ([error] if error else [])
+        except KeyboardInterrupt as interrupt:
+            pressed = [interrupt]
 
 
 team = Team(checked("auto"))
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: team.__init__(team.n))  # a fork has no workers
+    os.register_at_fork(after_in_child=team.start_anew)
 
 
-def in_threads(method: Callable) -> Callable:
-    """Let a model's `forward` or `backward` use the threads; it ends when all of them are done."""
+class ThreadedOps(Ops):
+    """The operations of NumPy's models: what is large is cut up among the threads of `team`."""
 
-    @functools.wraps(method)
-    def call(model: Any, *arguments: Any, **named: Any) -> Any:
-        tasks = getattr(team.handed_over, "tasks", None)
-        small = model.parameters.theta.size < SMALL or model.backend.xp is not np
-        if team.n == 1 or small or tasks is not None:
-            return method(model, *arguments, **named)
-        tasks = []
-        if not checks.foreign([*model.encoder.layers, *model.decoder.layers]):
-            team.handed_over.tasks = tasks
-        try:
-            with team.single_blas():
-                try:
-                    return method(model, *arguments, **named)
-                finally:
-                    team.finish(tasks)
-        finally:
-            team.handed_over.tasks = None
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """Return the product a b (m, n), of a (m, k) and b (k, n), in `out` if it is given.
 
-    return call
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """Return the product a b (m, n), of a (m, k) and b (k, n); a large one is cut at columns."""
-    m, k, n = *a.shape, b.shape[1]
-    parts = min(team.n, m * k * n // SHARE)
-    if parts < 2 or type(a) is not np.ndarray:
-        return a @ b
-    product = np.empty((m, n), np.result_type(a, b))
-    lead = min(n // parts, LEAD // (m * k))
-    cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
-    calls = [(np.matmul, a, b[:, i:j], product[:, i:j]) for i, j in pairwise(cuts)]
-    with team.single_blas():
-        team.together(calls)
-    return product
-
-
-def matmul_into(out: Any, a: Any, b: Any) -> None:
-    """Write the product a b (m, n) into `out`: by the end of `backward`, within one, else now."""
-    m, k, n = *a.shape, b.shape[1]
-    tasks = getattr(team.handed_over, "tasks", None)
-    parts = max(1, min(team.n, m * k * n // SHARE))
-    if type(a) is not np.ndarray or (parts == 1 and (tasks is None or m * k * n < WORTH)):
-        array_module(a).matmul(a, b, out=out)
-        return
-    cuts = [m * i // parts for i in range(parts + 1)]
-    calls = [(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)]
-    if tasks is None:
+        A new product is cut at columns, one that is written to at rows.
+        """
+        (m, k), n = a.shape, b.shape[1]
+        parts = min(team.n, m * k * n // SHARE)
+        if parts < 2 or type(a) is not np.ndarray:
+            return np.matmul(a, b, out=out)
+        if out is None:
+            out = np.empty((m, n), np.result_type(a, b))
+            lead = min(n // parts, LEAD // (m * k))
+            cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
+            calls = [(np.matmul, a, b[:, i:j], out[:, i:j]) for i, j in pairwise(cuts)]
+        else:
+            cuts = [m * i // parts for i in range(parts + 1)]
+            calls = [(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)]
         with team.single_blas():
             team.together(calls)
-    else:
-        tasks += team.start(calls)
+        return out
 
+    def over(self, function: Callable[[int, int], None], size: int, width: int = 1) -> None:
+        """Call function(start, stop) for ranges of 0 … size, with `width` numbers at each place."""
+        parts = max(1, min(team.n, size * width // LONG))
+        cuts = [size * i // parts for i in range(parts + 1)]
+        step = max(1, BLOCK // width)
 
-def over_ranges(function: Callable[[int, int], None], size: int, width: int = 1) -> None:
-    """Call function(start, stop) for ranges that make up 0 … size, in several threads if they hold
-    many numbers, `width` at each place."""
-    parts = max(1, min(team.n, size * width // LONG))
-    cuts = [size * i // parts for i in range(parts + 1)]
-    team.together([(function, start, stop) for start, stop in pairwise(cuts)])
+        def in_blocks(start: int, stop: int) -> None:
+            for first in range(start, stop, step):
+                function(first, min(first + step, stop))
+
+        team.together([(in_blocks, start, stop) for start, stop in pairwise(cuts)])
+
+    def session(self, weights: float) -> AbstractContextManager:
+        """Return a context in which a model of so many weights does a whole pass."""
+        return team.single_blas() if team.n > 1 and weights >= SMALL else nullcontext()

@@ -7,7 +7,7 @@ with the batch size is an error for both.
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ import numpy as np
 from tinyvae.audit.calls import numbers_in
 from tinyvae.audit.divergence import KL
 from tinyvae.audit.exponents import Law, law
-from tinyvae.audit.findings import Finding, error, note, value
+from tinyvae.audit.findings import Finding, error, note, unjudged, value
 from tinyvae.audit.measure import Sizes, Term
 from tinyvae.audit.reconstruction import Reconstruction
-from tinyvae.audit.scales import encoder_output
 
-SMALLEST = {"B": 8, "L": 8, "D": 64}  # a smaller number in the code is hardly a size
 CLOSE = 5e-3  # of β, beside the uncertainty of a Monte Carlo estimate
+PLACES = {"B": "the batch", "L": "latents", "D": "pixels"}
+SIZES = {"B": "the batch size", "L": "the latent size", "D": "the number of pixels"}
 
 
 @dataclass
@@ -34,38 +34,73 @@ class Balance:
 
 
 def kl_law(term: Term, found: KL) -> Law:
-    """The weight of Σ KL over batch and latents."""
-    s = float(encoder_output(term.scale, np.array(1.0)))
+    """Return the weight of Σ KL over batch and latents."""
+    s = term.reading.s_at(1.0)
+    low, high = (16.0, 32.0) if found.far else (0.0, 2.5)
 
     def effect(sizes: Sizes) -> float:
-        far, near = term.mean(sizes, 8, mu=2.5, s=s)[0], term.mean(sizes, 8)[0]
+        at = s if found.far else term.unit
+        far, near = term.mean(sizes, 8, mu=high, s=s)[0], term.mean(sizes, 8, mu=low, s=at)[0]
         return (far - near) / (sizes.B * sizes.L)
 
-    return law(term, found.weight, effect, "BLD" if "x" in term.roles else "BL")
+    return law(term, found.weight, effect, "BLD" if "x" in term.roles else "BL", "L")
 
 
 def reconstruction_law(term: Term, found: Reconstruction) -> Law:
-    """The weight of Σ nll over batch and pixels."""
+    """Return the weight of Σ nll over batch and pixels; of an unknown form, its powers alone."""
+    with term.held():
+        return _reconstruction_law(term, found)
 
-    def effect(sizes: Sizes) -> float:
-        x = term.target
-        far, near = term(sizes, x=x, x_hat=0.97), term(sizes, x=x, x_hat=0.2)
-        return (far - near) / (sizes.B * sizes.D)
 
-    return law(term, found.weight, effect, "BLD" if "mu" in term.roles else "BD")
+def _reconstruction_law(term: Term, found: Reconstruction) -> Law:
+    names = "BLD" if "mu" in term.roles else "BD"
+    if found.known and not found.categories:
+
+        def effect(sizes: Sizes) -> float:
+            x = term.target
+            far, near = term(sizes, x=x, x_hat=0.97), term(sizes, x=x, x_hat=0.2)
+            return (far - near) / (sizes.B * sizes.D)
+
+        return law(term, found.weight, effect, names, "D")
+    sizes, pixels = term.sizes, term.sizes.pixels
+    axis = 0 if found.categories == "last" and len(pixels) > 1 else len(pixels) - 1
+    doubled = tuple(n * (2 if i == axis else 1) for i, n in enumerate(pixels))
+    others = {"B": sizes._replace(B=2 * sizes.B), "D": sizes._replace(pixels=doubled)}
+    rng = np.random.default_rng(7)
+    x, a, b = rng.uniform(0.1, 0.9, (3, *pixels))
+    x = np.round(x) if term.target == 1 else x
+    if found.categories:
+        x = (x == x.max(axis=1 - axis, keepdims=True)).astype(float) if len(pixels) > 1 else x
+
+    def repeated(sizes: Sizes) -> float:
+        """The same image in each row, beside itself where there is twice the room."""
+        times = sizes.pixels[axis] // pixels[axis]
+        x_, a_, b_ = (np.concatenate([array] * times, axis=axis) for array in (x, a, b))
+        return (term(sizes, x=x_, x_hat=a_) - term(sizes, x=x_, x_hat=b_)) / (sizes.B * sizes.D)
+
+    weight = found.weight if found.known else 1.0
+    return law(term, weight, repeated, names.replace("L", ""), "D", others)
 
 
 def _near(number: float, targets: list[float], doubt: float) -> bool:
     return any(abs(number - t) <= (CLOSE + doubt) * abs(t) for t in targets)
 
 
-def _reduced(powers: Law, what: str, axis: str) -> str:
-    """For instance "summed over latents, averaged over the batch"."""
+def _reduced(powers: Law, axis: str) -> str:
+    """For instance "summed over latents, averaged over the batch", in the words of the powers."""
     words = []
-    for name, place in ((axis, what), ("B", "the batch")):
-        mean = powers[name] == -1
-        unknown = name in powers.fixed and powers.powers.get(name) is None
-        words.append(f"{'averaged' if mean else 'summed'} over {place}" + "?" * unknown)
+    for name in (axis, "B"):
+        power, place = powers[name], PLACES[name]
+        if powers.powers.get(name) is None:
+            words.append(f"? over {place}")
+        elif power in (0, -1):
+            words.append(f"{'averaged' if power else 'summed'} over {place}")
+        elif power == 1:
+            words.append(f"summed over {place} and multiplied by {SIZES[name]}")
+        else:
+            words.append(f"summed over {place}, times {name}^{power:g}")
+    rest = [n for n in powers.powers if n not in (axis, "B") and powers[n]]
+    words += [f"times {n}^{powers[n]:g}" for n in rest]
     return ", ".join(words)
 
 
@@ -78,7 +113,7 @@ def signs(kl: KL | None, reconstruction: Reconstruction | None) -> list[Finding]
         found.append(
             note("is-elbo", "the value is the ELBO: to be maximised, or its negative taken")
         )
-    elif k < 0:
+    elif k < 0 and (kl.right or r > 0):
         found.append(error("kl-sign", "the KL counts negatively", -1.0, 1.0))
     elif r < 0:
         found.append(
@@ -92,13 +127,18 @@ def signs(kl: KL | None, reconstruction: Reconstruction | None) -> list[Finding]
 
 
 def audit_kl_alone(term: Term, found: KL, beta: float | None) -> list[Finding]:
-    """Judge the weight of a KL that was given without a reconstruction."""
+    """Judge the weight of a KL that was given without a reconstruction.
+
+    What is right or wrong only beside a reconstruction is a note.
+    """
     if not found.weight:
         return []
     weight = kl_law(term, found)
-    text = f"weight {weight.constant:.4g}, {_reduced(weight, 'latents', 'L')}"
-    findings = [value("kl", text, weight.constant)]
-    findings += _latents(weight)
+    findings = [value("kl", f"weight {weight.constant:.4g}, {_reduced(weight, 'L')}")]
+    if weight["L"] or weight["B"] not in (0, -1):
+        text = f"its weight is {weight} (B the batch, L the latents): right only beside a "
+        text += "reconstruction that is reduced alike"
+        findings.append(note("kl-mean-over-latents" if weight["L"] == -1 else "kl-power", text))
     if _near(weight.constant, [2.0 * (beta or 1.0)], found.uncertainty) and beta != 2:
         findings.append(_half(weight.constant))
     return findings
@@ -112,20 +152,14 @@ def audit_reconstruction_alone(term: Term, found: Reconstruction) -> list[Findin
 
 
 def _described(found: Reconstruction, weight: Law) -> list[Finding]:
-    factor = weight.constant / (2.0 if "squared error" in found.form else 1.0)
-    text = f"{factor:.4g} × {found.form}, {_reduced(weight, 'pixels', 'D')}"
+    factor = weight.constant / (2.0 if found.form.startswith("squared error") else 1.0)
+    text = f"{factor:.4g} × {found.form}, {_reduced(weight, 'D')}"
+    text = text.replace("pixels", "tokens") if found.categories else text
     findings = [value("reconstruction", text, factor)]
-    if found.form == "squared error" and abs(factor - 1) < CLOSE and weight["D"] == 0:
+    if found.form.startswith("squared error") and abs(factor - 1) < CLOSE and weight["D"] == 0:
         text = "Σ (x − x_hat)² without ½: a Gaussian with σ² = ½"
         findings.append(note("squared-error-no-half", text, factor, 0.5))
     return findings
-
-
-def _latents(kl: Law, kind: Callable[..., Finding] = error) -> list[Finding]:
-    if kl["L"] != -1:
-        return []
-    text = "the KL is averaged over the latent dimensions: its weight is 1/L of what it should be"
-    return [kind("kl-mean-over-latents", text, -1.0, 0.0)]
 
 
 def _half(constant: float) -> Finding:
@@ -140,29 +174,47 @@ def audit_balance(
     if not kl.weight:
         findings = audit_reconstruction_alone(rec_term, rec)
         return Balance(findings, 0.0 if rec.weight else None)
-    if not rec.weight:
+    if not rec.weight and rec.known:
         return Balance(audit_kl_alone(kl_term, kl, beta))
+    if not rec.known:
+        if any(f.name == "reconstruction-missing" for f in rec.findings):
+            return Balance(audit_kl_alone(kl_term, kl, beta))
+        return _of_unknown_form(kl_term, kl, rec_term, rec)
     k, r = kl_law(kl_term, kl), reconstruction_law(rec_term, rec)
     ratio, effective = k.over(r), kl.weight / rec.weight
+    sizes = {"B": rec_term.sizes.B, "L": kl_term.sizes.L, "D": rec_term.sizes.D}
     if kl_term is not rec_term:
-        effective = ratio.constant * _product(ratio, rec_term.sizes, kl_term.sizes)
+        effective = ratio.at(sizes)
     findings = _described(rec, r)
-    findings.append(value("kl", f"weight {k.constant:.4g}, {_reduced(k, 'latents', 'L')}"))
-    findings.append(_stated(ratio, effective, rec, rec_term.sizes))
+    findings.append(value("kl", f"weight {k.constant:.4g}, {_reduced(k, 'L')}"))
+    findings.append(_stated(ratio, effective, rec, sizes))
     if rec.form.startswith("norm"):
         return Balance(findings, effective)
     apart = kl_term is not rec_term
-    case = Case(k, r, ratio, effective, rec.squared, beta, kl.uncertainty, apart, kl_term)
+    stated = kl_term.stated | rec_term.stated
+    case = Case(k, r, ratio, effective, rec.squared, beta, kl.uncertainty, apart, stated, rec_term)
+    if kl_term.schedule or rec_term.schedule:
+        text = f"the weight moves with every call: a schedule; now effective β = {effective:.4g}"
+        findings.append(note("kl-schedule", text, effective))
+        case.beta, case.moving = None, True
     findings += _judged(case)
     return Balance(findings, effective)
 
 
-def _product(powers: Law, data: Sizes, latents: Sizes) -> float:
-    return data.B ** powers["B"] * latents.L ** powers["L"] * data.D ** powers["D"]
+def _of_unknown_form(kl_term: Term, kl: KL, rec_term: Term, rec: Reconstruction) -> Balance:
+    """What can be said of a balance whose reconstruction is of an unknown form: its powers."""
+    k, r = kl_law(kl_term, kl), reconstruction_law(rec_term, rec)
+    findings = [value("kl", f"weight {k.constant:.4g}, {_reduced(k, 'L')}")]
+    findings.append(value("reconstruction", f"unknown form, {_reduced(r, 'D')}"))
+    ratio = k.over(r)
+    ratio.constant = 1.0
+    if ratio["B"] and "B" not in ratio.odd:
+        findings.append(_batch(ratio))
+    return Balance(findings)
 
 
-def _stated(ratio: Law, effective: float, rec: Reconstruction, sizes: Sizes) -> Finding:
-    where = f"B = {sizes.B}, L = {sizes.L}, D = {sizes.D}"
+def _stated(ratio: Law, effective: float, rec: Reconstruction, sizes: dict[str, int]) -> Finding:
+    where = ", ".join(f"{name} = {size}" for name, size in sizes.items())
     varies = any(ratio[name] for name in "BLD")
     text = f"effective β = {ratio}" + (f" = {effective:.4g} at {where}" if varies else "")
     if ratio.fixed:
@@ -186,50 +238,91 @@ class Case:
     beta: float | None  # as stated
     doubt: float
     apart: bool  # whether KL and reconstruction are two functions, β perhaps outside of them
+    stated: frozenset[str]  # sizes that were passed, or that the functions insist on
     term: Term
+    moving: bool = False  # whether the weight follows a schedule
 
     @property
     def halves(self) -> list[float]:
-        """1, and ½ for a squared error that lacks its ½."""
+        """Return 1, and ½ for a squared error that lacks its ½."""
         return [1.0, 0.5] if self.squared else [1.0]
 
     @property
     def expected(self) -> list[float]:
-        """The values of β that are right."""
+        """Return the values of β that are right."""
         meant = 1.0 if self.beta is None else self.beta
         return [meant * half for half in self.halves] + ([1.0] if self.apart else [])
 
     def near(self, number: float, targets: list[float]) -> bool:
-        """Whether a number is one of the targets, within what was measured."""
+        """Return whether a number is one of the targets, within what was measured."""
         return _near(number, targets, self.doubt)
 
 
+def _batch(ratio: Law) -> Finding:
+    text = f"the balance changes with the batch size: effective β = {ratio}"
+    if abs(ratio["B"]) == 1:
+        text = f"one term is summed over the batch, the other averaged: effective β = {ratio}"
+    return error("batch-reduction-mismatch", text, ratio["B"], 0.0)
+
+
 def _judged(case: Case) -> list[Finding]:
-    """The errors of a balance: what depends on sizes first, then the constant."""
+    """Return the errors of a balance: what depends on sizes first, then the constant."""
     ratio, meant = case.ratio, case.expected[0]
-    own = _hard_coded(ratio, case.expected, case.term)
-    if any(ratio[n] for n in "BLD") and (own or case.near(case.effective, case.expected)):
-        where = f", right at {own}, which the code mentions" if own else ", right at these sizes"
-        text = f"the balance holds for one size only: effective β = {ratio}{where}"
+    left = {n for n in "BLD" if ratio[n]}
+    if left and left <= case.stated and case.near(case.effective, case.expected):
+        text = f"the balance holds for one size only: effective β = {ratio}, right at these sizes"
         return [note("sizes-hard-coded", text, case.effective, meant)]
     findings: list[Finding] = []
-    if ratio["B"] != 0:
-        text = f"one term is summed over the batch, the other averaged: effective β = {ratio}"
-        findings.append(error("batch-reduction-mismatch", text, ratio["B"], 0.0))
-    both_means = case.squared and case.reconstruction["D"] == -1
-    findings += _latents(case.kl, note if both_means else error)
-    if ratio["D"] > 0:
-        text = f"the reconstruction is averaged over pixels, the KL is not: β = {ratio}"
-        kind = note if case.squared else error
-        findings.append(kind("pixel-mean", text, case.effective, meant))
+    if ratio.odd:
+        text = f"the balance varies with {', '.join(sorted(ratio.odd))} by no whole power"
+        findings.append(unjudged("balance-unclear", text))
+    if "B" in left:
+        findings.append(_batch(ratio))
+    kind = note if case.squared and case.beta is None else error
+    if "L" in left:
+        text = f"the KL is averaged over the latent dimensions: effective β = {ratio}"
+        if case.kl["L"] == -1 == ratio["L"]:
+            findings.append(kind("kl-mean-over-latents", text, -1.0, 0.0))
+        else:
+            text = f"the balance changes with the latent size: effective β = {ratio}"
+            findings.append(kind("kl-power", text, ratio["L"], 0.0))
+    if "D" in left:
+        findings.append(_pixels(case, kind))
     return findings + _constant(case)
+
+
+def _pixels(case: Case, kind: Callable[..., Finding]) -> Finding:
+    """A power of D that is left over; a multiplier may be a size that was not passed."""
+    ratio, power = case.ratio, case.ratio["D"]
+    name = "pixel-mean" if case.reconstruction["D"] < 0 < power else "kl-power"
+    text = f"the reconstruction is averaged over pixels, the KL is not: β = {ratio}"
+    if name == "kl-power":
+        text = f"the balance changes with the number of pixels: β = {ratio}"
+    size = (case.expected[0] / ratio.constant) ** (1 / power)
+    whole = (
+        abs(size - round(size)) < 2e-3 * size
+        and size >= 16
+        and {"B", "L"}.isdisjoint(n for n in "BL" if ratio[n])
+    )
+    if whole and "D" not in case.stated:
+        text += f"; right at D = {round(size)} only: pass pixels= if your data have that size"
+        if kind is error and _is_size(round(size), case.term):
+            return unjudged(name, text, case.effective, case.expected[0])
+    return kind(name, text, case.effective, case.expected[0])
+
+
+def _is_size(number: int, term: Term) -> bool:
+    """Whether a number is the size of a square image, or stands under the name of a size."""
+    sides = [math.isqrt(number), math.isqrt(number // 3)]
+    square = number in (sides[0] ** 2, 3 * sides[1] ** 2) and sides[1] >= 8
+    return square or number in numbers_in(term.function.function)["pixels"]
 
 
 def _constant(case: Case) -> list[Finding]:
     """Judge the number that is left when all sizes are divided out."""
     c, beta, ratio = case.ratio.constant, case.beta, case.ratio
     right = case.near(c, case.expected)
-    lacks_half = case.near(case.kl.constant, [2.0 * (beta or 1.0)])
+    lacks_half = case.near(case.kl.constant, [2.0 * (beta or 1.0)]) and not case.moving
     if lacks_half and (not right or case.reconstruction["D"] == -1):
         return [_half(case.kl.constant)]
     if beta is None or right:
@@ -251,24 +344,3 @@ def _constant(case: Case) -> list[Finding]:
     slightly = any(abs(c / e - 1) < 0.1 for e in case.expected)
     kind = error if not case.squared or slightly else note
     return [kind("beta-off", f"{weights}: not the stated beta {beta:g}", c, beta)]
-
-
-def _hard_coded(ratio: Law, expected: list[float], term: Term) -> str:
-    """Whole numbers in the code that, taken as the sizes, make the balance right."""
-    hints = numbers_in(term.function.function)
-    numbers = sorted({n for kind in hints.values() for n in kind if n >= SMALLEST["B"]})[:40]
-    names = [n for n in "BLD" if ratio[n]]
-    powers = {ratio[n] for n in names}
-    if len(names) > 1 and len(powers) == 1:  # the code may hold the product alone
-        power = powers.pop()
-        for n in numbers:
-            if _near(ratio.constant * n**power, expected, 0.0):
-                return f"{'·'.join(names)} = {n}"
-    for sizes in itertools.product(numbers, repeat=len(names)) if len(names) < 3 else ():
-        value_there = ratio.constant
-        for name, size in zip(names, sizes, strict=True):
-            value_there *= size ** ratio[name]
-        likely = all(size >= SMALLEST[n] for n, size in zip(names, sizes, strict=True))
-        if names and likely and _near(value_there, expected, 0.0):
-            return ", ".join(f"{n} = {size}" for n, size in zip(names, sizes, strict=True))
-    return ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tinyvae.audit import frameworks, roles
+from tinyvae.audit import frameworks, roles, scales
 
+EXTRAS = {"eps", "key", "beta", "training"}
 SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
 
 
@@ -47,12 +48,14 @@ class Function:
             self.arrangements = roles.arrangements(function, wanted)
         except TypeError as error:
             raise TypeError(f"{name} {error}: wrap it in a lambda") from None
-        makers = [wrap] if wrap else None
-        self.makers = makers or [
-            frameworks.maker(name, function) for name in frameworks.candidates(function)
-        ]
+        kinds = ["wrapped"] if wrap else frameworks.candidates(function)
+        self.makers = [wrap or frameworks.maker(kind, function) for kind in kinds]
+        self.kinds = kinds
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.rows = 13  # of a batch at first
+        self.draws = 48, 200  # of a sampler: rows and at least so many calls
+        self.seed: int | None = None  # holds the global noise still, where it is a number
         self.narrow = False  # whether it computes in float32, whatever it is given
         self.counters: list[tuple[dict, dict]] = []
         self.rng = np.random.default_rng(20140425)
@@ -62,16 +65,86 @@ class Function:
         """Whether the function's own parameter names told the order of its arguments."""
         return self.settled is not None and self.settled[0].named
 
+    @property
+    def framework(self) -> str:
+        """Return the framework whose arrays the function takes, or "" where none is known yet."""
+        if not self.settled:
+            return ""
+        return self.kinds[self.makers.index(self.settled[1])]
+
+    def again(self, values: dict[str, Any]) -> Any:
+        """Return the function's own result at these values, under one seed."""
+        arrangement, make = self.settled
+        frameworks.reseed(0)
+        for settings, numbers in self.counters:
+            settings.update(numbers)
+        if arrangement.roles() & EXTRAS:
+            self.calls, self.rng = 0, np.random.default_rng(1)
+            values = {**self._extras(values), **values}
+        made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        positions, keywords = arrangement.arguments(made)
+        result = self.function(*positions, **keywords)
+        return frameworks.drawn(result, self._key()) if self.name == "sample" else result
+
     def uses(self, role: str) -> bool:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
+
+    def labels(self, B: int) -> np.ndarray | None:
+        """Return the data where they are whole numbers that stay as they are, else None."""
+        return None
+
+    def objects(self) -> Iterator[Any]:
+        """Yield the objects that the function's code refers to."""
+        for _, item in frameworks.reachable(self.function):
+            yield item
+
+    def counts(self) -> bool:
+        """Return whether a whole number in the function's objects moves with every call."""
+        found = []
+        for item in self.objects():
+            settings = getattr(item, "__dict__", None)
+            if isinstance(settings, dict) and not isinstance(item, type(sys)):
+                found.append((settings, dict(settings)))
+        self(**self.last)
+        return any(
+            isinstance(before.get(key), (int, float)) and settings[key] != before[key]
+            for settings, before in found
+            for key in settings
+            if isinstance(settings[key], (int, float)) and not isinstance(settings[key], bool)
+        )
+
+    def zero_weights(self) -> list[str]:
+        """Return the names of weights in the function's objects that are 0."""
+        found = []
+        for item in self.objects():
+            settings = getattr(item, "__dict__", None)
+            if isinstance(settings, dict) and not isinstance(item, (type(sys), type)):
+                found += [
+                    key
+                    for key, number in settings.items()
+                    if isinstance(number, (int, float)) and not isinstance(number, bool)
+                    if number == 0 and re.search("beta|kl|anneal|weight|coeff", key.lower())
+                ]
+        return found
+
+    def names_s(self) -> str:
+        """Return the name of the parameter that s goes to, or "" where none has a name."""
+        for arrangement in self.arrangements[:1]:
+            if arrangement.names.get("s"):
+                return arrangement.names["s"]
+        return ""
+
+    def reading_named(self) -> tuple[str, bool] | None:
+        """Return the reading that the name of that parameter states, and whether it binds."""
+        return scales.named(self.names_s())
 
     def hold_counters(self) -> None:
         """From now on, put back the plain numbers in the function's objects before each call.
 
         A schedule (`self.step += 1`) then stays where it is.
         """
-        for _, item in frameworks.reachable(self.function):
+        for item in self.objects():
             settings = getattr(item, "__dict__", None)
             if isinstance(settings, dict) and not isinstance(item, type(sys)):
                 numbers = {k: v for k, v in settings.items() if isinstance(v, (int, float))}
@@ -85,6 +158,7 @@ class Function:
         ValueError
             The function raised; its message is kept, with what it was given.
         """
+        self.last = values
         if self.settled:
             return self._attempt(*self.settled, values)
         first: Exception | None = None
@@ -104,14 +178,18 @@ class Function:
 
     def _attempt(self, arrangement: roles.Arrangement, make: Callable, values: dict) -> list:
         self.calls += 1
+        if self.seed is not None:
+            frameworks.reseed(self.seed)
         for settings, numbers in self.counters:
             settings.update(numbers)
-        if arrangement.roles() & {"eps", "key", "beta", "training"}:
+        if arrangement.roles() & EXTRAS:
             values = {**self._extras(values), **values}
         try:
             made = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
             positions, keywords = arrangement.arguments(made)
             result = self.function(*positions, **keywords)
+            if self.name == "sample":
+                result = frameworks.drawn(result, self._key())
         except Exception as error:
             raise ValueError(self._failed(error, values)) from error
         items = list(frameworks.leaves(result, self.name))
@@ -121,10 +199,13 @@ class Function:
     def _extras(self, values: dict) -> dict[str, Any]:
         extras: dict[str, Any] = {"beta": self.beta, "training": True}
         if "s" in values:
-            extras["eps"] = self.rng.standard_normal(values["s"].shape).astype(values["s"].dtype)
-        if "jax" in sys.modules:
-            extras["key"] = sys.modules["jax"].random.PRNGKey(self.calls)
+            eps = self.rng.standard_normal(np.shape(values["s"]))
+            extras["eps"] = eps.astype(str(values["s"].dtype).rpartition(".")[2])
+        extras["key"] = self._key()
         return extras
+
+    def _key(self) -> Any:
+        return sys.modules["jax"].random.PRNGKey(self.calls) if "jax" in sys.modules else None
 
     def _failed(self, error: Exception, values: dict) -> str:
         given = ", ".join(
@@ -136,6 +217,11 @@ class Function:
             f"{self.name} raised {type(error).__name__}: {reason} (it was given {given}; "
             "pass pixels=, latent=, batch= for other sizes, wrap= for another kind of array)"
         )
+
+
+def as_shape(size: object) -> tuple[int, ...]:
+    """Return a size, a whole number or a shape, as a shape."""
+    return tuple(size) if isinstance(size, (tuple, list)) else (size,)
 
 
 def numbers_in(function: Callable) -> dict[str, list[int]]:

@@ -70,4 +70,35 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "gradient-wrong": ("the backward pass of the blocks named", "derive it again, layer by layer"),
     # A whole loss
     "loss-deterministic": ("z = mu", "z = mu + std * eps, with new noise in every call"),
+    "edge-reconstruction": (
+        "torch.log(x_hat.clamp(1e-8, 1 - 1e-8))",
+        "binary_cross_entropy_with_logits(y, x), or a clamp at 1e-6",
+    ),
+    "edge-kl": ("torch.log(torch.exp(0.5 * logvar) ** 2)", "logvar"),
+    "gradient-cut": (
+        ".detach(), .item(), .data, no_grad, or sample() for rsample()",
+        "leave the tensor in the graph",
+    ),
+    # A whole step
+    "wiring-z": ("x_hat = decode(mu)", "x_hat = decode(z)"),
+    "wiring-swapped": ("return x_hat, logvar, mu", "return x_hat, mu, logvar"),
+    "head-shared": ("return self.fc1(h), self.fc1(h)", "return self.fc_mu(h), self.fc_logvar(h)"),
+    "head-range": ("logvar = softplus(self.fc_logvar(h))", "logvar = self.fc_logvar(h)"),
+    "data-range": ("x in [−1, 1] or [0, 255]", "x scaled to what the likelihood takes"),
+    "kl-power": (
+        "a factor B, L or D on one term",
+        "the same sum and the same mean on both terms",
+    ),
+    # Without a line of code: what is not judged, and notes
+    **dict.fromkeys(
+        (
+            "sampler objective kl reconstruction wiring heads kl-unknown kl-prior kl-schedule "
+            "kl-free-bits kl-monte-carlo kl-constant reconstruction-unknown reconstruction-norm "
+            "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
+            "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
+            "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined "
+            "data target-hidden"
+        ).split(),
+        ("", ""),
+    ),
 }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tinyvae.audit.roles import role_of, signature
+from tinyvae.core.errors import Argument, InputError
 
 NAMES = {
     "sample": (
@@ -35,50 +32,6 @@ NAMES = {
 }
 PAIRS = ("inputs", "args", "params", "stats", "x", "h", "input", "mu_logvar", "z_params", "dist")
 DEFAULTS = {"latent": 5, "pixels": 784, "hidden": 32}
-
-
-def load(target: str) -> tuple[ModuleType, Any, str]:
-    """Return the module, the object and its name, from "module:object" or "file.py:object".
-
-    Raises
-    ------
-    ValueError
-        There is no such module or object.
-    """
-    name, _, attribute = target.partition(":")
-    if not name:
-        raise ValueError(f"{target!r} names no module: write module:object, or file.py:object")
-    module = _module(name)
-    if not attribute:
-        return module, module, name
-    found: Any = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            public = [n for n in vars(module) if not n.startswith("_")]
-            raise ValueError(f"{name} has no {part!r}; it has {', '.join(public[:12])}")
-        found = getattr(found, part)
-    return module, found, attribute
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        if name.endswith(".py"):
-            path = Path(name)
-            if not path.is_file():
-                raise ValueError(f"there is no file {name}")
-            sys.path.insert(0, str(path.resolve().parent))
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = module
-            spec.loader.exec_module(module)
-            return module
-        sys.path.insert(0, str(Path.cwd()))
-        return importlib.import_module(name)
-    except ValueError:
-        raise
-    except Exception as failure:
-        kind = type(failure).__name__
-        raise ValueError(f"importing {name} raised {kind}: {failure}") from failure
 
 
 def instance(found: Any, name: str, sizes: dict[str, int]) -> Any:
@@ -155,7 +108,7 @@ def functions(module: ModuleType, found: Any, chosen: dict[str, str | None]) -> 
                 result[role] = f"{prefix}.{usable[0]}", function
                 break
         if wanted and role not in result:
-            raise ValueError(f"--{role} {wanted}: no such function")
+            raise InputError(Argument(role, wanted), remedy="no such function")
     return result
 
 

@@ -19,20 +19,30 @@ NICE = (1.0, 0.5, 2.0)
 
 @dataclass
 class Law:
-    """weight = constant · B^b L^l D^d; `powers` holds b, l, d, with None where unknown."""
+    """weight = constant · B^b L^l D^d; `powers` holds b, l, d, with None where unknown.
+
+    `fixed` names the sizes that could not be varied, `odd` those with which the weight varies by no
+    whole power.
+    """
 
     constant: float
     powers: dict[str, float | None]
     fixed: frozenset[str] = frozenset()
+    odd: frozenset[str] = frozenset()
     ambiguous: str = ""
 
     def __getitem__(self, name: str) -> float:
         return self.powers.get(name) or 0.0
 
     def over(self, other: Law) -> Law:
-        """The quotient of two laws."""
+        """Return the quotient of two laws."""
         powers = {n: self[n] - other[n] for n in NAMES}
-        return Law(self.constant / other.constant, powers, self.fixed | other.fixed)
+        fixed, odd = self.fixed | other.fixed, self.odd | other.odd
+        return Law(self.constant / other.constant, powers, fixed, odd)
+
+    def at(self, sizes: dict[str, int]) -> float:
+        """Return the weight at given sizes."""
+        return self.constant * math.prod(sizes[n] ** self[n] for n in NAMES)
 
     def __str__(self) -> str:
         top = "·".join(_power(n, self[n]) for n in NAMES if self[n] > 0)
@@ -54,24 +64,32 @@ def _power(name: str, power: float) -> str:
 
 
 def other_sizes(sizes: Sizes) -> dict[str, Sizes]:
-    """For each of B, L, D sizes that differ in that one alone."""
-    B, L, pixels = sizes
-    if len(pixels) == 1:
-        new = (23,) if pixels != (23,) else (31,)
-    elif len(pixels) == 2:
-        new = (3, 7) if pixels != (3, 7) else (5, 7)
-    else:
-        first = pixels[0] <= 4
-        new = (pixels[0], 3, 7) if first else (3, 7, pixels[-1])
-        new = new if new != pixels else ((pixels[0], 5, 7) if first else (5, 7, pixels[-1]))
+    """Return for each of B, L, D sizes that differ in that one alone."""
     return {
-        "B": Sizes(7 if B != 7 else 11, L, pixels),
-        "L": Sizes(B, 3 if L != 3 else 5, pixels),
-        "D": Sizes(B, L, new),
+        "B": sizes._replace(B=7 if sizes.B != 7 else 11),
+        "L": sizes._replace(latents=_other(sizes.latents, (3,), (5,))),
+        "D": sizes._replace(pixels=_other(sizes.pixels, (23,), (31,))),
     }
 
 
-def law(term: Term, weight: float, effect: Callable[[Sizes], float], names: str) -> Law:
+def _other(shape: tuple[int, ...], first: tuple, second: tuple) -> tuple[int, ...]:
+    if len(shape) == 1:
+        return first if shape != first else second
+    if len(shape) == 2:
+        return (3, 7) if shape != (3, 7) else (5, 7)
+    leading = shape[0] <= 5
+    new = (shape[0], 3, 7) if leading else (3, 7, shape[-1])
+    return new if new != shape else ((shape[0], 5, 7) if leading else (5, 7, shape[-1]))
+
+
+def law(
+    term: Term,
+    weight: float,
+    effect: Callable[[Sizes], float],
+    names: str,
+    axis: str,
+    others: dict[str, Sizes] | None = None,
+) -> Law:
     """Measure the powers of a weight.
 
     Parameters
@@ -79,24 +97,50 @@ def law(term: Term, weight: float, effect: Callable[[Sizes], float], names: str)
     weight : the weight at the term's own sizes
     effect : sizes → a quantity proportional to the weight
     names : which of B, L, D the function can depend on
+    axis : the one of L and D that the term is summed or averaged over
+    others : sizes to compare with, for each of B, L, D; primes where left out
     """
     powers: dict[str, float | None] = {}
+    odd = set()
     base = effect(term.sizes)
-    for name, sizes in other_sizes(term.sizes).items():
+    for name, sizes in (others or other_sizes(term.sizes)).items():
         if name not in names:
             continue
         if not term.accepts(sizes):
             powers[name] = None
             continue
-        ratio = effect(sizes) / base
+        ratio = effect(sizes) / base if base else 0.0
         before, after = (_size(s, name) for s in (term.sizes, sizes))
-        power = math.log(ratio) / math.log(after / before) if ratio > 0 else 0.0
-        powers[name] = float(round(power)) if abs(power - round(power)) < 0.15 else power
+        power = math.log(ratio) / math.log(after / before) if ratio > 0 else math.nan
+        whole = abs(power - round(power)) < 0.15 if math.isfinite(power) else False
+        powers[name] = float(round(power)) if whole else None
+        odd |= set() if whole else {name}
+    _read(term, weight, powers, odd, axis)
     constant = weight
     for name, power in powers.items():
         constant /= _size(term.sizes, name) ** (power or 0.0)
-    fixed = frozenset(name for name, power in powers.items() if power is None)
-    return _explain(term.sizes, Law(constant, powers, fixed))
+    fixed = frozenset(n for n, power in powers.items() if power is None and n not in odd)
+    return _explain(term.sizes, Law(constant, powers, fixed, frozenset(odd)))
+
+
+def _read(
+    term: Term, weight: float, powers: dict[str, float | None], odd: set[str], axis: str
+) -> None:
+    """Fill in the powers of sizes that a step insists on, from the means seen in it.
+
+    A quotient that is 1/D is taken for one; 1/L might be a β.
+    """
+    means = getattr(term.function, "means", None)
+    if means is None:
+        return
+    for name in [n for n, power in powers.items() if power is None and n not in odd]:
+        powers[name] = -1.0 if name == axis and means.get(name) else 0.0
+    if powers.get("D") == 0.0:
+        left = weight / term.sizes.B ** (powers.get("B") or 0.0)
+        left /= term.sizes.L ** (powers.get("L") or 0.0)
+        whole = any(abs(left * term.sizes.D - nice) < 2e-3 * nice for nice in NICE)
+        if whole and term.sizes.D >= 16:
+            powers["D"] = -1.0
 
 
 def _size(sizes: Sizes, name: str) -> int:
@@ -120,6 +164,6 @@ def _explain(sizes: Sizes, found: Law) -> Law:
     if len(best) == 1:
         _, _, powers, constant = best[0]
         named = dict(zip(fixed, map(float, powers), strict=True))
-        return Law(constant, found.powers | named, found.fixed)
+        return Law(constant, found.powers | named, found.fixed, found.odd)
     guesses = [str(Law(c, dict(zip(fixed, p, strict=True)))) for _, _, p, c in best]
-    return Law(found.constant, found.powers, found.fixed, " or ".join(guesses))
+    return Law(found.constant, found.powers, found.fixed, found.odd, " or ".join(guesses))

@@ -7,18 +7,21 @@ from dataclasses import asdict, dataclass, field
 
 from tinyvae.audit.catalogue import CATALOGUE
 
-ORDER = {"error": 0, "note": 1, "value": 2}
-MARKS = {"error": "✗", "note": "!", "value": "·"}
+ORDER = {"error": 0, "not judged": 1, "not looked at": 2, "allowed": 3, "note": 4, "value": 5}
+MARKS = dict(zip(ORDER, "✗?–✓!·", strict=True))
+STATUS = {"right": 0, "wrong": 1, "not judged": 3}  # exit statuses of the command
 
 
 @dataclass
 class Finding:
-    """One thing that the audit saw.
+    """One thing that the audit saw, or could not see.
 
     Attributes
     ----------
-    kind : {"error", "note", "value"}
-        An error makes the VAE wrong; a note is a choice worth knowing; a value is a measurement.
+    kind : {"error", "not judged", "not looked at", "allowed", "note", "value"}
+        An error makes the VAE wrong; what is not judged keeps it from being called right; what was
+        not looked at lies outside of the functions that were given; an allowed finding is an error
+        accepted by `allow=`; a note is a choice worth knowing; a value is a measurement.
     name : str
         For instance "sampler-std"; the audit's page explains each.
     message : str
@@ -49,18 +52,28 @@ class Finding:
         return "\n".join(lines)
 
 
+def unjudged(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
+    """Return what keeps a VAE from being called right, without being known to be wrong."""
+    return Finding("not judged", name, message, statistic, expected)
+
+
+def unseen(name: str, message: str) -> Finding:
+    """Return what lies outside of the functions that were given."""
+    return Finding("not looked at", name, message)
+
+
 def error(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """Something that makes the VAE wrong."""
+    """Return something that makes the VAE wrong."""
     return Finding("error", name, message, statistic, expected)
 
 
 def note(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """A choice worth knowing."""
+    """Return a choice worth knowing."""
     return Finding("note", name, message, statistic, expected)
 
 
 def value(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """A measurement."""
+    """Return a measurement."""
     return Finding("value", name, message, statistic, expected)
 
 
@@ -72,56 +85,84 @@ class Report:
     ----------
     findings : list of Finding
     checked : list of str
-        What was audited; what could not be is a note in `findings`.
+        What was audited.
     beta : float or None
         The effective β at the sizes of the audit: the weight of the KL against the reconstruction,
         where a squared error counts as ½ Σ (x − x_hat)², that is σ = 1.
+    allow : tuple of str
+        Names of findings that are accepted: they stay in the report and decide nothing.
     """
 
     findings: list[Finding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     beta: float | None = None
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        deciding = ("error", "not judged")
+        for finding in self.findings:
+            if finding.name in self.allow and finding.kind in deciding:
+                finding.kind = "allowed"
         self.findings = sorted(self.findings, key=lambda finding: ORDER[finding.kind])
+
+    def _of(self, *kinds: str) -> list[Finding]:
+        return [finding for finding in self.findings if finding.kind in kinds]
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings that make the VAE wrong."""
-        return [finding for finding in self.findings if finding.kind == "error"]
+        """Return the findings that make the VAE wrong."""
+        return self._of("error")
+
+    @property
+    def not_judged(self) -> list[Finding]:
+        """Return what was not judged or not looked at, each with the reason in its message."""
+        return self._of("not judged", "not looked at")
+
+    @property
+    def state(self) -> str:
+        """Return "right", "wrong" or "not judged"."""
+        if self.errors:
+            return "wrong"
+        return "not judged" if self._of("not judged") else "right"
 
     @property
     def ok(self) -> bool:
-        """True where no error was found."""
-        return not self.errors
+        """Return whether the state is "right"."""
+        return self.state == "right"
 
     @property
     def names(self) -> list[str]:
-        """The names of the errors."""
+        """Return the names of the errors."""
         return [finding.name for finding in self.errors]
 
     def verdict(self) -> str:
-        """The first line of the report."""
-        if self.ok:
-            return f"right: no error found in {', '.join(self.checked)}"
-        count = len(self.errors)
-        return f"wrong: {count} error{'s' * (count > 1)} found in {', '.join(self.checked)}"
+        """Return the first line of the report."""
+        where = ", ".join(self.checked)
+        if self.state == "right":
+            return f"right: no error found in {where}"
+        if self.state == "wrong":
+            count = len(self.errors)
+            return f"wrong: {count} error{'s' * (count > 1)} found in {where}"
+        open_ = ", ".join(dict.fromkeys(f.name for f in self._of("not judged")))
+        return f"not judged: no error found in {where}, but not all of it could be judged ({open_})"
 
     def __str__(self) -> str:
         return "\n".join([self.verdict(), *map(str, self.findings)])
 
     def to_dict(self) -> dict:
-        """The report as plain numbers, strings and lists, ready for JSON."""
+        """Return the report as plain numbers, strings and lists, ready for JSON."""
         findings = [asdict(finding) for finding in self.findings]
-        return {"ok": self.ok, "checked": self.checked, "beta": self.beta, "findings": findings}
+        head = {"state": self.state, "ok": self.ok, "checked": self.checked, "beta": self.beta}
+        return {**head, "findings": findings}
 
     def _repr_html_(self) -> str:
-        colour = {"error": "#b3261e", "note": "#8a6100", "value": "#555"}
+        colour = {"error": "#b3261e", "not judged": "#8a6100", "note": "#8a6100"}
         rows = []
         for f in self.findings:
             code = f"<br><code>{html.escape(f.cause)}</code> → <code>{html.escape(f.remedy)}</code>"
             code = code if f.kind == "error" and f.cause else ""
-            cell = f'<td style="text-align:left;vertical-align:top;color:{colour[f.kind]}">'
+            shade = colour.get(f.kind, "#555")
+            cell = f'<td style="text-align:left;vertical-align:top;color:{shade}">'
             rows.append(
                 f"<tr>{cell}{f.kind}</td>{cell}<b>{html.escape(f.name)}</b></td>"
                 f'<td style="text-align:left">{html.escape(f.message)}{code}</td></tr>'

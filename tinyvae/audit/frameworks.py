@@ -6,8 +6,10 @@ Nothing is imported here: a function of a framework can only exist where that fr
 
 from __future__ import annotations
 
+import dataclasses
+import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -153,15 +155,111 @@ def to_numpy(value: Any, where: str) -> np.ndarray:
         raise TypeError(f"{where} returned a {kind}, not an array of numbers ({error})") from None
 
 
-def leaves(value: Any, where: str, key: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays in what a function returned: itself, or the items of a tuple, list or dict."""
+def raw_leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the arrays in what a function returned: itself, or the items of what holds several.
+
+    A distribution gives its mean and standard deviation; tuples, lists, mappings, named tuples and
+    data classes give their items.
+    """
     if hasattr(value, "_asdict"):  # a named tuple
         value = value._asdict()
-    if isinstance(value, dict):
+    elif dataclasses.is_dataclass(value) and not hasattr(value, "shape"):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from leaves(item, where, str(name))
+            yield from raw_leaves(item, str(name))
     elif isinstance(value, (tuple, list)):
         for number, item in enumerate(value):
-            yield from leaves(item, where, str(number))
+            yield from raw_leaves(item, str(number))
+    elif is_distribution(value):
+        yield key or "mean", _value_of(value.mean)
+        yield f"{key or 'distribution'}.stddev", _value_of(value.stddev)
     elif value is not None:
-        yield key, to_numpy(value, where)
+        yield key, value
+
+
+def _value_of(attribute: Any) -> Any:
+    return attribute() if callable(attribute) else attribute
+
+
+def is_distribution(value: Any) -> bool:
+    """Return whether a value is a distribution object with a mean and a standard deviation."""
+    return hasattr(value, "log_prob") and hasattr(value, "mean") and hasattr(value, "stddev")
+
+
+def drawn(value: Any, key: Any = None) -> Any:
+    """Return a draw from a distribution object, what else came as it is."""
+    if not is_distribution(value):
+        return value
+    if hasattr(value, "rsample"):
+        return value.rsample()
+    return value.sample() if key is None else value.sample(seed=key)
+
+
+def leaves(value: Any, where: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays in what a function returned, as NumPy's."""
+    for key, item in raw_leaves(value):
+        yield key, to_numpy(item, where)
+
+
+def reseed(number: int) -> None:
+    """Set the global seeds of the frameworks that are loaded."""
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 - the state that somebody's function draws from
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(number)
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].random.set_seed(number)
+
+
+def framework_of(*values: Any) -> set[str]:
+    """Return the frameworks of the arrays and the classes in some values."""
+    found = set()
+    for value in values:
+        kinds = {_root(base.__module__) for base in type(value).__mro__}
+        found |= kinds & set(MAKERS)
+        for item in arrays_of(value):
+            found |= {_root(base.__module__) for base in type(item).__mro__} & set(MAKERS)
+        if isinstance(value, (dict, list, tuple)):
+            items = value.values() if isinstance(value, dict) else value
+            found |= framework_of(*list(items)[:20])
+        elif not hasattr(value, "shape"):
+            for item in list(getattr(value, "__dict__", {}).values())[:50]:
+                found |= {_root(base.__module__) for base in type(item).__mro__} & set(MAKERS)
+    if "keras" in found:
+        found.add(sys.modules["keras"].backend.backend())
+    return found
+
+
+def arrays_of(value: Any) -> Iterator[Any]:
+    """Yield the arrays of any framework in nested tuples, lists and mappings."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from arrays_of(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from arrays_of(item)
+
+
+def with_arrays_of(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and mappings with the arrays of any framework changed."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return change(value)
+    if isinstance(value, Mapping):
+        return type(value)({k: with_arrays_of(v, change) for k, v in value.items()})
+    if isinstance(value, (tuple, list)):
+        items = [with_arrays_of(v, change) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def like(array: np.ndarray, other: Any) -> Any:
+    """Return a NumPy array as an array of the same kind as another."""
+    if isinstance(other, np.ndarray):
+        return array
+    root = _root(type(other).__module__)
+    if root == "torch":
+        return sys.modules["torch"].as_tensor(array).to(other.device)
+    return MAKERS[root](array, sys.modules.get(root), None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
-from tinyvae.audit import scales
-from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.calls import Function, as_shape, numbers_in
 from tinyvae.audit.frameworks import TooCoarse, candidates
+from tinyvae.audit.scales import Reading
 
 REPEATS = 32  # calls that a random term is averaged over
 ROWS = 499  # rows of each of them, where the function takes any number
@@ -17,16 +19,22 @@ LOSS_KEYS = re.compile("loss|total|objective|elbo|cost", re.IGNORECASE)
 
 
 class Sizes(NamedTuple):
-    """A batch of B examples of the shape `pixels`, with L latent dimensions."""
+    """A batch of B examples of the shape `pixels`, with latents of the shape `latents`."""
 
     B: int
-    L: int
+    latents: tuple[int, ...]
     pixels: tuple[int, ...]
+    classes: int = 1  # of a categorical likelihood, whose x_hat has a number for each
+
+    @property
+    def L(self) -> int:
+        """Return how many latent dimensions an example has."""
+        return int(np.prod(self.latents))
 
     @property
     def D(self) -> int:
-        """How many numbers an example has."""
-        return int(np.prod(self.pixels))
+        """Return how many numbers an example has."""
+        return int(np.prod(self.pixels)) // self.classes
 
 
 class Term:
@@ -45,27 +53,38 @@ class Term:
         Whether reconstruction and KL came as two items, without their sum.
     target : float
         A value that x may take: 1 where only 0 and 1 are allowed, else 0.25.
+    stated : frozenset of str
+        Those of B, L and D that were passed, or that the function insists on.
+    schedule : bool
+        Whether the loss changes with the number of calls.
     """
 
     def __init__(
         self,
         function: Function,
         roles: tuple[str, ...],
-        scale: str,
+        reading: Reading,
         dtype: str,
         batch: int | None = None,
-        latent: int | None = None,
+        latent: object = None,
         pixels: tuple[int, ...] | None = None,
+        tokens: bool = False,
     ) -> None:
-        self.function, self.roles, self.scale, self.dtype = function, roles, scale, dtype
+        self.function, self.roles, self.reading, self.dtype = function, roles, reading, dtype
         self.keys: list[int] | None = None
         self.x, self.x_hat = 0.0, 1e-6
         self.rng = np.random.default_rng(1)
-        self.apart = False
-        self.unit = float(scales.encoder_output(scale, np.array(0.0)))  # s where σ = 1
+        self.apart = self.schedule = False
+        self.tokens = ""  # where x holds whole numbers: the place of the axis of classes in x_hat
+        self.unit = reading.s_at(0.0)  # s where σ = 1
         self.target = 0.25
+        given = {"B": batch, "L": latent, "D": pixels}
+        self.stated = frozenset(name for name, size in given.items() if size)
         try:
-            self.sizes = self._settle(batch, latent, pixels)
+            self.sizes = None
+            if tokens:
+                self.sizes = self._settle_tokens(batch, latent, pixels)
+            self.sizes = self.sizes or self._settle(batch, latent, pixels)
         except TooCoarse:
             raise
         except ValueError as failure:
@@ -73,45 +92,109 @@ class Term:
             try:
                 self.sizes = self._settle(batch, latent, pixels)
             except ValueError:
-                raise failure from failure.__cause__
+                self.sizes = self._settle_tokens(batch, latent, pixels)
+                if self.sizes is None:
+                    raise failure from failure.__cause__
         self._choose()
-        point = {"mu": 0.7, "s": self._s(0.5)}
-        calls = np.array([self(**point) for _ in range(5)])
-        steps = np.diff(calls)
-        if steps[0] and np.ptp(steps) < 0.1 * abs(steps[0]):  # a schedule moves with every call
-            self.function.hold_counters()
-            calls = np.array([self(**point) for _ in range(2)])
-        self.random = bool(np.ptp(calls) > 1e-5 * np.abs(calls).max())
+        self._hold()
         if "mu" in roles and "x" in roles:
             self._quieten()
-        many = self.sizes._replace(B=ROWS if self.sizes.D <= 64 else 127)
+        small = self.sizes.D <= 64 and function.rows == 13
+        many = self.sizes._replace(B=ROWS if small else 127)
         if self.random and batch is None and self.accepts(many):
             self.sizes = many
 
-    def _s(self, logvar: float) -> float:
-        return float(scales.encoder_output(self.scale, np.array(logvar)))
+    def _hold(self) -> None:
+        """Hold a schedule still, where the loss moves with every call; tell whether it is random.
+
+        A schedule whose weight is 0 is moved on first.
+        """
+        point = {"mu": 0.7, "s": self.reading.s_at(0.5)}
+        calls = np.array([self(**point) for _ in range(5)])
+        steps = np.diff(calls)
+        even = np.ptp(steps) < 0.1 * np.abs(steps).max()
+        if steps.any() and (even or self.function.counts()):
+            self.schedule = True
+            self.function.hold_counters()
+            if self(**point) == self(mu=2.5, s=point["s"]):
+                self.function.counters.clear()
+                for _ in range(100):
+                    self(**point)
+                self.function.hold_counters()
+            calls = np.array([self(**point) for _ in range(2)])
+        self.random = bool(np.ptp(calls) > 1e-5 * np.abs(calls).max())
 
     def raw(self, sizes: Sizes, mu=0.0, s=None, x=None, x_hat=None) -> list[np.ndarray]:
         """Return all that the function returns; numbers stand for arrays filled with them."""
         s = self.unit if s is None else s
         x, x_hat = self.x if x is None else x, self.x_hat if x_hat is None else x_hat
-        latents, images = (sizes.B, sizes.L), (sizes.B, *sizes.pixels)
+        latents, images = (sizes.B, *sizes.latents), (sizes.B, *sizes.pixels)
         values = {
             "mu": (mu, latents),
             "s": (s, latents),
             "x": (x, images),
             "x_hat": (x_hat, images),
         }
+        if self.tokens:
+            values["x"] = self._as_tokens(x, sizes), images[:1] + self._token_shape(sizes)
         arrays = {
             role: np.array(np.broadcast_to(number, shape), dtype=self.dtype)
             for role, (number, shape) in values.items()
             if role in self.roles
         }
+        if self.tokens and "x" in arrays:
+            arrays["x"] = arrays["x"].astype(np.int64)
         if self.function.uses("z"):
-            sigma = scales.READINGS[self.scale](np.broadcast_to(s, latents))
+            sigma = np.broadcast_to(self.reading.sigma_at(s), latents)
             z = mu + sigma * self.rng.standard_normal(latents)
             arrays["z"] = z.astype(self.dtype)
         return self.function(**arrays)
+
+    def _token_shape(self, sizes: Sizes) -> tuple[int, ...]:
+        return sizes.pixels[:-1] if self.tokens == "last" else sizes.pixels[1:]
+
+    def _as_tokens(self, x: object, sizes: Sizes) -> np.ndarray:
+        """Return tokens: those given, or 1 everywhere (0 often stands for padding)."""
+        shape = (sizes.B, *self._token_shape(sizes))
+        given = np.shape(x) == shape
+        return np.asarray(x) if given else np.ones(shape)
+
+    def _settle_tokens(self, batch, latent, pixels) -> Sizes | None:
+        """Return sizes with whole numbers for x and a score for each class in x_hat, or None."""
+        if "x" not in self.roles or "x_hat" not in self.roles:
+            return None
+        classes = [7, *[n for n in numbers_in(self.function.function)["any"] if n < 1000][:6]]
+        for K in classes:
+            for place, shape in (("last", (5, K)), ("first", (K, 5))):
+                self.tokens = place
+                try:
+                    sizes = self._settle(batch, latent, pixels or shape)
+                except ValueError:
+                    continue
+                self.stated -= {"D"} if not pixels else set()
+                return sizes._replace(classes=sizes.pixels[-1 if place == "last" else 0])
+        self.tokens = ""
+        return None
+
+    def generic(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return arguments at a generic point, by role."""
+        latents, images = (
+            (self.sizes.B, *self.sizes.latents), (self.sizes.B, *self.sizes.pixels),
+        )  # fmt: skip
+        x = rng.uniform(0.1, 0.9, images)
+        values = {
+            "mu": rng.standard_normal(latents),
+            "s": rng.uniform(self.reading.s.min(), self.reading.s.max(), latents),
+            "x": np.round(x) if self.target == 1 else x,
+            "x_hat": rng.uniform(0.1, 0.9, images),
+        }
+        if self.tokens:
+            shape = (self.sizes.B, *self._token_shape(self.sizes))
+            values["x"] = rng.integers(1, self.sizes.classes, shape)
+        values = {role: array for role, array in values.items() if role in self.roles}
+        if self.function.uses("z"):
+            values["z"] = values["mu"] + rng.standard_normal(latents)
+        return values
 
     def __call__(self, sizes: Sizes | None = None, **point) -> float:
         """Return the loss at a point, as one number (NaN where it is none)."""
@@ -131,8 +214,7 @@ class Term:
             return float(array.reshape(()))
         if array.shape[0] == sizes.B:
             return float(array.reshape(sizes.B, -1).sum(axis=1).mean())
-        latent = array.shape == (sizes.L,)
-        if latent or array.shape == sizes.pixels:
+        if array.shape in (sizes.latents, sizes.pixels):
             return float(array.sum())
         raise ValueError(
             f"{self.function.name} returned the shape {array.shape}; expected a number, "
@@ -144,7 +226,7 @@ class Term:
         hints = numbers_in(self.function.function)
         images = [n for n in hints["any"] if 64 <= n <= 20_000 and n % 2 == 0 and n != 100]
         known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
-        shapes = [pixels] if pixels else [*known[:4], (29,), (1, 5, 7), (5, 7, 1)]
+        shapes = [pixels] if pixels else [(29,), *known[:4], (1, 5, 7), (5, 7, 1)]
         if not pixels and candidates(self.function.function)[0] in ("tensorflow", "keras"):
             shapes[-2:] = shapes[:-3:-1]  # channels last there
         if not pixels:
@@ -155,8 +237,10 @@ class Term:
         if "x" not in self.roles:
             shapes = [(1,)]
         small = [n for n in hints["any"] if n <= 256]
-        Ls = [latent] if latent else [5, *hints["latent"][:3], *small[:4]]
-        Bs = [batch] if batch else [13, *hints["batch"][:2]]
+        Ls = [as_shape(latent)] if latent else [(5,)]
+        if not latent:
+            Ls += [(n,) for n in [*hints["latent"][:3], *small[:4]]] + [(5, 3, 2)]
+        Bs = [batch] if batch else [self.function.rows, *hints["batch"][:2]]
         order = [(Bs[0], Ls[0], shape) for shape in shapes]
         order += [(B, L, shape) for shape in shapes[:8] for L in Ls for B in Bs]
         first: Exception | None = None
@@ -165,6 +249,7 @@ class Term:
                 items = self.raw(sizes, x=self.target, x_hat=0.5)
                 self.keys = list(range(len(items)))[:1]
                 self._scalar(items[0][1], sizes)
+                self.stated |= self._insisted(sizes)
                 return sizes
             except TooCoarse:
                 raise
@@ -172,6 +257,25 @@ class Term:
                 first = first or failure
                 self.function.settled = None
         raise first
+
+    def _insisted(self, sizes: Sizes) -> frozenset[str]:
+        """Those of B, L and D that were not the first choice: the function refused others."""
+        first = {
+            "B": sizes.B == self.function.rows,
+            "L": sizes.latents == (5,),
+            "D": sizes.pixels == (29,),
+        }
+        return frozenset(n for n, free in first.items() if not free and n not in self.stated)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the noise of a random term still by a seed."""
+        random, self.random = self.random, False
+        self.function.seed = 1 if random else None
+        try:
+            yield
+        finally:
+            self.random, self.function.seed = random, None
 
     def accepts(self, sizes: Sizes) -> bool:
         """Whether the function takes these sizes too."""

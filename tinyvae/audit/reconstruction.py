@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyvae.audit.findings import Finding, error, note, value
+from tinyvae.audit.findings import Finding, error, note, unjudged, value
 from tinyvae.audit.measure import Term
 
 TARGETS = np.array([0.0, 0.25, 0.6, 1.0])
@@ -27,6 +27,10 @@ def cross_entropy(t: np.ndarray, p: np.ndarray, lift: float = 0.0) -> np.ndarray
 
 def _logits(t: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logaddexp(0.0, y) - t * y
+
+
+def _sigmoid(y: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * y)
 
 
 def _total(f: Callable) -> Callable:
@@ -52,6 +56,20 @@ for _name, _pixel in {
     "log cosh": lambda t, p: np.log(np.cosh(t - p)),
     "Poisson": lambda t, p: p - t * np.log(p),
     "Poisson on logs": lambda t, p: np.exp(p) - t * p,
+    "squared error of the sigmoid": lambda t, p: (t - _sigmoid(p)) ** 2,
+    "squared error of the tanh": lambda t, p: (t - np.tanh(p)) ** 2,
+    "squared error of 2 sigmoid − 1": lambda t, p: (t - 2 * _sigmoid(p) + 1) ** 2,
+    "smooth absolute error": lambda t, p: np.where(
+        abs(t - p) < 1, 0.5 * (t - p) ** 2, abs(t - p) - 0.5
+    ),
+    "square root of 1 + squared error": lambda t, p: np.sqrt(1 + (t - p) ** 2),
+    "cross-entropy of data in [−1, 1]": lambda t, p: cross_entropy(0.5 * (t + 1), 0.5 * (p + 1)),
+    "cross-entropy on logits of data in [−1, 1]": lambda t, p: _logits(0.5 * (t + 1), p),
+    "cross-entropy of binarised targets": lambda t, p: cross_entropy(1.0 * (t > 0), p),
+    "cross-entropy of targets binarised at ½": lambda t, p: cross_entropy(1.0 * (t > 0.5), p),
+    "cross-entropy on logits of binarised targets": lambda t, p: _logits(1.0 * (t > 0), p),
+    "cross-entropy on logits of targets binarised at ½": lambda t, p: _logits(1.0 * (t > 0.5), p),
+    "cross-entropy on the sigmoid of probabilities": lambda t, p: _logits(t, _sigmoid(p)),
     "Bernoulli log of the right class only": lambda t, p: np.where(t > 0, -t * np.log(p), 0.0),
 }.items():
     FORMS[_name] = (_pixel, _total(_pixel))
@@ -77,6 +95,10 @@ FORMS["swapped cross-entropy on logits"] = (
     lambda t, p: _logits(p, t),
     _total(lambda x, x_hat: _logits(x_hat, x)),
 )
+FORMS["swapped cross-entropy of the sigmoid"] = (
+    lambda t, p: cross_entropy(_sigmoid(p), t),
+    _total(lambda x, x_hat: cross_entropy(_sigmoid(x_hat), x)),
+)
 SWAPPED_TARGETS = np.array([0.1, 0.25, 0.6, 0.9])  # a logarithm of x needs x within (0, 1)
 
 
@@ -91,11 +113,17 @@ class Reconstruction:
     form: str = "unknown"
     weight: float = 0.0
     findings: list[Finding] = field(default_factory=list)
+    categories: str = ""  # where a categorical likelihood has its axis of classes
 
     @property
     def squared(self) -> bool:
         """Whether its scale σ is free to choose, so that no balance is wrong in itself."""
         return "cross-entropy" not in self.form
+
+    @property
+    def known(self) -> bool:
+        """Return whether the formula was recognised."""
+        return self.form != "unknown"
 
 
 def _fit(term: Term, pixel: Callable, t: np.ndarray, p: np.ndarray, values: np.ndarray):
@@ -120,16 +148,17 @@ def audit_reconstruction(term: Term) -> Reconstruction:
     """Return the form and weight of a reconstruction, and what is wrong with it."""
     targets = TARGETS[[0, -1]] if term.target == 1 else TARGETS
     t, p, values = _values(term, targets)
-    if np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max():
+    flat = np.isfinite(values).all() and np.ptp(values) <= 1e-6 * np.abs(values).max()
+    if flat and not _moves(term):
         text = "the loss does not depend on x_hat"
         return Reconstruction(findings=[error("reconstruction-missing", text, 0.0, 1.0)])
-    swapped = None
     rng = np.random.default_rng(3)
     shape = (term.sizes.B, *term.sizes.pixels)
     x, x_hat = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
     x = np.round(x) if term.target == 1 else x
     mixed = term(x=x, x_hat=x_hat)
-    for name, (pixel, total) in FORMS.items():
+    swapped = None
+    for name, (pixel, total) in FORMS.items() if not flat else ():
         if "swapped" in name and term.target == 1:
             continue
         if "swapped" in name:
@@ -144,10 +173,104 @@ def audit_reconstruction(term: Term) -> Reconstruction:
         if abs(per_cell * total(x, x_hat) + c - mixed) > 20 * tolerance:
             continue
         return _described(term, name, per_cell, a)
-    text = "neither a squared or absolute error nor a cross-entropy: the balance stays unknown"
+    return _categorical(term) or _by_outputs(term) or _unrecognised(term, t, values)
+
+
+def _log_softmax(y: np.ndarray) -> np.ndarray:
+    y = y - y.max(axis=-1, keepdims=True)
+    return y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
+
+
+def _categorical(term: Term) -> Reconstruction | None:
+    """A cross-entropy over classes, of tokens or of one-hot data, on logits or on logarithms."""
+    pixels, B, rng = term.sizes.pixels, term.sizes.B, np.random.default_rng(8)
+    labels = term.function.labels(B)
+    places = [term.tokens] if term.tokens else ["last", "first"]
+    for place in places if len(pixels) > 1 or labels is not None else ():
+        flat = labels is not None and int(np.prod(pixels)) // int(np.prod(labels.shape[1:]))
+        shape = (*labels.shape[1:], flat) if flat else pixels
+        if place == "first" and flat:
+            shape = (flat, *labels.shape[1:])
+        K = shape[-1 if place == "last" else 0]
+        if int(np.prod(shape)) != int(np.prod(pixels)) or K < 2:
+            continue
+        rows = []
+        for _ in range(7):
+            y = rng.standard_normal((B, *shape))
+            scores = y if place == "last" else np.moveaxis(y, 1, -1)
+            chosen = labels
+            if labels is None:
+                chosen = rng.integers(1 if term.tokens else 0, K, scores.shape[:-1])
+            one_hot = np.eye(K)[chosen]
+            x = one_hot if place == "last" else np.moveaxis(one_hot, -1, 1)
+            x = chosen if term.tokens else x
+            seen = term(x=x.reshape(B, *pixels) if x.size == y.size else x,
+                        x_hat=y.reshape(B, *pixels))  # fmt: skip
+            logs = _log_softmax(scores)
+            entry = -np.take_along_axis(logs, chosen[..., None], -1)[..., 0]
+            plain = -np.take_along_axis(scores, chosen[..., None], -1)[..., 0]
+            shown = chosen != 0
+            rows.append((seen, entry.sum(), (entry * shown).sum(), plain.sum()))
+        seen, *columns = np.array(rows).T
+        for column in columns:
+            basis = np.stack([column, np.ones_like(column)], axis=1)
+            (a, c), *_ = np.linalg.lstsq(basis, seen, rcond=None)
+            if np.abs(basis @ (a, c) - seen).max() < 1e-4 * np.ptp(seen):
+                term.sizes = term.sizes._replace(classes=K)
+                form = "cross-entropy over categories"
+                return Reconstruction(form, float(a), categories=place)
+    return None
+
+
+def _by_outputs(term: Term) -> Reconstruction | None:
+    """The form as a function of x_hat alone, whatever the target: one made from x, or another."""
+    for grid, forms in ((np.linspace(-4, 4, 9), UNBOUNDED), (np.linspace(0.04, 0.96, 9), BOUNDED)):
+        values = np.array([term(x=term.target, x_hat=p) for p in grid])
+        if not np.isfinite(values).all():
+            continue
+        for name, functions in forms.items():
+            columns = np.stack([*(f(grid) for f in functions), np.ones_like(grid)], axis=1)
+            c, *_ = np.linalg.lstsq(columns, values, rcond=None)
+            if np.abs(columns @ c - values).max() > 1e-4 * np.ptp(values):
+                continue
+            total = c[0] + c[1] if name == "cross-entropy" else c[0]
+            likely = min(c[:2] / total) > -1e-3 if name == "cross-entropy" else True
+            if "on logits" in name:
+                likely = -1.001 < c[1] / c[0] < 1e-3
+            if not likely or abs(c[0]) * np.ptp(functions[0](grid)) < 1e-3 * np.ptp(values):
+                continue
+            found = _described(term, name, total / (term.sizes.B * term.sizes.D), total)
+            text = "the target is not x itself: the form was read from x_hat alone"
+            found.findings.append(note("target-hidden", text))
+            return found
+    return None
+
+
+UNBOUNDED = {
+    "squared error": (np.square, lambda p: p),
+    "cross-entropy on logits": (lambda p: np.logaddexp(0.0, p), lambda p: p),
+    "squared error of the sigmoid": (lambda p: _sigmoid(p) ** 2, _sigmoid),
+    "squared error of the tanh": (lambda p: np.tanh(p) ** 2, np.tanh),
+}
+BOUNDED = {"cross-entropy": (lambda p: -np.log(p), lambda p: -np.log(1 - p))}
+
+
+def _moves(term: Term) -> bool:
+    """Whether the loss depends on an x_hat that varies (a softmax ignores constants)."""
+    rng = np.random.default_rng(3)
+    shape = (term.sizes.B, *term.sizes.pixels)
+    x = np.full(shape, term.target)
+    seen = [term(x=x, x_hat=rng.uniform(0.1, 0.9, shape)) for _ in range(2)]
+    return bool(abs(seen[1] - seen[0]) > 1e-6 * abs(seen[0]))
+
+
+def _unrecognised(term: Term, t: np.ndarray, values: np.ndarray) -> Reconstruction:
+    """A form that none of those known explains: its weight is taken relative to its own size."""
+    text = "neither a squared or absolute error nor a cross-entropy that is known here: whether "
+    text += "it is a likelihood was not judged; pass reconstruction=, or allow it"
     if not np.isfinite(values).all():
         text = f"NaN or infinity at x = {t[~np.isfinite(values)][0]}, x_hat in (0, 1); " + text
-    return Reconstruction(findings=[note("reconstruction-unknown", text)])
+    return Reconstruction(findings=[unjudged("reconstruction-unknown", text)])
 
 
 def _norm_weight(term: Term, name: str, a: float) -> float:
@@ -157,8 +280,11 @@ def _norm_weight(term: Term, name: str, a: float) -> float:
 
 
 def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstruction:
-    weight = 2 * per_cell if "squared error" in name else per_cell
+    weight = 2 * per_cell if name.startswith("squared error") else per_cell
     found = Reconstruction(name, float(weight))
+    if name == "cross-entropy on the sigmoid of probabilities":
+        text = "the loss applies a sigmoid to its argument twice"
+        found.findings.append(error("bce-double-sigmoid", text))
     if "swapped" in name:
         text = "x_hat stands where the target belongs: −x_hat log x − …"
         if term.function.named:
@@ -191,7 +317,7 @@ def _clipping(term: Term, a: float, swapped: bool) -> list[Finding]:
     except ValueError:
         return []
     if not np.isfinite(cap):
-        return [note("bce-unclipped", "infinite or NaN at x_hat = 0: use logits, or clip x_hat")]
+        return []
     text = f"−log x_hat is cut at {cap:.3g} (x_hat at {np.exp(-cap):.2g})"
     if cap < 7:
         return [error("bce-clipped", text, float(cap), 16.0)]

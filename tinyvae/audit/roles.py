@@ -67,6 +67,7 @@ class Arrangement:
 
     def __init__(self, positions: list[Any], keywords: dict[str, str], named: bool = False) -> None:
         self.positions, self.keywords, self.named = positions, keywords, named
+        self.names: dict[str, str] = {}  # role → parameter
 
     def arguments(self, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments and keyword arguments for these values of the roles."""
@@ -119,6 +120,7 @@ def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangemen
         else:
             keywords[p.name] = slots[p.name]
     first = Arrangement(positions, keywords, named)
+    first.names = {role: name for name, role in slots.items()}
     return [first] if named else [first, *plain]
 
 

@@ -7,18 +7,19 @@ about 115,000 draws: a wrong σ of 2 % and noise shared along any axis stand out
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinyvae.audit import scales
-from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.calls import Function, as_shape, numbers_in
 from tinyvae.audit.findings import Finding, error, note
 from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.statistics import Z, chi_square_bounds, distance_from_normal
 
 LOGVARS = np.array([-4.0, -2.75, -1.5, -0.25, 1.0, 2.0])
 MUS = np.array([-1.5, 0.0, 2.0])
-DRAWS, MIN_CALLS, MAX_CALLS = 115_200, 200, 2048
+DRAWS, MAX_CALLS = 115_200, 2048
 PERIOD = 18  # calls after which levels and means come round
 
 # σ as a function of s, beyond those that a scale explains.
@@ -57,52 +58,93 @@ class Draws:
         return Draws(self.e[keep], self.level[keep], self.mean[keep])
 
 
+READING = ("sampler-std", "sampler-mean", "noise-scale")  # findings that a KL may explain
+
+
+@dataclass
+class Sampler:
+    """What was found of a sampler, and the mean and σ that its draws have.
+
+    `measured` is None where they could not be measured (no noise, noise that repeats);
+    `matched` names the reading of s that explains its σ, if one does.
+    """
+
+    findings: list[Finding]
+    measured: scales.Reading | None = None
+    matched: str | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def off(self) -> bool:
+        """Return whether its mean or σ are not those of the expected reading."""
+        return any(f.name in READING for f in self.findings)
+
+
 def audit_sampler(
-    function: Function, scale: str, batch: int | None, latent: int | None, dtype: str
-) -> list[Finding]:
-    """Return what is wrong with a sampler (mu, s) → z.
+    function: Function, scale: str, batch: int | None, latent: object, dtype: str
+) -> Sampler:
+    """Return what is wrong with a sampler (mu, s) → z, if s is read as `scale` says.
 
     Raises
     ------
     ValueError
         It raised, or returned NaN or another shape than mu's.
     """
-    B, L = _settle(function, scale, batch, latent, dtype)
-    draws, mu_only, frozen = _draw(function, scale, B, L, dtype)
+    B, latents = _settle(function, scale, batch, latent, dtype)
+    draws, mu_only, frozen = _draw(function, scale, B, latents, dtype)
     if mu_only:
-        return [error("sampler-no-noise", "z is mu in every call: no noise", 0.0, 1.0)]
+        return Sampler([error("sampler-no-noise", "z is mu in every call: no noise", 0.0, 1.0)])
     if frozen and np.corrcoef(draws.u[0].ravel(), draws.u[1].ravel())[0, 1] < 0.9:
-        return [error("noise-repeats", "the same noise comes back after a few calls", 1.0, 0.0)]
+        text = "the same noise comes back after a few calls"
+        return Sampler([error("noise-repeats", text, 1.0, 0.0)])
     if frozen:
-        return [error("sampler-frozen-noise", "every call draws the same noise", 1.0, 0.0)]
+        return Sampler([error("sampler-frozen-noise", "every call draws the same noise", 1.0, 0.0)])
     findings, draws = _sharing(draws)
-    rest = _shape_and_scale(draws, scale)
-    if any(f.name == "noise-repeats" for f in findings):  # few noises: bounds for fresh ones fail
+    rest, matched = _shape_and_scale(draws, scale)
+    repeats = any(f.name == "noise-repeats" for f in findings)
+    if repeats:  # few noises: bounds for fresh ones fail
         rest = [f for f in rest if f.name == "sampler-std" and abs(f.statistic - 0.5) > 0.1]
     findings += rest
     if "eps" in function.settled[0].roles():
         findings.append(note("noise-given", "the noise is an argument: only its use was audited"))
-    return findings
+    return Sampler(findings, None if repeats else _measured(draws, scale), matched, (B, *latents))
+
+
+def _measured(draws: Draws, scale: str) -> scales.Reading:
+    """Return the mean and σ of the draws at each level, with how far they may be off."""
+    s = scales.encoder_output(scale, LOGVARS)
+    weights = draws.n / np.square(draws.sd)  # (3, 6): a mean is known best where σ is small
+    offsets = (draws.means * weights).sum(axis=1) / weights.sum(axis=1)
+    doubt = Z * float(np.sqrt(1 / weights.sum(axis=1)).max()) + 1e-6
+    spread = Z * math.sqrt(0.5 / draws.freedom.min()) + 2e-3
+    words = "as measured: " + ", ".join(
+        f"σ({a:.3g}) = {b:.3g}" for a, b in list(zip(s, draws.sd, strict=True))[::2]
+    )
+    return scales.Reading("measured", words, s, draws.sd, spread, MUS, MUS + offsets, doubt)
 
 
 class Inputs:
     """mu and s of the 18 different calls, with the level and the mean of each cell (B, L)."""
 
-    def __init__(self, scale: str, B: int, L: int, dtype: str) -> None:
+    def __init__(self, scale: str, B: int, latents: tuple[int, ...], dtype: str) -> None:
+        L = math.prod(latents)
         i, j = np.ogrid[:B, :L]
         calls = range(PERIOD)
         self.level = np.stack([(i + j + t) % 6 for t in calls])  # (18, B, L)
         self.mean = np.stack([(i // 6 + j // 6 + t // 6) % 3 for t in calls])
         self.s = scales.encoder_output(scale, LOGVARS)[self.level].astype(dtype)
         self.mu = MUS[self.mean].astype(dtype)
+        self.shape = (B, *latents)
 
     def draw(self, function: Function, t: int) -> np.ndarray:
-        """Return z (B, L) of call t."""
+        """Return z (B, L) of call t; of several samples, the first."""
         mu, s = self.mu[t % PERIOD], self.s[t % PERIOD]
-        outputs = [a for _, a in function(mu=mu.copy(), s=s.copy()) if a.size == mu.size]
-        if not outputs:
-            raise ValueError(f"{function.name} returned no z of mu's shape {mu.shape}")
-        outputs = [array.reshape(mu.shape) for array in outputs]
+        given = function(mu=mu.reshape(self.shape).copy(), s=s.reshape(self.shape).copy())
+        fitting = [a for _, a in given if a.size == mu.size]
+        fitting += [a[0] for _, a in given if a.ndim and a.shape[1:] == self.shape]  # (K, B, …)
+        if not fitting:
+            raise ValueError(f"{function.name} returned no z of mu's shape {self.shape}")
+        outputs = [array.reshape(mu.shape) for array in fitting]
         if len(outputs) == 1:
             return outputs[0]
         new = [a for a in outputs if not np.allclose(a, mu, 1e-5, 1e-5)]
@@ -111,18 +153,20 @@ class Inputs:
 
 
 def _settle(
-    function: Function, scale: str, batch: int | None, latent: int | None, dtype: str
-) -> tuple[int, int]:
+    function: Function, scale: str, batch: int | None, latent: object, dtype: str
+) -> tuple[int, tuple[int, ...]]:
     """Find sizes that the function takes: 48 × 12, or those that its code mentions."""
     hints = numbers_in(function.function)
     small = [n for n in hints["any"] if n <= 512]
-    Bs = [batch] if batch else [48, *hints["batch"], *small]
-    Ls = [latent] if latent else [12, *hints["latent"], *small]
+    Bs = [batch] if batch else [function.draws[0], *hints["batch"], *small]
+    Ls = [as_shape(latent)] if latent else [(12,)]
+    if not latent:
+        Ls += [(n,) for n in (hints["latent"] + small)[:6]] + [(3, 2, 2)]
     first: Exception | None = None
-    for B, L in [(B, L) for B in Bs[:6] for L in Ls[:8]]:
+    for B, latents in [(B, latents) for B in Bs[:6] for latents in Ls[:8]]:
         try:
-            Inputs(scale, B, L, dtype).draw(function, 0)
-            return B, L
+            Inputs(scale, B, latents, dtype).draw(function, 0)
+            return B, latents
         except TooCoarse:
             raise
         except Exception as failure:
@@ -131,10 +175,13 @@ def _settle(
     raise first
 
 
-def _draw(function: Function, scale: str, B: int, L: int, dtype: str) -> tuple[Draws, bool, bool]:
+def _draw(
+    function: Function, scale: str, B: int, latents: tuple[int, ...], dtype: str
+) -> tuple[Draws, bool, bool]:
     """Call often; also tell whether z was always mu, and whether equal calls gave equal z."""
-    T = int(np.clip(math.ceil(DRAWS / (B * L)), MIN_CALLS, MAX_CALLS))
-    inputs = Inputs(scale, B, L, dtype)
+    L = math.prod(latents)
+    T = int(np.clip(math.ceil(DRAWS / (B * L)), function.draws[1], MAX_CALLS))
+    inputs = Inputs(scale, B, latents, dtype)
     z = np.empty((T, B, L))
     for t in range(T):
         z[t] = inputs.draw(function, t)
@@ -182,35 +229,39 @@ def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
     return findings + weak, draws
 
 
-def _shape_and_scale(draws: Draws, scale: str) -> list[Finding]:
+def _shape_and_scale(draws: Draws, scale: str) -> tuple[list[Finding], str | None]:
+    """Return the findings, and the name of the reading that explains σ, if one does."""
     s = scales.encoder_output(scale, LOGVARS)
     right = scales.READINGS[scale](s)
-    wrong_scale = _scale(draws, s, right, scale)
+    wrong_scale, matched = _scale(draws, s, right, scale)
     eps = draws.e / (draws.sd if wrong_scale else right)[draws.level]
     wrong_mean = _mean(draws, eps)
     shape = draws.u if wrong_mean or wrong_scale else eps
     distance, threshold = distance_from_normal(shape)
     if distance <= threshold:
-        return wrong_scale + wrong_mean
+        return wrong_scale + wrong_mean, matched
     kurtosis = float(np.mean(draws.u**4))
     if abs(kurtosis - 1.8) < 0.06:
         ratio = float(np.mean(eps / np.std(eps)))
         text = f"kurtosis {kurtosis:.2f} (normal noise: 3), mean/sd = {ratio:.2f}: uniform noise"
         named = [f for f in wrong_scale if f.name == "sampler-std"]
-        return [error("noise-uniform", text, kurtosis, 3.0), *named]
+        return [error("noise-uniform", text, kurtosis, 3.0), *named], matched
     text = f"distance {distance:.3f} from N(0, 1) (at most {threshold:.3f} by chance)"
     text += f", kurtosis {kurtosis:.2f} (normal: 3)"
     wrong_scale = [f for f in wrong_scale if f.name != "noise-scale" or abs(f.statistic - 1) > 0.05]
-    return [error("noise-not-normal", text, distance, threshold), *wrong_scale, *wrong_mean]
+    noise = error("noise-not-normal", text, distance, threshold)
+    return [noise, *wrong_scale, *wrong_mean], matched
 
 
-def _scale(draws: Draws, s: np.ndarray, right: np.ndarray, scale: str) -> list[Finding]:
+def _scale(
+    draws: Draws, s: np.ndarray, right: np.ndarray, scale: str
+) -> tuple[list[Finding], str | None]:
     """Compare the six standard deviations with σ(s)."""
     sums = draws.freedom * draws.variance / right**2  # χ² with `freedom` degrees each
     bounds = [chi_square_bounds(n) for n in [*draws.freedom, draws.freedom.sum()]]
     inside = [low <= x <= high for x, (low, high) in zip([*sums, sums.sum()], bounds, strict=True)]
     if all(inside):
-        return []
+        return [], scale
     noise = Z * np.sqrt(0.5 / draws.freedom) + 2e-3  # of log sd
     logs = np.log(np.maximum(draws.sd, 1e-300))
     names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | MISTAKES
@@ -227,14 +278,16 @@ def _scale(draws: Draws, s: np.ndarray, right: np.ndarray, scale: str) -> list[F
     fitted = f"log σ grows by {slope:.3g} per unit of log σ² (expected 0.5)"
     if not fits:
         text = f"σ is not {scales.WORDS[scale]}: {fitted}"
-        return [error("sampler-std", text, slope, 0.5)]
-    other, _, name, a = min(fits)
+        return [error("sampler-std", text, slope, 0.5)], None
+    other, inexact, name, a = min(fits)
     if not other:
         text = f"the noise has {math.exp(a):.4g} times the standard deviation that it should have"
-        return [error("noise-scale", text, math.exp(a), 1.0)]
+        return [error("noise-scale", text, math.exp(a), 1.0)], None
     times = "" if abs(a) < 0.02 else f", times {math.exp(a):.3g}"
     text = f"σ is {name}{times}, not {scales.WORDS[scale]}: {fitted}"
-    return [error("sampler-std", text, slope, 0.5)]
+    readings = {words: n for n, words in scales.WORDS.items()}
+    matched = None if inexact else readings.get(name, "mistake")
+    return [error("sampler-std", text, slope, 0.5)], matched
 
 
 def _mean(draws: Draws, eps: np.ndarray) -> list[Finding]:

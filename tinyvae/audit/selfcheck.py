@@ -28,7 +28,7 @@ class Probe:
         self.noise = np.random.default_rng(0)
 
     def _forward(self, x: np.ndarray, y: np.ndarray, mu: np.ndarray, logvar: np.ndarray):
-        from tinyvae.core.model import VAE
+        from tinyvae.models import VAE
 
         sizes = {"n_features": x.shape[1], "latent_dim": mu.shape[1], "hidden": ()}
         vae = VAE(**sizes, backend="numpy", dtype=self.dtype, **self.options)
@@ -50,7 +50,7 @@ class Gradients:
     """A small VAE with its hand-written gradient."""
 
     def __init__(self, **options) -> None:
-        from tinyvae.core.model import VAE
+        from tinyvae.models import VAE
 
         sizes = {"n_features": 11, "latent_dim": 3, "hidden": (7,)}
         self.vae = VAE(**sizes, backend="numpy", dtype="float64", **options)
@@ -99,5 +99,7 @@ def audit_tinyvae() -> dict[str, Report]:
     for name, options in forms.items():
         for activation in ("relu", "tanh"):
             model = Gradients(activation=activation, beta=3.0, **options)
-            reports[f"{name}, gradients, {activation}"] = audit(**model.arguments())
+            probe = Probe("float64", beta=3.0, **options)
+            whole = {"objective": probe.objective, "sample": probe.sample, "dtype": "float64"}
+            reports[f"{name}, gradients, {activation}"] = audit(**whole, **model.arguments())
     return reports

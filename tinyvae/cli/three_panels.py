@@ -1,5 +1,6 @@
-"""`python -m tinyvae three-panels`: the picture that explains the VAE, from three trainings."""
+"""`tinyvae three-panels`: the picture that explains the VAE, from three trainings."""
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -12,22 +13,18 @@ from tinyvae.train.files import write_atomically
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `tinyvae three-panels`; return the exit status."""
-    return terminal.run(_main, argv, "tinyvae three-panels")
+    """Run the command; return its exit status."""
+    p = terminal.Parser("three-panels", panels.__doc__)
+    out, text = Path("three-panels.png"), "a .png, .svg or .pdf file"
+    p.add("--out", terminal.path, "FILE", out, text)
+    p.add("--epochs", terminal.whole(1), "N", 30, "of each model")
+    p.add("--seed", terminal.SEED, "N", 0)
+    p.add("--dpi", terminal.DPI, "N", 150, "resolution")
+    p.add("--quiet", None, text="print nothing")
+    return terminal.run(p, _three_panels, argv)
 
 
-def _main(argv: list[str] | None) -> int:
-    parser = terminal.Parser(prog="tinyvae three-panels", description=panels.__doc__)
-    whole = terminal.whole
-    parser.add_argument(
-        "--out", metavar="FILE", type=Path, default=Path("three-panels.png"),
-        help="a .png, .svg or .pdf file (default: three-panels.png)",
-    )  # fmt: skip
-    parser.add_argument("--epochs", type=whole(1), default=30, help="of each model (default: 30)")
-    parser.add_argument("--seed", type=whole(0), default=0, help="(default: 0)")
-    parser.add_argument("--dpi", type=terminal.DPI, default=150, help="resolution (default: 150)")
-    parser.add_argument("--quiet", action="store_true", help="print nothing")
-    given = parser.parse_args(argv)
+def _three_panels(given: argparse.Namespace) -> None:
     _check_writable(given.out)
 
     dataset = load_dataset("digits")
@@ -40,7 +37,6 @@ def _main(argv: list[str] | None) -> int:
         raise terminal.Failure(error, 1) from None
     if not given.quiet:
         print(f"{given.out}: {'; '.join(f'{name}: {remark}' for name, remark, _ in PANELS)}")
-    return 0
 
 
 def _check_writable(out: Path) -> None:

@@ -1,6 +1,7 @@
-"""The command `python -m tinyvae.train`: options in, a run folder out, and a few lines that say
-what happened, what the figures show and what to try next."""
+"""`tinyvae train`: options in, a run folder out, and a few lines that say what happened, what the
+figures show and what to try next."""
 
+import argparse
 import io
 import shlex
 from collections.abc import Callable, Iterator
@@ -10,39 +11,30 @@ import numpy as np
 
 from tinyvae import threads
 from tinyvae.cli import options, terminal
-from tinyvae.core.arrays import get_backend
-from tinyvae.core.model import VAE, Autoencoder
-from tinyvae.data import Dataset, load_dataset
+from tinyvae.cli.terminal import say
+from tinyvae.core.errors import InputError
+from tinyvae.data import NAMES, Dataset, load_dataset
 from tinyvae.data.dataset import counted
+from tinyvae.device import get_backend
 from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, speak_once
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import next_free
 from tinyvae.train.loop import fit
-from tinyvae.train.runs import History, Run, open_run
+from tinyvae.train.runs import TRAINING, History, Run, open_run
 
-PROG = "tinyvae train"
-
-
-class NewRun(Run):
-    """A run that is not yet on disk, and says where it is once it is."""
-
-    announce: Callable[[], None]
-
-    def create(self) -> None:
-        """Make the folder, and say so."""
-        super().create()
-        self.announce()
+ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return speak_once(lambda: terminal.run(_train, argv, PROG))
+    parser = options.parser()
+    return speak_once(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
 
 
-def _train(argv: list[str] | None) -> int:
-    parser = options.parser(PROG)
-    given = vars(parser.parse_args(argv))
+def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
+    given = vars(options_given)
     ranks = find(given.get("distributed", "auto"))
     if "resume" in given:
         run, dataset = _resumed(parser, given, ranks)
@@ -52,35 +44,35 @@ def _train(argv: list[str] | None) -> int:
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
     run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
-    say = _silent if "quiet" in given or ranks.rank else print
-    say(dataset.describe())
+    tell = _silent if "quiet" in given or ranks.rank else say
+    tell(dataset.describe())
 
     def announce() -> None:
-        say(f"run folder: {run.path}")
+        tell(f"run folder: {run.path}")
         if ranks.size > 1:
-            say(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
+            tell(f"{ranks.size} ranks share each batch; should one die, {_go_on(run)}")
 
-    if isinstance(run, NewRun):
-        run.announce = announce
-    else:
+    if "resume" in given:
         announce()
+    else:
+        run.created = announce
     done, epochs = run.done, run.config["training"]["epochs"]
     finished = done >= epochs
     if finished:
-        say(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
+        tell(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
     elif done:
-        say(f"continuing after epoch {done} of {epochs}")
+        tell(f"continuing after epoch {done} of {epochs}")
     with _hushed(given):
         history = _fit(model, dataset, run, given)
     if ranks.rank:
         return 0
     if "quiet" not in given:
-        _report(model, dataset, run, history)
+        _report(model, dataset, history)
     if "no_figures" not in given:
-        _draw(model, dataset, run, history, say, keep=finished)
-    say("\ntry next:")
+        _draw(model, dataset, run, history, tell, keep=finished)
+    tell("\ntry next:")
     for command, what in _next(model, dataset, run):
-        say(f"  python -m {command:<38}  # {what}")
+        tell(f"  python -m {command:<38}  # {what}")
     return 0
 
 
@@ -96,19 +88,18 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
-    options_of_data = own | {"data_dir": chosen.get("data_dir"), "seed": chosen["seed"]}
-    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **options_of_data))
+    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **own))
     chosen.setdefault("epochs", options.default_epochs(dataset))
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
         "model": model | options.model_arguments(chosen, dataset),
-        "training": {name: chosen[name] for name in options.TRAINING},
+        "training": {name: chosen[name] for name in TRAINING},
         "data": dataset.to_config(),
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
-    return NewRun(path, config, numbered=None if "out" in given else dataset.name), dataset
+    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
 def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
@@ -148,14 +139,21 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
             distributed=given.get("distributed", "auto"),
             tf32="tf32" in given,
         )
+    except InputError as error:
+        if error.argument not in ROWS:
+            raise
+        low, high = error.value
+        problem = f"span [{low:g}, {high:g}], but likelihood 'bernoulli' takes [0, 1]"
+        remedy = "scale them with --scale, or take --likelihood gaussian"
+        raise ValueError(f"{ROWS[error.argument]} {problem}: {remedy}") from None
     except KeyboardInterrupt:
         saved = f"stopped; all finished epochs are saved; {_go_on(run)}"
         raise terminal.Failure(saved, 130) from None
     except FloatingPointError as error:
         keeps = "keeps the last good epoch" if run.done else "has no trained epoch"
-        scaled = "data scaled to around 1"
-        message = str(error).replace(scaled, f"{scaled} (own data: --scale standardize)")
-        raise terminal.Failure(f"{message}; {run.path} {keeps}", 1) from None
+        name = run.config["data"]["options"]["name"]
+        scaled = "" if name in NAMES else " (own data: --scale standardize)"
+        raise terminal.Failure(f"{error}{scaled}; {run.path} {keeps}", 1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
             raise
@@ -172,6 +170,8 @@ def _go_on(run: Run) -> str:
 def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str, str]]:
     """Yield commands worth trying after this run, and what each is for."""
     yield f"tinyvae evaluate {run.quoted}", "how good is it?"
+    if model.latent_dim != 2 or not dataset.image_shape:  # else its page is written already
+        yield f"tinyvae explore {run.quoted} --open", "its latent space, in a browser"
     if dataset.options["name"] == "digits" and model.latent_dim == 2:
         yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
         yield "tinyvae three-panels", "the picture that explains the VAE"
@@ -181,7 +181,7 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
 
 
-def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) -> None:
+def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     """Print what the training came to."""
     last, seconds = history[-1], sum(row["seconds"] for row in history)
     reconstruction, kl = last["val_reconstruction"], last["val_kl"]
@@ -189,7 +189,7 @@ def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) ->
     y = dataset.y_test[: len(x)] if model.n_classes else None
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
-    print(
+    say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
         f" {counted(len(dataset.x_test), 'test example')}, in"
         f" nats per example: reconstruction {reconstruction:.2f}{bound};"
@@ -198,26 +198,25 @@ def _report(model: Autoencoder, dataset: Dataset, run: Run, history: History) ->
 
 
 def _draw(
-    model: Autoencoder, dataset: Dataset, run: Run, history: History, say: Callable, keep: bool
+    model: Autoencoder, dataset: Dataset, run: Run, history: History, tell: Callable, keep: bool
 ) -> None:
     """Draw the figures, say what each shows, and write the page that explores the latent space."""
     from tinyvae import explore as explorer
+    from tinyvae.cli import explore as explore_command
     from tinyvae.figures import gallery
 
     folder, page = run.path / "figures", run.path / "explorer.html"
     kl_history = run.histories[1] or None
     try:
         for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
-            say(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
+            tell(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
         if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
             try:
                 explorer.write(page, explorer.build(model, dataset))
-                say(f"  {page}: open it in a browser, and move about in the latent plane")
+                tell(f"  {page}: open it in a browser, and move about in the latent plane")
             except ValueError as too_large:
-                why = terminal.as_typed(str(too_large))
-                say(f"  no {page}: {why} (of: python -m tinyvae explore {run.quoted})")
-    except BrokenPipeError:
-        raise
+                why = terminal.one_line(too_large, explore_command.parser().spell)
+                tell(f"  no {page}: {why} (of: python -m tinyvae explore {run.quoted})")
     except KeyboardInterrupt:
         draw = f"draw its figures with: python -m tinyvae figures {run.quoted}"
         raise terminal.Failure(f"stopped; the trained model is saved; {draw}", 130) from None

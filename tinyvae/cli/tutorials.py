@@ -1,7 +1,6 @@
-"""`python -m tinyvae tutorials [DIR]`: copy the notebooks of the tutorials to a folder."""
+"""`tinyvae tutorials [DIR]`: copy the notebooks of the tutorials to a folder."""
 
-from __future__ import annotations
-
+import argparse
 import importlib.util
 import shutil
 import subprocess
@@ -10,14 +9,23 @@ from pathlib import Path
 
 from tinyvae.cli import terminal
 
-PROG = "tinyvae tutorials"
 DEFAULT = "tinyvae-tutorials"
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return terminal.run(_tutorials, argv, PROG)
+    return terminal.run(parser(), _tutorials, argv)
+
+
+def parser() -> terminal.Parser:
+    """Return the command's parser."""
+    p = terminal.Parser("tutorials", "Copy the notebooks of the tutorials to a new folder.")
+    where = f"where to (default: {DEFAULT}); it must be new or empty"
+    folder = {"nargs": "?", "type": terminal.path, "default": Path(DEFAULT)}
+    p.add_argument("folder", metavar="DIR", help=where, **folder)
+    p.add("--open", None, text="open it in JupyterLab at once")
+    return p
 
 
 def notebooks_folder() -> Path:
@@ -31,16 +39,7 @@ def notebooks_folder() -> Path:
     raise FileNotFoundError("this installation came without the notebooks; install it again")
 
 
-def _tutorials(argv: list[str] | None) -> int:
-    parser = terminal.Parser(
-        prog=PROG, description="Copy the notebooks of the tutorials to a new folder."
-    )
-    parser.add_argument(
-        "folder", metavar="DIR", nargs="?", type=terminal.path, default=Path(DEFAULT),
-        help=f"where to (default: {DEFAULT}); it must be new or empty",
-    )  # fmt: skip
-    parser.add_argument("--open", action="store_true", help="open it in JupyterLab at once")
-    options = parser.parse_args(argv)
+def _tutorials(options: argparse.Namespace) -> int:
     folder = options.folder
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a new folder")

@@ -6,14 +6,10 @@ stand here; encoder, decoder, likelihood and all else are the VAE's.
 
 from typing import Any
 
-import numpy as np
-
-from tinyvae import checks
-from tinyvae.core.arrays import Array
+from tinyvae.core.arrays import Array, array_module
 from tinyvae.core.latent import kl, reparameterize, reparameterize_backward
-from tinyvae.core.likelihood import MIN_VARIANCE
-from tinyvae.core.model import VAE, Terms
-from tinyvae.threads import in_threads
+from tinyvae.core.likelihood import MIN_VARIANCE, CalibratedGaussian
+from tinyvae.core.model import VAE, Terms, beside
 
 
 class IWAE(VAE):
@@ -35,44 +31,24 @@ class IWAE(VAE):
 
     At k = 1 this class *is* the VAE, with the KL in closed form: the one log w has the same
     expectation, and so has its gradient, but more noise.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        Those of `VAE`, without `free_bits`: the bound has no KL of a dimension to count. Under
-        sigma="auto", σ² is the mean squared error over all draws of the batch.
-    importance_samples : int
-        k.
     """
 
-    def __init__(self, *args: Any, importance_samples: int = 5, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.free_bits:
-            remedy = "take a VAE, or free_bits=0"
-            raise ValueError(f"an IWAE has no free bits, not free_bits={self.free_bits}: {remedy}")
-        k = self.importance_samples = checks.integer("importance_samples", importance_samples, 1)
-        if self.config:
-            self.config |= {"importance_samples": k}
+    def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
+        """Return the loss of a batch with the noise eps (B, k, L), and remember what `backward`
+        needs.
 
-    @in_threads
-    def forward(self, x: Array, eps: Array | None = None, labels: Array | None = None) -> Terms:
-        """Return the loss of a batch x (B, D), and remember what `backward` needs.
-
-        The noise eps (B, k, L) is drawn from N(0, I) where it is left out. `reconstruction` is the
-        mean over all draws, and `kl` the closed form, so that `elbo` is that of the same q(z|x).
+        `reconstruction` is the mean over all draws, and `kl` the closed form, so that `elbo` is
+        that of the same q(z|x).
         """
-        x = self.as_batch(x)
-        B, k, L, xp = len(x), self.importance_samples, self.latent_dim, self.backend.xp
-        eps = self._noise(eps, B)
+        k, L, xp = self.importance_samples, self.latent_dim, array_module(x)
         if k == 1:
-            return super().forward(x, eps.reshape(B, L), labels)
-        mu, logvar = self.encode(x, labels)  # (B, L) each
+            return super().loss(x, c, eps.reshape(len(x), L))
+        mu, logvar = self.split(self.encoder.forward(beside(x, c)))  # (B, L) each
         z = reparameterize(mu[:, None], logvar[:, None], eps)  # (B, k, L)
-        if self.n_classes:
-            labels = checks.labels(labels, B, self.n_classes).repeat(k)
-        y = self.decoder.forward(self.with_labels(z.reshape(B * k, L), labels))  # (B k, D)
-        target = xp.broadcast_to(x[:, None], (B, k, self.n_features))
-        nll = self.likelihood.forward(y, target.reshape(y.shape)).reshape(B, k)
+        repeated = None if c is None else repeat(c, k)  # (B k, C)
+        y = self.decoder.forward(beside(z.reshape(-1, L), repeated))  # (B k, D)
+        target = repeat(x, k)  # (B k, D)
+        nll = self.likelihood.forward(y, target).reshape(len(x), k)
         # log p(z) = −½ Σ z² and log q(z|x) = −½ Σ (eps² + logvar); both lack the same constant.
         log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # (B, k)
         log_w = self.beta * log_ratio - self.reconstruction_weight * nll
@@ -80,31 +56,30 @@ class IWAE(VAE):
         w = xp.exp(log_w - highest)
         total = w.sum(axis=1, keepdims=True)
         bound = highest + xp.log(total / k)  # (B, 1)
-        self.B, self.mu, self.logvar, self.eps = B, mu, logvar, eps
+        self.B, self.mu, self.logvar, self.eps = len(x), mu, logvar, eps
         self.z, self.w_hat = z, w / total
         return Terms(-bound.mean(), nll.mean(), kl(mu, logvar).sum(axis=1).mean())
 
-    @in_threads
-    def backward(self) -> None:
-        """Write the gradient of the last `forward`'s loss into `parameters.grad`.
+    def gradient(self) -> None:
+        """Write the gradient of the last loss into `parameters.grad`.
 
         log w_i = … + beta · ½ Σ (eps² − z² + logvar) depends on mu and logvar through z, with
         ∂/∂z = −beta z, and on logvar also directly, with ½ beta for each of the k draws, whose ŵ
         add up to 1.
         """
-        if self.importance_samples == 1 or not self.B:  # the VAE's, or its refusal
-            return super().backward()
+        if self.importance_samples == 1:
+            return super().gradient()
         dz = self.backward_to_code(self._dnll().reshape(-1, 1))  # (B k, L)
         scale = self.beta / self.B
         dz = dz.reshape(self.z.shape) + scale * self.w_hat[:, :, None] * self.z  # (B, k, L)
         dmu, dlogvar = reparameterize_backward(dz, self.logvar[:, None], self.eps)
         dh = [dmu.sum(axis=1), dlogvar.sum(axis=1) - 0.5 * scale]  # (B, L) each
-        self.encoder.backward(self.backend.xp.concatenate(dh, axis=1), need_dx=False)
+        self.encoder.backward(array_module(dz).concatenate(dh, axis=1), need_dx=False)
 
     def _dnll(self) -> Array:
         """Return B · ∂loss/∂nll (B, k), before the reconstruction's weight: ŵ.
 
-        Under sigma="auto" x_hat acts on the loss through σ² too. Let s_i be the squared error of a
+        Under a calibrated σ², y acts on the loss through σ² too. Let s_i be the squared error of a
         draw over its D features, so that nll_i = ½ D (s_i / σ² + log 2πσ²) and σ² = mean s:
 
             ∂loss/∂σ² = mean_b Σ_i ŵ_i ∂nll_i/∂σ² = ½ D / σ² · mean_b Σ_i ŵ_i (1 − s_i / σ²)
@@ -114,20 +89,15 @@ class IWAE(VAE):
         are 1/k, as in a VAE.)
         """
         likelihood = self.likelihood
-        if not getattr(likelihood, "auto", False):
+        if not isinstance(likelihood, CalibratedGaussian):
             return self.w_hat
         s = (likelihood.error * likelihood.error).mean(axis=1).reshape(self.w_hat.shape)
         excess = (self.w_hat * (1.0 - s / likelihood.variance)).sum(axis=1)  # (B,)
         free = likelihood.variance > MIN_VARIANCE  # at its floor, σ² is a constant
-        return self.w_hat + free * likelihood.batch_mean(excess) / self.importance_samples
+        return self.w_hat + free * likelihood.ops.batch_mean(excess) / self.importance_samples
 
-    def _noise(self, eps: Array | None, B: int) -> Array:
-        """Return eps (B, k, L), drawn or checked."""
-        shape = (B, self.importance_samples, self.latent_dim)
-        if eps is None:
-            return self.noise.standard_normal(shape, dtype=np.dtype(self.dtype))
-        eps = eps if isinstance(eps, self.backend.xp.ndarray) else np.asarray(eps)
-        if eps.shape != shape and not (shape[1] == 1 and eps.shape == (B, self.latent_dim)):
-            wanted = f"(examples, importance_samples, latent_dim) = {shape}"
-            raise ValueError(f"eps must have the shape {wanted}, not {tuple(eps.shape)}")
-        return self.as_batch(eps.reshape(-1, self.latent_dim), "eps", shape[2]).reshape(shape)
+
+def repeat(rows: Array, k: int) -> Array:
+    """Return each of the rows (B, n) k times (B k, n)."""
+    B, n = rows.shape
+    return array_module(rows).broadcast_to(rows[:, None], (B, k, n)).reshape(B * k, n)

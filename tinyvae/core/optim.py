@@ -1,34 +1,32 @@
-"""Optimizers: a step changes θ, in place, by what the gradient g says.
-
-They see a model as two flat vectors, `parameters.theta` and `parameters.grad`, and nothing else.
-"""
+"""Optimizers: a step changes θ in place by what g says. They see a model as these two vectors."""
 
 import math
 
-import numpy as np
-
-from tinyvae import checks
+from tinyvae.core import values
 from tinyvae.core.arrays import Array, array_module
-from tinyvae.core.layers import Parameters
-from tinyvae.threads import over_ranges
+from tinyvae.core.parameters import Parameters
 
-BLOCK = 2**18  # elements that stay in a CPU's cache while a step passes over them several times
 TINY = 1e-30  # moments below it are set to 0: a CPU is many times slower on denormal numbers
 
 
 class SGD:
-    """Gradient descent with momentum in [0, 1): u ← momentum · u + g;  θ ← θ − lr · u."""
+    """Gradient descent with momentum: u ← momentum · u + g;  θ ← θ − lr · u.
+
+    Parameters
+    ----------
+    parameters : Parameters of a model
+    lr, momentum : float, above 0; in [0, 1)
+    """
 
     def __init__(self, parameters: Parameters, lr: float = 1e-2, momentum: float = 0.0) -> None:
-        self.parameters = checks.parameters(parameters)
-        self.lr = checks.number("lr", lr, above=True)
-        self.momentum = checks.fraction("momentum", momentum)
+        self.parameters = values.parameters(parameters)
+        self.lr = values.number("lr", lr, above=True)
+        self.momentum = values.fraction("momentum", momentum)
         self.theta, self.grad = parameters.theta, parameters.grad
         self.u = array_module(self.theta).zeros_like(self.theta)
 
     def step(self) -> None:
-        """Move θ once."""
-        over_ranges(self.move, self.theta.size)
+        self.parameters.ops.over(self.move, self.theta.size)
 
     def move(self, start: int, stop: int) -> None:
         """Move θ[start:stop]."""
@@ -38,11 +36,9 @@ class SGD:
         self.theta[start:stop] -= self.lr * u
 
     def state(self) -> dict[str, Array]:
-        """Return copies of what a resumed training needs besides θ."""
         return {"u": self.u.copy()}
 
     def set_state(self, state: dict[str, Array]) -> None:
-        """Take back what `state` returned."""
         self.u[...] = state["u"]
 
 
@@ -57,57 +53,59 @@ class Adam:
     need one pass less each. Put them in, with s = √((1 − β2) / (1 − β2ᵗ)), and √v̂ = s √V:
 
         θ ← θ − a · M / (√V + ε / s),      a = lr (1 − β1) / (1 − β1ᵗ) / s
+
+    Parameters
+    ----------
+    parameters : Parameters of a model
+    lr, beta1, beta2, epsilon : float, above 0; in [0, 1), both; above 0
     """
 
     def __init__(
         self, parameters: Parameters, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:  # fmt: skip
-        self.parameters = checks.parameters(parameters)
-        self.lr = checks.number("lr", lr, above=True)
-        self.beta1, self.beta2 = checks.fraction("beta1", beta1), checks.fraction("beta2", beta2)
-        self.epsilon = checks.number("epsilon", epsilon, above=True)
-        theta, grad = parameters.theta, parameters.grad
-        xp = array_module(theta)
-        self.t, self.M, self.V = 0, xp.zeros_like(theta), xp.zeros_like(theta)
-        self.theta, self.grad, self.block = theta, grad, BLOCK if xp is np else theta.size
+        self.parameters = values.parameters(parameters)
+        self.lr = values.number("lr", lr, above=True)
+        self.beta1, self.beta2 = values.fraction("beta1", beta1), values.fraction("beta2", beta2)
+        self.epsilon = values.number("epsilon", epsilon, above=True)
+        self.theta, self.grad = parameters.theta, parameters.grad
+        zeros = array_module(self.theta).zeros_like
+        self.t, self.M, self.V = 0, zeros(self.theta), zeros(self.theta)
 
     def step(self) -> None:
-        """Move θ once."""
         self.t += 1
-        over_ranges(self.move, self.theta.size)
+        self.parameters.ops.over(self.move, self.theta.size)
 
     def move(self, start: int, stop: int) -> None:
         """Move θ[start:stop]."""
+        a, epsilon = self.factors()
+        part = slice(start, stop)
+        theta, g, M, V = self.theta[part], self.grad[part], self.M[part], self.V[part]
+        xp = array_module(M)
+        M *= self.beta1
+        M += g
+        r = g * g
+        V *= self.beta2
+        V += r
+        xp.sqrt(V, out=r)
+        r += epsilon
+        xp.divide(M, r, out=r)
+        r *= a
+        theta -= r
+        if self.t % 100 == 0:
+            for moment in (M, V):
+                moment *= xp.abs(moment) > TINY
+
+    def factors(self) -> tuple[float, float]:
+        """Return a and ε / s of step t."""
         s = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
-        a = self.lr * (1 - self.beta1) / (1 - self.beta1**self.t) / s
-        xp = array_module(self.M)
-        for first in range(start, stop, self.block):
-            cut = slice(first, min(first + self.block, stop))
-            theta, g, M, V = self.theta[cut], self.grad[cut], self.M[cut], self.V[cut]
-            M *= self.beta1
-            M += g
-            r = g * g
-            V *= self.beta2
-            V += r
-            xp.sqrt(V, out=r)
-            r += self.epsilon / s
-            xp.divide(M, r, out=r)
-            r *= a
-            theta -= r
-            if self.t % 100 == 0:
-                for moment in (M, V):
-                    moment *= xp.abs(moment) > TINY
+        return self.lr * (1 - self.beta1) / (1 - self.beta1**self.t) / s, self.epsilon / s
 
     def state(self) -> dict[str, Array]:
         """Return t, and copies of m and v in the textbook's scale, for a resumed training."""
         return {"t": self.t, "m": self.M * (1 - self.beta1), "v": self.V * (1 - self.beta2)}
 
     def set_state(self, state: dict[str, Array]) -> None:
-        """Take back what `state` returned."""
         self.t = int(state["t"])
         self.M[...] = state["m"] / (1 - self.beta1)
         self.V[...] = state["v"] / (1 - self.beta2)
-
-
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}

@@ -1,17 +1,16 @@
 """Data sets by name, ready to train on: the bundled digits, MNIST and Fashion-MNIST, drawn shapes,
 and people's own files; new data for a trained model; and the batches of an epoch."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
-from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import mnist, preparation, readers, shapes
+from tinyvae.data.blocks import batches as batches
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
 from tinyvae.data.scaling import BYTES, Scaling
@@ -32,7 +31,7 @@ def load_dataset(
     binarize: str = "none",
     seed: int = 0,
 ) -> Dataset:
-    """A data set by name, or from one's own file or folder.
+    """Return a data set by its name, or from one's own file or folder.
 
     Parameters
     ----------
@@ -62,29 +61,37 @@ def load_dataset(
     ------
     ValueError, FileNotFoundError
         In one line that names the value or the place in the file, and the remedy.
+
+    Examples
+    --------
+    >>> from tinyvae import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> digits.x_train.shape, digits.image_shape
+    ((4500, 784), (28, 28))
     """
     checks.instance("name", name, str | os.PathLike, f"a path or one of {', '.join(NAMES)}")
     name = os.fspath(name)
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale} | given
     if binarize not in ("none", "static", "dynamic"):
-        raise ValueError(f"binarize {binarize!r}: expected none, static or dynamic")
+        problem = f"binarize {binarize!r}"
+        raise InputError(problem, remedy="expected none, static or dynamic")
     if name not in NAMES:
         try:
             dataset = preparation.load(name, seed=seed, **own)
         except FileNotFoundError as error:
             if os.path.exists(readers.split_key(name)[0]):  # another file is missing
                 raise
-            raise FileNotFoundError(f"{error}; data sets by name: {', '.join(NAMES)}") from None
+            problem = (str(error), "; data sets by name")
+            raise MissingFileError(*problem, remedy=", ".join(NAMES)) from None
         name = os.path.abspath(name)
         if name.endswith(".npy") and labels:
             own["labels"] = os.path.abspath(labels)
     else:
         for key, value in own.items():
             if value not in (None, "auto", "infer"):
-                raise ValueError(
-                    f"{key}={value!r} is for own files; {name} comes ready to train on"
-                )
+                problem = f" is for own files; {name} comes ready to train on"
+                raise InputError(Argument(key, value), problem)
         dataset = _shapes() if name == "shapes" else _handwritten(name, data_dir)
     options = {"name": name, "data_dir": data_dir and os.path.abspath(data_dir), **own}
     options |= {"binarize": binarize, "seed": seed}
@@ -92,8 +99,8 @@ def load_dataset(
     return dataset if binarize == "none" else _binarized(dataset, binarize == "dynamic", seed)
 
 
-def _handwritten(name: str, data_dir) -> Dataset:
-    """digits, mnist and fashion-mnist."""
+def _handwritten(name: str, data_dir: str | os.PathLike | None) -> Dataset:
+    """Return digits, mnist or fashion-mnist."""
     arrays = _digits() if name == "digits" else mnist.load(name, data_dir)
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
@@ -108,7 +115,7 @@ def _handwritten(name: str, data_dir) -> Dataset:
 
 
 def _digits() -> tuple[np.ndarray, ...]:
-    """5,000 images of MNIST that come with the package: 4,500 to train on, 500 to test on."""
+    """Return the 5,000 images of MNIST in the package: 4,500 to train on, 500 to test on."""
     with (resources.files("tinyvae.data") / "bundled" / "digits.npz").open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
             x_train, x_test = (arrays[k].reshape(-1, 28, 28) for k in ("x_train", "x_test"))
@@ -134,7 +141,7 @@ def _shapes() -> Dataset:
 
 
 def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
-    """`dataset` in black and white; what is drawn once, and fits into memory, is an array."""
+    """Return `dataset` in black and white; what is drawn once and fits into memory is an array."""
     for rows in (dataset.x_train, dataset.x_test):
         low, high = value_range(rows)
         if low < 0 or high > 1:
@@ -155,7 +162,7 @@ def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
 def read_matrix(
     source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
 ) -> Rows:
-    """The rows of a file, a folder, an image, or a known data set's test split, for a trained run.
+    """Return rows for a trained run: of a file, a folder, an image, or a known set's test split.
 
     Parameters
     ----------
@@ -178,7 +185,7 @@ def read_matrix(
 def read_labelled(
     source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
 ) -> tuple[Rows, np.ndarray | None]:
-    """`read_matrix`, and labels (N,) as the run counts them, or None where `source` has none.
+    """Return `read_matrix`'s rows, and labels (N,) as the run counts them, or None without any.
 
     Raises
     ------
@@ -197,8 +204,10 @@ def read_labelled(
     return x, np.array([places[name] for name in names])[y]
 
 
-def _read(source: str, config: dict, data_dir, labelled: bool):
-    """Rows, and labels and their names, which are not looked at (None) unless `labelled`."""
+def _read(
+    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool
+) -> tuple[Rows, np.ndarray | None, tuple[str, ...] | None]:
+    """Return rows, and labels and their names, which are None, and unread, unless `labelled`."""
     if source not in NAMES:
         x, table = preparation.read_like(source, config)
         return x, *(readers.encode_labels(table, source) if labelled else (None, None))
@@ -207,12 +216,3 @@ def _read(source: str, config: dict, data_dir, labelled: bool):
     scaling = Scaling.from_config(config["scaling"])
     x = dataset.x_test if scaling.unit else scaling.apply(dataset.x_test)
     return x, dataset.y_test, dataset.label_names
-
-
-def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Index arrays (B,) that cover all rows once in random order; the last one may be short."""
-    if n_rows < 1 or batch_size < 1:
-        raise ValueError(f"batches need rows and a size: got {n_rows} rows, size {batch_size}")
-    order = rng.permutation(n_rows)
-    for start in range(0, n_rows, batch_size):
-        yield order[start : start + batch_size]

@@ -1,22 +1,25 @@
 """Numbers in lines of text. The first line may name the columns, one column may hold labels, and
 whatever is not a number is refused with its line."""
 
-from __future__ import annotations
-
 import csv
 import itertools
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from tinyvae.data.dataset import counted
 
+Contents = tuple[np.ndarray, np.ndarray | None]  # numbers (N, D), and labels (N,) of text
+Line = tuple[int, list[str]]  # its number, from 1, and its cells
+
 
 def read(
     path: Path, labels: str | None = None
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None]:
-    """Numbers (N, D), labels (N,) of text or None, and the names of the columns or None.
+    """Return numbers (N, D), labels (N,) of text or None, and the columns' names or None.
 
     Parameters
     ----------
@@ -31,17 +34,27 @@ def read(
             reader = csv.reader(file, delimiter=delimiter)
             lines = ((reader.line_num, cells) for cells in reader if any(c.strip() for c in cells))
             head = list(itertools.islice(lines, 2))
-            names = head.pop(0)[1] if _has_header(head, labels) else None
+            skipped, names = head.pop(0) if _has_header(head, labels) else (0, None)
             if any(re.fullmatch(r"[+-]?\d+,\d+", c.strip()) for _, line in head for c in line):
                 remedy = "write them with decimal points"
                 raise ValueError(f"{path} has numbers with decimal commas: {remedy}")
-            return _table(path, itertools.chain(head, lines), names, labels)
+            if not head:
+                raise ValueError(f"{path} is empty: it has no line of numbers")
+            columns = [name.strip() for name in names or map(str, range(1, len(head[0][1]) + 1))]
+            label = _label_column(path, columns, labels, names is not None)
+            found = _at_once(path, delimiter, skipped, len(columns), label)
+            x, classes = found or _by_line(path, itertools.chain(head, lines), columns, label)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a text file of comma-separated values ({error})") from None
+    if not x.size:
+        raise ValueError(f"{path} is empty: it has no line of numbers")
+    if label is not None:
+        del columns[label]
+    return x, classes, tuple(columns) if names else None
 
 
-def _has_header(head: list[tuple[int, list[str]]], labels: str | None) -> bool:
-    """Whether the first of two lines names the columns: text where the next line has numbers."""
+def _has_header(head: list[Line], labels: str | None) -> bool:
+    """Return whether the first of two lines names columns: text where the next has numbers."""
     if not head:
         return False
     first = head[0][1]
@@ -54,44 +67,62 @@ def _has_header(head: list[tuple[int, list[str]]], labels: str | None) -> bool:
     )
 
 
-def _table(path: Path, lines, names: list[str] | None, labels: str | None):
-    names = names and [name.strip() for name in names]
-    rows, classes, width, label_column = [], [], None, None
+def _at_once(
+    path: Path, delimiter: str, skipped: int, width: int, label: int | None
+) -> Contents | None:
+    """Return what NumPy's fast reader makes of the lines, or None where it finds anything odd."""
+    codes: dict[str, int] = {}
+    as_code = {} if label is None else {label: lambda c: codes.setdefault(c.strip(), len(codes))}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            x = np.loadtxt(
+                file, delimiter=delimiter, skiprows=skipped, quotechar='"', comments=None,
+                converters=as_code, ndmin=2,
+            )  # fmt: skip
+    except ValueError:
+        return None
+    if x.shape[1] != width or not np.isfinite(x).all():
+        return None
+    if label is None:
+        return x, None
+    return np.delete(x, label, axis=1), np.array(list(codes))[x[:, label].astype(int)]
+
+
+def _by_line(path: Path, lines: Iterable[Line], columns: list[str], label: int | None) -> Contents:
+    """Return the same, line by line: slower, and whatever is wrong is named with its place."""
+    rows, classes = [], []
     for line, cells in lines:
-        if width is None:
-            width = len(names or cells)
-            label_column = _label_column(path, names, width, labels)
-            columns = names or [str(column) for column in range(1, width + 1)]
-            if label_column is not None:
-                columns.pop(label_column)
-        if len(cells) != width:
+        if len(cells) != len(columns):
             found = counted(len(cells), "column")
-            raise ValueError(f"{path}, line {line} has {found} instead of {width}")
-        if label_column is not None:
-            classes.append(cells.pop(label_column).strip())
-        rows.append(np.array([_number(cell) for cell in cells], dtype=float))  # None becomes nan
-        if not np.isfinite(rows[-1]).all():
-            bad = int(np.flatnonzero(~np.isfinite(rows[-1]))[0])
+            raise ValueError(f"{path}, line {line} has {found} instead of {len(columns)}")
+        numbers = [_number(cell) for cell in cells]
+        if label is not None:
+            classes.append(cells[label].strip())
+            numbers[label] = 0.0
+        if None in numbers or not all(map(math.isfinite, numbers)):
+            bad = next(i for i, n in enumerate(numbers) if n is None or not math.isfinite(n))
             cell = cells[bad].strip()
             remedy = "remove the line, or name the column as labels" if cell else "fill it in"
             place = f"{path}, line {line}, column {columns[bad]}"
             raise ValueError(f"{place}: {cell!r} is not a finite number; {remedy}")
-    if not rows or not rows[0].size:
-        raise ValueError(f"{path} is empty: it has no line of numbers")
-    classes = np.array(classes) if label_column is not None else None
-    return np.stack(rows), classes, tuple(columns) if names else None
+        rows.append(numbers)
+    x = np.array(rows)
+    if label is None:
+        return x, None
+    return np.delete(x, label, axis=1), np.array(classes)
 
 
-def _label_column(
-    path: Path, names: list[str] | None, width: int, labels: str | None
-) -> int | None:
+def _label_column(path: Path, columns: list[str], labels: str | None, header: bool) -> int | None:
+    """Return the place of the column that `labels` names, if it names one."""
     if labels is None:
         return None
-    if names and labels.strip() in names:
-        return names.index(labels.strip())
-    if not names and labels.isdecimal() and 1 <= int(labels) <= width:
-        return int(labels) - 1
-    known = f"its columns: {', '.join(names)}" if names else f"no header; columns 1 to {width}"
+    if labels.strip() in columns:
+        return columns.index(labels.strip())
+    known = (
+        f"its columns: {', '.join(columns)}"
+        if header
+        else f"no header; columns 1 to {len(columns)}"
+    )
     raise ValueError(f"{path} has no column {labels!r} for labels ({known})")
 
 

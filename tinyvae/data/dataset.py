@@ -1,8 +1,6 @@
 """What a data set is: rows of float32 in the model's units, split into a training and a test part,
 together with what is needed to show them and to undo the scaling."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass, field
 
@@ -16,7 +14,7 @@ LOOKED_AT_BYTES = 2**24
 
 
 def counted(n: int, noun: str) -> str:
-    """`n` of what a noun names: "1 row", "1,000 rows"."""
+    """Return `n` with its noun: "1 row", "1,000 rows"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
@@ -62,11 +60,11 @@ class Dataset:
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Return D."""
         return self.x_train.shape[1]
 
     def describe(self) -> str:
-        """One line: name, sizes, scaling, split."""
+        """Return one line: name, sizes, scaling, split."""
         size = counted(self.n_features, "feature")
         if self.image_shape:
             size = " × ".join(map(str, self.image_shape)) + " images"
@@ -82,7 +80,7 @@ class Dataset:
         return ", ".join(part for part in parts if part)
 
     def to_config(self) -> dict:
-        """What JSON can hold, for a run's configuration; `read_matrix` and people read it."""
+        """Return what JSON can hold, for a run's configuration, which `read_matrix` reads."""
         return {
             "name": self.name,
             "options": self.options,
@@ -95,7 +93,7 @@ class Dataset:
         }
 
     def fingerprint(self) -> dict:
-        """By what the same data are known again: their numbers of rows, and a checksum.
+        """Return what tells these data from others: their numbers of rows, and a checksum.
 
         The checksum is of labels and of evenly spaced rows: few enough to take no time.
         """

@@ -1,13 +1,16 @@
 """Folders of images as rows of bytes. Images are decoded when they are asked for, resized if so
 wished, and those that fit into a cache of bounded size are kept."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from tinyvae.checks import first_line
+from tinyvae.core.errors import Argument, InputError
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -19,7 +22,7 @@ ORIENTATION = 0x0112  # the EXIF tag by which cameras say how they were held
 
 
 def find(path: Path) -> list[Path]:
-    """The images in a folder and its subfolders, by name; a single image is a list of one."""
+    """Return the images in a folder and below, by name; a single image is a list of one."""
     if path.is_file():
         return [path]
     if not os.access(path, os.R_OK | os.X_OK):
@@ -33,13 +36,13 @@ def find(path: Path) -> list[Path]:
 
 
 def subfolders(folder: Path, files: list[Path]) -> np.ndarray | None:
-    """Label of each file (N,): the subfolder it lies in; None where some lie in none."""
+    """Return the label of each file (N,), its subfolder; None where a file lies in none."""
     parts = [file.relative_to(folder).parts for file in files]
     return np.array([p[0] for p in parts]) if all(len(p) > 1 for p in parts) else None
 
 
 def parse_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """(height, width) of one number or a pair."""
+    """Return (height, width) for one number or a pair."""
     if image_size is None:
         return None
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
@@ -62,7 +65,9 @@ class ImageFiles:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, files: list[Path], image_size=None, channels: str = "auto"):
+    def __init__(
+        self, files: list[Path], image_size: int | tuple[int, int] | None, channels: str
+    ) -> None:
         if channels not in ("auto", "grey", "colour"):
             raise ValueError(f"channels {channels!r}: expected auto, grey or colour")
         size = parse_size(image_size)
@@ -73,19 +78,19 @@ class ImageFiles:
                 file_size = size or _upright_size(image)
             first_size = first_size or file_size
             if file_size != first_size:
-                raise ValueError(
+                raise InputError(
                     f"{file} has {file_size[0]} × {file_size[1]} pixels and {files[0]}"
-                    f" {first_size[0]} × {first_size[1]}: resize them to one image size"
-                    " (--image-size 64)"
+                    f" {first_size[0]} × {first_size[1]}",
+                    remedy=["resize them to one image size (", Argument("image_size", 64), ")"],
                 )
         self.grey = channels == "grey" or (channels == "auto" and all_grey)
         self.size = first_size
         self.image_shape = self.size if self.grey else (*self.size, 3)
         self.files, self.shape = files, (len(files), int(np.prod(self.image_shape)))
         if self.shape[1] > MAX_FEATURES:
-            raise ValueError(
-                f"images of {self.size[0]} × {self.size[1]} pixels are too large for dense layers:"
-                " give a smaller image size (--image-size 64)"
+            raise InputError(
+                f"images of {self.size[0]} × {self.size[1]} pixels are too large for dense layers",
+                remedy=["give a smaller image size (", Argument("image_size", 64), ")"],
             )
         n_cached = min(len(files), CACHE_BYTES // self.shape[1])
         self._cache = np.empty((n_cached, self.shape[1]), np.uint8)
@@ -104,30 +109,29 @@ class ImageFiles:
 
 
 @contextmanager
-def _opened(file: Path):
-    """Pillow's image, its many kinds of error on damaged files turned into one line."""
-    from PIL import Image
+def _opened(file: Path) -> Iterator[Any]:
+    """Open an image with Pillow; its many errors on damaged files become one line."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
             yield image
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "cannot identify" in reason:
-            reason = "it is no image, or damaged"
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "it is no image, or damaged" if unknown else first_line(error)
         raise ValueError(
             f"{file} cannot be read as an image ({reason}): repair or remove it"
         ) from None
 
 
-def _upright_size(image) -> tuple[int, int]:
-    """(height, width) of an image as it is meant to be seen, without decoding it."""
+def _upright_size(image: Any) -> tuple[int, int]:
+    """Return (height, width) of an image held upright, without decoding it."""
     width, height = image.size
     return (width, height) if image.getexif().get(ORIENTATION, 1) >= 5 else (height, width)
 
 
 def decode(file: Path, size: tuple[int, int], grey: bool) -> np.ndarray:
-    """One image as uint8 (H, W) or (H, W, 3), upright, on white where it is transparent."""
+    """Return an image as uint8 (H, W) or (H, W, 3), upright, on white where it is transparent."""
     from PIL import Image, ImageOps
 
     with _opened(file) as image:

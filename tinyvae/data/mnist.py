@@ -5,12 +5,9 @@ another mirror compressed anew still passes. MNIST: LeCun and Cortes, CC BY-SA 3
 Xiao, Rasul and Vollgraf (2017), MIT licence.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import os
-import shutil
 import sys
 import zlib
 from dataclasses import dataclass
@@ -18,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import first_line
+from tinyvae.core.errors import Argument, InputError, MissingFileError
+
+TIMEOUT = 30  # seconds without an answer
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -58,23 +59,15 @@ SOURCES = {
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
         (
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
     ),
 }
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, ...]:
-    """Images (N, H, W) uint8 and labels (N,) int64: x_train, y_train, x_test, y_test.
+    """Return images (N, H, W) uint8 and labels (N,) int64: x_train, y_train, x_test, y_test.
 
     Parameters
     ----------
@@ -112,7 +105,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarr
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """The uint8 array in an IDX file, .gz or not; ValueError where it is damaged."""
+    """Return the uint8 array in an IDX file, .gz or not. Raises ValueError if it is damaged."""
     content = _content(Path(path))
     n_dims = content[3] if content[:3] == b"\0\0\x08" else 0  # \x08: unsigned bytes
     if not 1 <= n_dims <= 3 or len(content) < 4 + 4 * n_dims:
@@ -149,65 +142,63 @@ def _find(folder: Path, name: str, file: str) -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """Where the downloaded files of a data set are kept."""
-    import pooch
-
-    return Path(os.environ.get("TINYVAE_DATA_DIR") or pooch.os_cache("tinyvae")) / name
+    """Return the folder where the downloaded files of a data set are kept."""
+    if chosen := os.environ.get("TINYVAE_DATA_DIR"):
+        return Path(chosen) / name
+    home = Path.home()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+        return Path(local) / "tinyvae" / "Cache" / name
+    usual = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "tinyvae" / name
 
 
 def _fetch(name: str, index: int) -> Path:
-    """The path of file `index` in the cache, downloaded if it is not there yet."""
-    import pooch
-
-    source, file, folder = SOURCES[name], FILES[index], cache_folder(name)
-    archive = folder / (file + ".gz")  # put there by hand, as the message below says
-    if archive.is_file() and not (folder / file).exists():
-        if hashlib.sha256(_content(archive)).hexdigest() != source.sha256[index]:
+    """Return the path of file `index` in the cache, downloaded if it is not there yet."""
+    source, folder = SOURCES[name], cache_folder(name)
+    path, sha256 = folder / FILES[index], source.sha256[index]
+    archive = path.with_name(path.name + ".gz")  # put there by hand, as the message below says
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return path
+    if archive.is_file() and not path.exists():
+        if hashlib.sha256(_content(archive)).hexdigest() != sha256:
             raise ValueError(f"{archive} is not {name}'s: remove it, or fetch it again")
         return archive
-    url = (os.environ.get(source.url_variable) or source.url).rstrip("/") + f"/{file}.gz"
-    pooch.get_logger().setLevel("WARNING")
+    url = (os.environ.get(source.url_variable) or source.url).rstrip("/") + f"/{archive.name}"
     try:
-        return Path(
-            pooch.retrieve(
-                url,
-                known_hash="sha256:" + source.sha256[index],
-                fname=file,
-                path=folder,
-                downloader=_download_content,
-            )
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        content = gzip.decompress(_download(url))
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its content has another SHA-256 than expected")
+        partial = path.with_name(f"{os.getpid()}.partial")
+        partial.write_bytes(content)
+        os.replace(partial, path)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        wrong_content = isinstance(error, (ValueError, EOFError, gzip.BadGzipFile, zlib.error))
-        problem = ValueError if wrong_content else FileNotFoundError
-        raise problem(
-            f"cannot fetch {name} from {url} ({_reason(error)}): fetch"
-            f" {', '.join(f + '.gz' for f in FILES)} elsewhere and put them into {folder},"
-            " or name their folder by --data-dir"
+        wrong_content = isinstance(error, ValueError | EOFError | gzip.BadGzipFile | zlib.error)
+        kind = InputError if wrong_content else MissingFileError
+        files = ", ".join(f"{file}.gz" for file in FILES)
+        remedy = f"fetch {files} elsewhere and put them into {folder}, or name their folder by "
+        raise kind(
+            f"cannot fetch {name} from {url} ({first_line(error)[:100]})",
+            remedy=[remedy, Argument("data_dir")],
         ) from None
+    return path
 
 
-def _download_content(url: str, output_file: str, pooch_object) -> None:
-    """Pooch's downloader: fetches a .gz file and leaves its content, which pooch then hashes."""
-    import pooch
+def _download(url: str) -> bytes:
+    """Return what is at an address. Raises OSError in a few words."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
 
-    archive = output_file + ".gz"
-    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty())
+    from tqdm import tqdm
+
     try:
-        download(url, archive, pooch_object)
-        with gzip.open(archive) as compressed, open(output_file, "wb") as content:
-            shutil.copyfileobj(compressed, content)
-    finally:
-        Path(archive).unlink(missing_ok=True)
-
-
-def _reason(error: Exception) -> str:
-    """A download's error in a few words: pooch's and requests' own run over several lines."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP status {response.status_code}"
-    if "known hash" in str(error):
-        return "its content has another SHA-256 than expected"
-    if type(error).__name__ in ("ConnectionError", "ConnectTimeout", "ReadTimeout"):
-        return "no connection"
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:100]}" if str(error) else "empty"
+        with urlopen(url, timeout=TIMEOUT) as response:
+            size = int(response.headers.get("Content-Length") or 0)
+            with tqdm.wrapattr(response, "read", total=size, desc=url, disable=None) as shown:
+                return shown.read()
+    except HTTPError as error:
+        raise OSError(f"HTTP status {error.code}") from None
+    except (OSError, HTTPException) as error:
+        raise OSError(f"no connection: {first_line(error)}") from None

@@ -1,28 +1,31 @@
 """From people's own files to a data set: labels, scaling and a held-out part; and new data for a
 model that was trained on such a data set, with the scaling of its run."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 import numpy as np
 
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.data import image_reader, readers, scaling
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.data.rows import LazyRows, Rows
-from tinyvae.data.scaling import Scaling
+from tinyvae.data.scaling import RawRows, Scaling
 
 HELD_OUT = 0.1  # the part of own data that is not trained on
 
 
-def load(source: str, *, labels, image_size, channels, scale, validation, seed) -> Dataset:
-    """The data set in a file or folder; see `tinyvae.data.load_dataset` for the arguments."""
+def load(
+    source: str, *, labels: str | None, image_size: readers.ImageSize, channels: str,
+    scale: str | float, validation: float | None, seed: int,
+) -> Dataset:  # fmt: skip
+    """Return the data set in a file or folder, from the arguments of `load_dataset`."""
     table = readers.read_table(source, labels, image_size, channels)
     n_rows = table.raw.shape[0]
     if table.test is not None:
         if validation is not None:
-            raise ValueError(f"validation={validation}: {source} has a test split of its own")
+            remedy = f"{source} has a test split of its own"
+            raise InputError(Argument("validation", validation), remedy=remedy)
         train, test, split = np.arange(n_rows), np.arange(table.test.raw.shape[0]), "x_test"
     else:
         train, test = _split(n_rows, HELD_OUT if validation is None else validation, seed, source)
@@ -49,9 +52,10 @@ def load(source: str, *, labels, image_size, channels, scale, validation, seed) 
 
 
 def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows held out, each in the file's order."""
+    """Return the rows to train on and those held out, each in the file's order."""
     if not 0 < part < 1:
-        raise ValueError(f"validation={part}: expected a part of the data between 0 and 1")
+        remedy = "expected a part of the data between 0 and 1"
+        raise InputError(Argument("validation", part), remedy=remedy)
     if n_rows < 2:
         raise ValueError(f"{source} has {n_rows} row: at least 2, to hold one out")
     n_test = min(max(1, round(n_rows * part)), n_rows - 1)
@@ -59,14 +63,14 @@ def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
-def scaled_rows(raw, index: np.ndarray, chosen: Scaling) -> Rows:
-    """These rows in the model's units: an array where it fits into memory."""
+def scaled_rows(raw: RawRows, index: np.ndarray, chosen: Scaling) -> Rows:
+    """Return these rows in the model's units: an array where it fits into memory."""
     rows = LazyRows(raw, index, chosen)
     return rows[:] if len(index) * raw.shape[1] * 4 <= readers.IN_MEMORY_BYTES else rows
 
 
 def read_like(source: str, config: dict) -> tuple[Rows, readers.Table]:
-    """Rows in the units of a trained run, and the table they come from.
+    """Return rows in the units of a trained run, and the table they come from.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ def read_like(source: str, config: dict) -> tuple[Rows, readers.Table]:
 
 
 def check_width(source: str, n_columns: int, config: dict) -> None:
-    """ValueError where data have another width than the model."""
+    """Raise ValueError where data have another width than the model."""
     if n_columns != config["n_features"]:
         raise ValueError(
             f"{source} has {counted(n_columns, 'column')}, the model was trained on"

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvae.checks import first_line
+from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
 
+ImageSize = int | tuple[int, int] | None
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
 
 
@@ -38,7 +41,7 @@ class NpyFile:
     The pages of a map that a shuffled epoch touches would all count as this process's memory.
     """
 
-    def __init__(self, path: Path, mapped: np.memmap):
+    def __init__(self, path: Path, mapped: np.memmap) -> None:
         if not mapped.flags.c_contiguous:
             raise ValueError(
                 f"{path} is large and stored column by column, so its rows cannot be read one by"
@@ -67,10 +70,10 @@ class NpyFile:
 def read_table(
     source: str | os.PathLike,
     labels: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    image_size: ImageSize = None,
     channels: str = "auto",
 ) -> Table:
-    """The table in a file or folder; see `tinyvae.data.load_dataset` for the arguments.
+    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`.
 
     Raises
     ------
@@ -82,16 +85,18 @@ def read_table(
     file, key = split_key(os.fspath(source))
     path = Path(file)
     if not file or not path.exists():
-        raise FileNotFoundError(f"{file!r} does not exist")
+        raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
     if path.is_dir() or suffix in image_reader.SUFFIXES:
         if labels is not None:
-            raise ValueError(f"labels={labels!r}: a folder's labels are its subfolders' names")
+            remedy = "a folder's labels are its subfolders' names"
+            raise InputError(Argument("labels", labels), remedy=remedy)
         files = image_reader.find(path)
         table = image_reader.ImageFiles(files, image_size, channels)
         return Table(table, table.image_shape, image_reader.subfolders(path, files))
     if channels != "auto":
-        raise ValueError(f"channels={channels!r} is for folders of images, not for {path}")
+        problem = f" is for folders of images, not for {path}"
+        raise InputError(Argument("channels", channels), problem)
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
@@ -103,12 +108,12 @@ def read_table(
 
 
 def split_key(source: str) -> tuple[str, str | None]:
-    """`"file.npz:key"` in its two parts."""
+    """Return the two parts of `"file.npz:key"`."""
     file, colon, key = source.rpartition(":")
     return (file, key) if colon and file.lower().endswith(".npz") else (source, None)
 
 
-def _read_npy(path: Path, labels: str | None, image_size) -> Table:
+def _read_npy(path: Path, labels: str | None, image_size: ImageSize) -> Table:
     mapped = load_arrays(path, mmap_mode="r")
     shape = _image_shape(path, mapped, image_size)
     large = mapped.size * 4 > IN_MEMORY_BYTES
@@ -117,10 +122,10 @@ def _read_npy(path: Path, labels: str | None, image_size) -> Table:
 
 
 def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
-    """The labels (N,) in the .npy file `labels`, of the rows of another."""
+    """Return the labels (N,) in the .npy file `labels`, of the rows of another."""
     if Path(labels).suffix.lower() != ".npy":
         remedy = f"name an .npy file with a label for each row of {path}"
-        raise ValueError(f"labels={str(labels)!r} is no .npy file: {remedy}")
+        raise InputError(Argument("labels", str(labels)), " is no .npy file", remedy=remedy)
     y = load_arrays(Path(labels))
     if y.shape != (n_rows,):
         found = counted(len(y), "label") if y.ndim == 1 else f"labels of shape {y.shape}"
@@ -132,7 +137,7 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
     return y
 
 
-def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Table:
+def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
     arrays = load_arrays(path)
     if key is None and len(arrays) == 1:
         key = next(iter(arrays))
@@ -154,35 +159,42 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size) -> Ta
     return table
 
 
-def _array_table(path: Path, array: np.ndarray, labels: np.ndarray | None, image_size) -> Table:
+def _array_table(
+    path: Path, array: np.ndarray, labels: np.ndarray | None, image_size: ImageSize
+) -> Table:
     shape = _image_shape(path, array, image_size)
     return Table(array.reshape(len(array), -1), shape, labels)
 
 
 def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
-    """`np.load` without pickle, its errors in one line; the arrays of an .npz as a dict."""
+    """Load arrays without pickle, those of an .npz as a dict; an error is one line."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
+    array_file = False
     try:
+        with path.open("rb") as file:
+            array_file = file.read(2) in (b"PK", b"\x93N")  # a zip of arrays, or one array
         loaded = np.load(path, allow_pickle=False, **options)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 loaded = {name: loaded[name] for name in loaded.files}
-        if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
-            raise ValueError("its content is of the other kind of .npy and .npz")
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = getattr(error, "strerror", None) or reason  # without the file's name
-        if "pickle" in reason or "Python objects" in reason:
-            reason = "it holds Python objects, or is no array file; pickles are never loaded"
-        elif not isinstance(error, OSError) and "of the other kind" not in reason:
-            reason = f"is it cut off or damaged? ({reason})"
-        raise ValueError(f"{path} cannot be read: {reason}") from None
+    except OSError as error:  # without the file's name
+        raise ValueError(f"{path} cannot be read: {error.strerror or first_line(error)}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        problem = "it holds Python objects, or is no array file"
+        if array_file:
+            why = first_line(error)
+            problem = f"is it cut off or damaged, or does it hold Python objects? ({why})"
+        raise ValueError(f"{path} cannot be read: {problem}; pickles are never loaded") from None
+    if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
+        raise ValueError(
+            f"{path} cannot be read: its content is of the other kind of .npy and .npz"
+        )
     return loaded
 
 
-def _image_shape(path: Path, array: np.ndarray, image_size) -> tuple[int, ...] | None:
-    """What one row of (N, …) is: (H, W), (H, W, 3) or None; ValueError where it is no data."""
+def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[int, ...] | None:
+    """Return what one row of (N, …) is: (H, W), (H, W, 3) or None. Raises ValueError."""
     shape = array.shape
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}: expected real numbers")
@@ -203,14 +215,13 @@ def _image_shape(path: Path, array: np.ndarray, image_size) -> tuple[int, ...] |
             return side, side
         return wanted and _fold(path, shape[1], wanted)
     if wanted not in (None, shape[1:3]):
-        raise ValueError(
-            f"image size {wanted} for {path} of shape {shape}: only folders are resized"
-        )
+        problem = f" is not the size of {path}, of shape {shape}"
+        raise InputError(Argument("image_size", wanted), problem, remedy="only folders are resized")
     return shape[1:3] if shape[3:] in ((), (1,)) else shape[1:]
 
 
 def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
-    """The image shape that a row of `n_columns` has at this size."""
+    """Return the image shape that a row of `n_columns` has at this size."""
     for shape in (size, (*size, 3)):
         if math.prod(shape) == n_columns:
             return shape
@@ -220,12 +231,12 @@ def _fold(path: Path, n_columns: int, size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _whole(labels: np.ndarray) -> bool:
-    """Whether labels are no fractions."""
+    """Return whether labels are no fractions."""
     return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
 
 
 def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Labels as ints from 0, those of a test split behind the others, and the labels' names."""
+    """Return labels as ints from 0, those of a test split at the end, and the labels' names."""
     tables = [table] if table.test is None else [table, table.test]
     if table.labels is None:
         return None, None

@@ -2,11 +2,12 @@
 drawn anew in each epoch. A model sees float32 (B, D) either way: `x[rows]` of an ndarray and of a
 lazy source give the same numbers."""
 
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
 
-from tinyvae.data.scaling import Scaling, blocks
+from tinyvae.data.blocks import blocks
+from tinyvae.data.scaling import BLOCK_BYTES, RawRows, Scaling
 
 
 class RowSource:
@@ -15,32 +16,35 @@ class RowSource:
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, n_rows: int, n_features: int):
+    def __init__(self, n_rows: int, n_features: int) -> None:
         self.shape = (n_rows, n_features)
         self._places = np.arange(n_rows)
 
     def _read(self, places: np.ndarray) -> np.ndarray:
-        """The rows (B, D) at these places (B,)."""
+        """Return the rows (B, D) at these places (B,)."""
         raise NotImplementedError
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows) -> np.ndarray:
-        """`rows`: an int, a slice, an array of ints or of booleans."""
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return rows: `rows` is an int, a slice, an array of ints or of booleans."""
         places = self._places[rows]
         x = self._read(np.atleast_1d(places))
         return x if np.ndim(places) else x[0]
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def take(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """`self[rows]`, (B, D), written into `out` where it is given."""
+        """Return `self[rows]`, (B, D), written into `out` where it is given."""
         if out is None:
             return self[rows]
         out[...] = self[rows]
         return out
+
+
+Rows = np.ndarray | RowSource
 
 
 class LazyRows(RowSource):
@@ -48,13 +52,13 @@ class LazyRows(RowSource):
 
     Parameters
     ----------
-    table : object with `shape` (M, D), `dtype` and `table[index]` -> (B, D) raw values
+    table : RawRows
     index : (N,) ints
         Which rows of the table these are.
     scaling : Scaling
     """
 
-    def __init__(self, table, index: np.ndarray, scaling: Scaling):
+    def __init__(self, table: RawRows, index: np.ndarray, scaling: Scaling) -> None:
         super().__init__(len(index), table.shape[1])
         self.table, self.index, self.scaling = table, index, scaling
 
@@ -78,7 +82,7 @@ class BinarizedRows(RowSource):
     On grey values a Bernoulli's log p(x) is not a normalised likelihood, and compares with neither.
     """
 
-    def __init__(self, rows: Rows, seed: int, dynamic: bool = False):
+    def __init__(self, rows: Rows, seed: int, dynamic: bool = False) -> None:
         super().__init__(*rows.shape)
         self.rows, self.seed, self.dynamic, self.epoch = rows, seed, dynamic, 0
 
@@ -90,7 +94,7 @@ class BinarizedRows(RowSource):
         return (self.rows[places] > self._uniform(places)).astype(np.float32)
 
     def _uniform(self, places: np.ndarray) -> np.ndarray:
-        """Uniform numbers in [0, 1) of these rows, (B, D).
+        """Return uniform numbers in [0, 1) of these rows, (B, D).
 
         Philox turns (key, counter) into random numbers without a history: the key says which seed
         and epoch, the counter's upper half which row.
@@ -105,12 +109,10 @@ class BinarizedRows(RowSource):
         return uniform
 
 
-Rows = np.ndarray | RowSource
-
-
 def value_range(x: Rows) -> tuple[float, float]:
-    """Smallest and largest value of rows in the model's units, a block at a time."""
+    """Return the smallest and largest value of rows in the model's units, a block at a time."""
     if isinstance(x, BinarizedRows) or (isinstance(x, LazyRows) and x.scaling.kind == "uint8"):
         return 0.0, 1.0
-    ranges = [(float(x[rows].min()), float(x[rows].max())) for rows in blocks(x.shape)]
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
+    return min(lows), max(highs)

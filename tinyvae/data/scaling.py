@@ -4,14 +4,27 @@ so that a file larger than memory can be looked at too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from tinyvae.core.errors import Argument, InputError
+from tinyvae.data.blocks import blocks
 
 BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 LEAST_SCALED = 1e-15  # scaled values this small, or as large, have no square in float32
+
+
+class RawRows(Protocol):
+    """A table of raw values (N, D), of which rows are read as they are asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """Return rows (B, D)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +51,12 @@ class Scaling:
 
     @property
     def unit(self) -> bool:
-        """Whether the model's units are grey values in [0, 1], for which bytes stand too."""
+        """Return whether the model's units are grey values in [0, 1], for which bytes stand too."""
         floats_in_unit = self.kind == "none" and self.low is not None and 0 <= self.low
         return self.kind == "uint8" or (floats_in_unit and self.high <= 1)
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values (B, D) in the model's units, float32.
+        """Return raw values (B, D) in the model's units, float32.
 
         A model of grey values takes bytes (divided by 255) and floats in [0, 1] alike.
         """
@@ -56,7 +69,7 @@ class Scaling:
         return raw.astype(np.float32)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """The model's values (B, D) in the units of the data; grey values stay in [0, 1]."""
+        """Return the model's values (B, D) in the units of the data; grey values stay in [0, 1]."""
         if self.kind == "divide":
             return x * self.divisor
         if self.kind == "standardize":
@@ -64,13 +77,13 @@ class Scaling:
         return x
 
     def to_picture(self, x: np.ndarray) -> np.ndarray:
-        """The model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
+        """Return the model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
         if self.unit or self.low is None:
             return x
         return (self.undo(x) - self.low) / max(self.high - self.low, 1e-12)
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         if self.kind == "uint8":
             return "bytes divided by 255"
         if self.kind == "divide":
@@ -80,7 +93,7 @@ class Scaling:
         return f"values as they are (from {self.low:g} to {self.high:g})"
 
     def to_config(self) -> dict:
-        """What JSON can hold; `Scaling.from_config` reads it."""
+        """Return what JSON can hold; `Scaling.from_config` reads it."""
         config = {"kind": self.kind, "divisor": self.divisor, "low": self.low, "high": self.high}
         if self.kind == "standardize":
             config |= {"mean": self.mean.tolist(), "std": self.std.tolist()}
@@ -88,7 +101,7 @@ class Scaling:
 
     @classmethod
     def from_config(cls, config: dict) -> Scaling:
-        """The scaling that `to_config` wrote; ValueError where it cannot have."""
+        """Return the scaling that `to_config` wrote. Raises ValueError if it cannot have."""
         try:
             scaling = cls(**config)
             if scaling.kind not in ("none", "uint8", "divide", "standardize"):
@@ -104,15 +117,7 @@ class Scaling:
 BYTES = Scaling("uint8", low=0.0, high=255.0)
 
 
-def blocks(shape: tuple[int, int]) -> Iterator[slice]:
-    """Slices that cut (N, D) rows into pieces of bounded size."""
-    step = max(1, BLOCK_BYTES // (8 * shape[1]))
-    for start in range(0, shape[0], step):
-        yield slice(start, min(start + step, shape[0]))
-
-
-@dataclass(frozen=True, eq=False)
-class Statistics:
+class Statistics(NamedTuple):
     """Of each column, in float64: (D,) arrays."""
 
     low: np.ndarray
@@ -121,15 +126,15 @@ class Statistics:
     std: np.ndarray
 
 
-def scan(table, index: np.ndarray, source: str) -> Statistics:
-    """Statistics of the rows `index` of a table; ValueError where a value is not finite.
+def scan(table: RawRows, index: np.ndarray, source: str) -> Statistics:
+    """Return statistics of the rows `index` of a table. Raises ValueError if one is not finite.
 
     Means and squared deviations of blocks are merged pairwise (Chan, Golub and LeVeque 1983):
     a sum of squares would cancel where a column's mean is large.
     """
     count, mean, deviations = 0, 0.0, 0.0
     low, high = np.inf, -np.inf
-    for rows in blocks((len(index), table.shape[1])):
+    for rows in blocks(len(index), BLOCK_BYTES // (8 * table.shape[1])):
         block = np.asarray(table[index[rows]], dtype=np.float64)
         if not (np.abs(block) <= FLOAT32_MAX).all():
             row, column = np.argwhere(~(np.abs(block) <= FLOAT32_MAX))[0].tolist()
@@ -149,8 +154,10 @@ def scan(table, index: np.ndarray, source: str) -> Statistics:
     return Statistics(low, high, mean, np.sqrt(deviations / count))
 
 
-def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[Scaling, str]:
-    """The scaling of a table whose training rows are `index`, and a remark ("" if there is none).
+def choose(
+    scale: str | float, table: RawRows, index: np.ndarray, source: str
+) -> tuple[Scaling, str]:
+    """Return the scaling of a table whose training rows are `index`, and a remark or "".
 
     Parameters
     ----------
@@ -163,17 +170,18 @@ def choose(scale: str | float, table, index: np.ndarray, source: str) -> tuple[S
     statistics = scan(table, index, source)
     low, high = float(statistics.low.min()), float(statistics.high.max())
     if scale == "infer" and table.dtype.kind in "iu":
-        raise ValueError(
-            f"{source} holds {table.dtype} values from {low:g} to {high:g}: choose a scale"
-            " (--scale): none (as they are), standardize, or a number to divide them by"
+        choices = ": none (as they are), standardize, or a number to divide them by"
+        raise InputError(
+            f"{source} holds {table.dtype} values from {low:g} to {high:g}",
+            remedy=["choose a scale (", Argument("scale"), ")", choices],
         )
     if divisor is not None:
         largest = max(-low, high, 0.0)
         if largest and not LEAST_SCALED < largest / divisor < 1 / LEAST_SCALED:
-            raise ValueError(
-                f"scale {scale!r}: {source} has values from {low:g} to {high:g}, which it takes out"
-                " of float32's range: choose a number of about their size"
-            )
+            range_ = f"{source} has values from {low:g} to {high:g}"
+            problem = f": {range_}, which it takes out of float32's range"
+            remedy = "choose a number of about their size"
+            raise InputError(Argument("scale", scale), problem, remedy=remedy)
         return Scaling("divide", divisor, low=low, high=high), ""
     if scale != "standardize":
         return Scaling("none", low=low, high=high), ""
@@ -198,7 +206,6 @@ def _divisor(scale: str | float) -> float | None:
     except (TypeError, ValueError):
         divisor = 0.0
     if not 0 < divisor < np.inf:
-        raise ValueError(
-            f"scale {scale!r}: expected infer, none, standardize, or a number above 0 to divide by"
-        )
+        remedy = "expected infer, none, standardize, or a number above 0 to divide by"
+        raise InputError(Argument("scale", scale), remedy=remedy)
     return divisor

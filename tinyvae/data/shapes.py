@@ -5,8 +5,6 @@ In the manner of dSprites (Matthey et al. 2017), with one difference: the shapes
 turn through a quarter only, so that no two orientations look alike and each factor is an interval.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from typing import NamedTuple
@@ -33,7 +31,7 @@ class Shapes(NamedTuple):
 
 
 def draw() -> Shapes:
-    """All 5,376 images, of which 500 are set apart as the test's; the same in every call.
+    """Return all 5,376 images, of which 500 are set apart as the test's; the same in every call.
 
     The columns of the factors are `FACTORS`: index of the shape, half length in pixels, degrees,
     and the centre's distance in pixels from the left and from the top.
@@ -51,7 +49,7 @@ def draw() -> Shapes:
 
 
 def _images(shape: str, scale: float, angle: float, centres: np.ndarray) -> np.ndarray:
-    """One shape at many centres (P, 2), as rows (P, 784) of grey values with smooth edges."""
+    """Return one shape at many centres (P, 2), as rows (P, 784) of grey values, edges smooth."""
     height, width = IMAGE_SHAPE
     right = np.arange(width) + 0.5 - centres[:, 0, None]  # (P, W): from the centre to pixels
     up = centres[:, 1, None] - np.arange(height) - 0.5  # (P, H)
@@ -65,7 +63,7 @@ def _images(shape: str, scale: float, angle: float, centres: np.ndarray) -> np.n
 
 
 def _distance(shape: str, along: np.ndarray, across: np.ndarray, scale: float) -> np.ndarray:
-    """Signed distance in pixels from a shape's edge, negative inside."""
+    """Return the signed distance in pixels from a shape's edge, negative inside."""
     across = np.abs(across)  # all three are symmetric about their long axis
     half_width = scale / 2
     if shape == "rectangle":

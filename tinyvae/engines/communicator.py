@@ -182,7 +182,7 @@ def speak_once(command: Callable[[], int]) -> int:
         try:
             status = command()
         except SystemExit as end:  # of the parser, which comes to the same on every rank
-            return 0 if rank else end.code or 0
+            return 0 if rank else int(end.code or 0)
         except BaseException:
             traceback.print_exc()
             status = 1

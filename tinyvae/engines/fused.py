@@ -5,6 +5,9 @@ takes to start a kernel: so a layer's bias, its activation, the likelihood with 
 optimizer's step are done by the product that they follow or precede, in `fused.cu`. The gradients
 of the weights, which nobody waits for, run beside the way back through the layers, on a second
 stream. The mathematics is that of `tinyvae.core.model`; the tests compare the two, step for step.
+
+Buys: a step at 784-400-20/128 in 55 µs on an H200, 0.36 of the time of the captured model's code.
+Costs: this file and `fused.cu`, 620 lines.
 """
 
 from importlib.resources import files
@@ -14,9 +17,9 @@ import numpy as np
 
 from tinyvae.core.arrays import Array
 from tinyvae.core.layers import Dense, ReLU, Sigmoid, Softplus, Tanh
-from tinyvae.core.likelihood import MIN_VARIANCE, Bernoulli, Gaussian
-from tinyvae.core.model import VAE
+from tinyvae.core.likelihood import MIN_VARIANCE, Bernoulli, CalibratedGaussian, Gaussian
 from tinyvae.core.optim import SGD, Adam
+from tinyvae.models import VAE
 
 LARGEST = 2**26  # multiplications of a layer; from there on cuBLAS's products are worth a launch
 # BM, BN, BK, G and STAGES of `Product` in fused.cu, by what it computes; numbers of 64 bits need
@@ -51,9 +54,11 @@ LIKELIHOODS = {
     "identity": "d = y - t; term = d * d",
     "sigmoid": SIGMOID + "d = p - t; term = d * d; d *= p * (T(1) - p)",
 }
+GAUSSIAN = "T(0.5) * (total / (variance * T(B)) + T(n) * log(T(6.283185307179586) * variance))"
 RECONSTRUCTIONS = {
     Bernoulli: "total / T(B)",
-    Gaussian: "T(0.5) * (total / (variance * T(B)) + T(n) * log(T(6.283185307179586) * variance))",
+    Gaussian: GAUSSIAN,
+    CalibratedGaussian: GAUSSIAN,
 }
 OPTIMIZERS = {
     Adam: "m[e] = beta1 * m[e] + g; v[e] = beta2 * v[e] + g * g; "
@@ -66,7 +71,7 @@ def possible(model: Any, x: Array, batch_size: int) -> bool:
     """Return whether the kernels compute the steps on rows of x, and the layers are small."""
     if type(model) is not VAE or model.n_classes or _activation(model) is None:
         return False
-    layers = [*model.encoder.layers[::2], *model.decoder.layers[::2]]
+    layers = [*model.encoder.layers[::2], *_decoder(model)[::2]]
     small = all(batch_size * layer.W.size <= LARGEST for layer in layers)
     in_line = all(layer.b.data.ptr == layer.W.data.ptr + _bytes(layer.W) for layer in layers)
     return small and in_line and x.strides == (_bytes(x[0]), x.dtype.itemsize)
@@ -78,11 +83,21 @@ def _bytes(array: Array) -> int:
 
 def _activation(model: VAE) -> tuple[str, str] | None:
     """Return the one activation that stands between all Dense layers; None for other networks."""
-    kinds = [[type(layer) for layer in n.layers] for n in (model.encoder, model.decoder)]
+    kinds = [[type(layer) for layer in some] for some in (model.encoder.layers, _decoder(model))]
     if any({*some[::2]} != {Dense} or len(some) % 2 == 0 for some in kinds):
         return None
-    found = {*kinds[0][1::2], *kinds[1][1::2]} or {None}
+    found: set[Any] = {*kinds[0][1::2], *kinds[1][1::2]} or {None}
     return ACTIVATIONS.get(found.pop()) if len(found) == 1 else None
+
+
+def _sigmoid(model: VAE) -> bool:
+    """Return whether the Gaussian's mean is the sigmoid of the decoder's last Dense layer."""
+    return isinstance(model.likelihood, Gaussian) and type(model.decoder.layers[-1]) is Sigmoid
+
+
+def _decoder(model: VAE) -> list:
+    """Return the decoder's layers, without a sigmoid that is computed with the likelihood."""
+    return model.decoder.layers[:-1] if _sigmoid(model) else model.decoder.layers
 
 
 class Fused:
@@ -94,11 +109,12 @@ class Fused:
         self.main, self.side = steps.stream, self.xp.cuda.Stream(non_blocking=True)
         self.event = self.xp.cuda.Event(disable_timing=True)
         self.kernels = self.xp.RawModule(code=self._source(), options=("-std=c++17",))
-        self.encoder, self.decoder = self.model.encoder.layers[::2], self.model.decoder.layers[::2]
+        self.encoder, self.decoder = self.model.encoder.layers[::2], _decoder(self.model)[::2]
         likelihood = self.model.likelihood
-        self.auto = getattr(likelihood, "auto", False)
+        self.auto = isinstance(likelihood, CalibratedGaussian)
         self.variance = self.xp.zeros(1, dtype=self.model.dtype)  # σ² of the decoder
-        self.variance += 0.0 if self.auto else getattr(likelihood, "variance", 0.0)
+        if isinstance(likelihood, Gaussian) and not self.auto:
+            self.variance += likelihood.sigma**2
         optimizer = steps.optimizer
         if isinstance(optimizer, Adam):
             self.moments, betas = (optimizer.M, optimizer.V), (optimizer.beta1, optimizer.beta2)
@@ -109,13 +125,15 @@ class Fused:
     def _source(self) -> str:
         """Return fused.cu, below what its names stand for."""
         model, likelihood = self.model, self.model.likelihood
-        activation, slope = _activation(model)
-        gaussian = isinstance(likelihood, Gaussian)
+        activation, slope = _activation(model) or ("", "")
+        gaussian = "sigmoid" if _sigmoid(model) else "identity"
         names = {
             "T": {"float32": "float", "float64": "double"}[model.dtype],
             "ACTIVATION": activation,
             "SLOPE": slope,
-            "LIKELIHOOD": LIKELIHOODS[likelihood.output if gaussian else "bernoulli"],
+            "LIKELIHOOD": LIKELIHOODS[
+                gaussian if isinstance(likelihood, Gaussian) else "bernoulli"
+            ],
             "RECONSTRUCTION": RECONSTRUCTIONS[type(likelihood)],
             "OPTIMIZER": OPTIMIZERS[type(self.steps.optimizer)],
         }
@@ -130,7 +148,7 @@ class Fused:
         steps, model, main, side, number = self.steps, self.model, self.main, self.side, self.number
         D, L, likelihood = model.n_features, model.latent_dim, model.likelihood
         auto, free_bits = self.auto, number(model.free_bits)
-        self.kept = []  # until the end of the step, as two streams use the same memory
+        self.kept: list[Array] = []  # until the end of the step, as two streams use the same memory
 
         x, now = self.rows(B, D), self.empty(3)  # now: beta, and the optimizer's two factors
         sources = (steps.x, steps.order, steps.position, steps.table)
@@ -161,7 +179,7 @@ class Fused:
         layer, scale = self.decoder[-1], model.reconstruction_weight / B
         inputs[layer] = y
         fixed = isinstance(likelihood, Gaussian) and not auto
-        factor = number(1.0 if auto else scale / likelihood.variance if fixed else scale)
+        factor = number(1.0 if auto else scale / likelihood.sigma**2 if fixed else scale)
         dy, terms = self.rows(B, D), self.empty(*self.blocks("FORWARD", B, D))
         sizes = (B, layer.W.shape[0], D)
         arrays = (y, *self.matrix(layer), x, factor, dy, terms)
@@ -179,8 +197,8 @@ class Fused:
         for layer in reversed(self.decoder[1:]):
             dy = self.backward(layer, inputs[layer], dy, now)
         first, dh = self.decoder[0], self.rows(B, 2 * L)
-        arrays = (dy, *self.matrix(first), h, self.eps, now, divergence, free_bits, dh)
-        self.multiply("latent_backward", "BACKWARD", B, L, B, L, first.W.shape[1], *arrays)
+        latent = (dy, *self.matrix(first), h, self.eps, now, divergence, free_bits, dh)
+        self.multiply("latent_backward", "BACKWARD", B, L, B, L, first.W.shape[1], *latent)
         self.weights(first, z, dy, now)
         dy = dh
         for layer in reversed(self.encoder[1:]):

@@ -7,10 +7,12 @@ or, where that has them (`tinyvae.engines.fused`), a dozen kernels that do the s
 from step to step can be no number in the code, which would stay what it was: the rows of each
 batch, beta and the optimizer's factors lie in tables on the device, and a step reads the line that
 `position` points at, and moves it on.
+
+Buys: a step at 784-400-20/128 in 151 µs on an H200 (benchmarks/README.md has it beside others).
+Costs: this file and `kernels.py`, 440 lines.
 """
 
 import copy
-import math
 import sys
 from collections.abc import Callable
 from itertools import zip_longest
@@ -19,30 +21,27 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import Array, seed_sequence
+from tinyvae.core.arrays import Array, Ops
 from tinyvae.core.layers import Dense, ReLU, Sequential
-from tinyvae.core.model import Autoencoder
+from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.optim import Adam
-from tinyvae.engines import fused, processes
+from tinyvae.device import seed_sequence
+from tinyvae.engines import fused
 from tinyvae.engines.fused import Fused
 from tinyvae.engines.kernels import Cublas, allow_tf32, kernels, with_functions
 from tinyvae.engines.plain import Steps
-from tinyvae.threads import matmul, matmul_into
+from tinyvae.models import Autoencoder
 
 TABLED = ("beta", "lr", "epsilon")  # settings that a captured step reads from its table
 WARM_UPS = 2  # ordinary steps before a capture: kernels compile, libraries load, memory is taken
 
 
-def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
-    """Return what takes the steps of a training, from the arguments of `Steps`.
+def make_steps(plain: Steps, arguments: tuple, tf32: bool) -> Steps:
+    """Return `GraphSteps`, or, with a note on stderr that says why not, the `plain` engine.
 
-    On a GPU that is `GraphSteps`, or, with a note on stderr that says why not, `Steps`. With
-    `tf32`, products may use TF32 until its `close()`. On a CPU, see `tinyvae.engines.processes`.
+    With `tf32`, products may use TF32 until its `close()`.
     """
-    steps = Steps(*arguments)
-    xp = steps.model.backend.xp
-    if xp is np:
-        return processes.shared_out(steps, arguments)
+    steps, xp = plain, plain.model.backend.xp
     obstacle = _obstacle(steps)
     try:
         steps = steps if obstacle else GraphSteps(*arguments, tf32=tf32)
@@ -51,7 +50,7 @@ def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
     if obstacle and steps.ranks.first:
         _note(obstacle)
     if tf32:
-        steps.close = allow_tf32(xp)
+        steps.at_close = allow_tf32(xp)
     return steps
 
 
@@ -100,7 +99,8 @@ class GraphSteps(Steps):
 
     def _prepare(self) -> None:
         """Make what a step is captured from, for the settings as they are now."""
-        self.settings, self.graphs = self.settings_but(*TABLED), {}
+        self.settings = self.settings_but(*TABLED)
+        self.graphs: dict[int, Any] | None = {}  # by size of batch; None where none can be captured
         self.fused = None
         if fused.possible(self.model, self.x, self.batch_size):
             self.fused = Fused(self)
@@ -111,25 +111,24 @@ class GraphSteps(Steps):
 
     def _twin(self) -> Autoencoder:
         """Return a copy of the model, on the same weights, that can be captured."""
-        product = self.product
-        functions = self.kernels | {"matmul": product}
-        functions["matmul_into"] = lambda out, a, b: product(a, b, out)
-        twin = with_functions(self.model, functions)
+        functions = self.kernels
+        twin = with_functions(self.model.on(CapturedOps(self.product)), functions)
         twin.likelihood = with_functions(twin.likelihood, functions)
         twin.noise = self.noise
-        rows = self.batch_size * getattr(twin, "importance_samples", 1)
+        rows = self.batch_size * twin.importance_samples
         ones = twin.backend.xp.ones((1, rows), dtype=twin.dtype)
         for name in ("encoder", "decoder"):
-            layers = [copy.copy(layer) for layer in getattr(twin, name).layers]
+            layers: list[Any] = getattr(twin, name).layers
+            captured: list[Any] = []
             for layer, following in zip_longest(layers, layers[1:]):
                 if isinstance(layer, Dense):
-                    layer.__class__, layer.ones = CapturedDense, ones
-                    layer.finish = self.kernels["add_bias"]
-                    if isinstance(following, ReLU):
-                        layer.finish = self.kernels["rectify"]
-                        following.__class__ = CapturedReLU
-                        following.slope = self.kernels["relu_backward"]
-            setattr(twin, name, Sequential(*(with_functions(layer, functions) for layer in layers)))
+                    rectified = isinstance(following, ReLU)
+                    finish = self.kernels["rectify" if rectified else "add_bias"]
+                    layer = CapturedDense(layer, ones, finish)
+                elif isinstance(layer, ReLU) and captured and isinstance(captured[-1], Dense):
+                    layer = CapturedReLU(self.kernels["relu_backward"])
+                captured.append(with_functions(layer, functions))
+            setattr(twin, name, Sequential(*captured))
         return twin
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
@@ -142,14 +141,15 @@ class GraphSteps(Steps):
         self.model.noise = self.noise
         order = np.zeros(self.order.shape, np.int64)
         order.ravel()[: len(self.x)] = np.concatenate(self.batches)
-        betas = betas or [getattr(self.model, "beta", 0.0)] * len(self)
+        betas = betas or [self.model.beta] * len(self)
         t = getattr(self.optimizer, "t", 0)
         table = [(beta, *_factors(self.optimizer, t + i)) for i, beta in enumerate(betas, 1)]
         asarray = self.model.backend.asarray
         self.order[...], self.table[...] = asarray(order), asarray(np.array(table))
         self.position[...] = 0
 
-    def take(self, step: int) -> None:
+    def draw(self, step: int) -> Any:
+        """Return the size of a step's batch, whose graph gathers its rows itself."""
         size = len(self.batches[step])
         if self.graphs is not None and size not in self.graphs:
             try:
@@ -158,12 +158,31 @@ class GraphSteps(Steps):
                 _note(checks.first_line(error.__context__ or error))
                 self.graphs = None
         if self.graphs is None:
-            return super().take(step)
+            return super().draw(step)
         if self.betas:
             self.model.beta = self.betas[step]
-        self.graphs[size].launch()  # on the current stream, in order with all else
+        return size
+
+    def forward(self, batch: Any) -> Any:
+        """Replay the whole step: the graph holds what `backward`, `step` and `note` do as well."""
+        if self.graphs is None:
+            return super().forward(batch)
+        self.graphs[batch].launch()  # on the current stream, in order with all else
         if isinstance(self.optimizer, Adam):
             self.optimizer.t += 1
+        return None
+
+    def backward(self) -> None:
+        if self.graphs is None:
+            super().backward()
+
+    def step(self) -> None:
+        if self.graphs is None:
+            super().step()
+
+    def note(self, step: int, terms: Any) -> None:
+        if self.graphs is None:
+            super().note(step, terms)
 
     def _step(self, size: int) -> None:
         """Train on the batch of `size` rows at `position`: what the graph holds."""
@@ -182,7 +201,8 @@ class GraphSteps(Steps):
             self.kernels["adam_step"](g, optimizer.lr, epsilon, *betas, *moments, theta)
         else:
             optimizer.step()
-        variance = getattr(twin.likelihood, "variance", 0.0)
+        calibrated = isinstance(twin.likelihood, CalibratedGaussian)
+        variance = twin.likelihood.variance if calibrated else 0.0
         self.kernels["note"](*terms, variance, self.log, position)
 
     def _capture(self, size: int) -> Any:
@@ -214,28 +234,40 @@ class GraphSteps(Steps):
         return graph
 
 
+class CapturedOps(Ops):
+    """The operations of a captured model: products by cuBLAS itself."""
+
+    def __init__(self, product: Cublas) -> None:
+        self.product = product
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        return self.product(a, b, out)
+
+
 class CapturedDense(Dense):
     """A Dense that adds b, and takes the ReLU that may follow, in one kernel; and whose db is a
-    product too: CuPy sums the columns of a large matrix more slowly."""
+    product too: CuPy sums the columns of a large matrix more slowly. `ones` is (1, at least B)."""
 
-    ones: Array  # (1, at least B)
-    finish: Callable
+    def __init__(self, layer: Dense, ones: Array, finish: Callable) -> None:
+        vars(self).update(vars(layer))
+        self.ones, self.finish = ones, finish
 
     def forward(self, x: Array) -> Array:
         self.x = x
-        y = matmul(x, self.W)
+        y = self.ops.matmul(x, self.W)
         return self.finish(y, self.b, y)
 
     def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        matmul_into(self.db[None], self.ones[:, : len(dy)], dy)
-        matmul_into(self.dW, self.x.T, dy)
-        return matmul(dy, self.W.T) if need_dx else None
+        self.ops.matmul(self.ones[:, : len(dy)], dy, self.db[None])
+        self.ops.matmul(self.x.T, dy, self.dW)
+        return self.ops.matmul(dy, self.W.T) if need_dx else None
 
 
 class CapturedReLU(ReLU):
     """A ReLU after a `CapturedDense`, which has done its forward pass."""
 
-    slope: Callable
+    def __init__(self, slope: Callable) -> None:
+        self.slope = slope
 
     def forward(self, x: Array) -> Array:
         self.y = x
@@ -249,6 +281,6 @@ def _factors(optimizer: Any, t: int) -> tuple[float, float]:
     """Return what an optimizer's step t multiplies with: Adam's a and ε / s, or SGD's lr and 0."""
     if not isinstance(optimizer, Adam):
         return optimizer.lr, 0.0
-    s = math.sqrt((1 - optimizer.beta2) / (1 - optimizer.beta2**t))
-    a = optimizer.lr * (1 - optimizer.beta1) / (1 - optimizer.beta1**t) / s
-    return a, optimizer.epsilon / s
+    optimizer = copy.copy(optimizer)
+    optimizer.t = t
+    return optimizer.factors()

@@ -5,7 +5,6 @@ Without a device the tests evaluate the kernels' formulas, and check each call o
 documented meaning, on the host.
 """
 
-import copy
 import ctypes
 import inspect
 import weakref
@@ -73,8 +72,9 @@ def with_functions(thing: Any, functions: dict[str, Callable]) -> Any:
             if isinstance(method, FunctionType) and functions.keys() & {*f.__code__.co_names}:
                 names = f.__globals__ | functions
                 methods[name] = FunctionType(f.__code__, names, name, f.__defaults__, f.__closure__)
-    copied = copy.copy(thing)
-    copied.__class__ = type(type(thing).__name__, (type(thing),), methods)
+    kind: Any = type(type(thing).__name__, (type(thing),), methods)
+    copied = object.__new__(kind)
+    vars(copied).update(vars(thing))
     return copied
 
 

@@ -1,27 +1,30 @@
-"""The steps of one training: `fit` asks for one batch after another, and this is how each is done.
-
-A step is: gather the rows of a batch, `forward`, `backward`, a step of the optimizer, and a line in
-a log of the loss terms, which stays on the device until the epoch ends.
-"""
+"""The plain engine: each step calls the model and the optimizer, in this process."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import Array, seed_sequence
-from tinyvae.core.model import Autoencoder
-from tinyvae.data import batches
+from tinyvae.core.arrays import Array
+from tinyvae.core.likelihood import CalibratedGaussian
+from tinyvae.core.model import Terms
+from tinyvae.data.blocks import batches
 from tinyvae.data.rows import BinarizedRows
-from tinyvae.engines.ranks import DataParallel
+from tinyvae.device import seed_sequence
+from tinyvae.engines.partition import DataParallel
+from tinyvae.models import Autoencoder
+
+Batch = tuple[Any, dict[str, Any]]  # rows x (B, D), and {"labels": (B,)} or {}
 
 
 class Steps:
-    """Takes every step by calling the model: on any backend, with any layers and data, on any rank.
+    """Takes every step by calling the model: on any backend, with any layers and data.
 
-    `log` (steps of an epoch, 4) holds loss, reconstruction, KL and σ² of this epoch's steps, and
-    `sizes` the number of rows in each of its batches.
+    A step is `draw`, `forward`, `backward`, `step`, `note`. `log` (steps of an epoch, 4) holds
+    loss, reconstruction, KL and σ² of this epoch's steps, and `sizes` the number of rows in each of
+    its batches.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Steps:
         self.sizes = np.diff([*range(0, len(x), batch_size), len(x)])
         self.log = model.backend.xp.zeros((len(self.sizes), 4), dtype=model.dtype)
         self.free = free_bytes(model.backend.xp)
+        self.at_close: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -49,7 +53,7 @@ class Steps:
         every step, and those that the steps themselves change."""
         likelihood = self.model.likelihood
         known += ("B", "t", "variance")
-        known += ("stored",) if getattr(likelihood, "auto", False) else ()
+        known += ("_sigma",) if isinstance(likelihood, CalibratedGaussian) else ()
         return [
             {
                 name: value
@@ -66,31 +70,49 @@ class Steps:
         """
         if isinstance(self.x, BinarizedRows):
             self.x.set_epoch(epoch)
-        noise = self.model.backend.generator(seed_sequence(self.model.seed, "eps", epoch))
-        self.model.noise = self.ranks.noise(noise)
+        self.model.noise = self.model.backend.generator(
+            seed_sequence(self.model.seed, "eps", epoch)
+        )
         rng = np.random.default_rng(seed_sequence(self.model.seed, "batches", epoch))
         self.batches = list(batches(len(self.x), self.batch_size, rng))
         self.betas = betas
 
-    def close(self) -> None:
-        """Leave the array library as it was before the training."""
-
-    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `fit` looks for it in the log
-    def take(self, step: int) -> None:
-        """Train on one batch, and note its terms in the log, without a copy to the host."""
-        model, rows = self.model, self.ranks.own(self.batches[step])
+    def draw(self, step: int) -> Batch:
+        """Return the batch of a step, and set the model's factor of the KL in it."""
         if self.betas:
-            model.beta = self.betas[step]
-        on_device = isinstance(self.x, model.backend.xp.ndarray)
-        batch = self.x[model.backend.asarray(rows)] if on_device else self.x[rows]
-        labels = {} if self.labels is None else {"labels": self.labels[rows]}
-        terms = model.forward(batch, **labels)
-        model.backward()
-        self.ranks.reduce_gradient()
+            self.model.beta = self.betas[step]
+        return self.gather(self.batches[step])
+
+    def gather(self, rows: np.ndarray) -> Batch:
+        """Return these rows of the data, and their labels if there are any."""
+        on_device = isinstance(self.x, self.model.backend.xp.ndarray)
+        x = self.x[self.model.backend.asarray(rows)] if on_device else self.x[rows]
+        return x, {} if self.labels is None else {"labels": self.labels[rows]}
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return the loss of a batch."""
+        x, labels = batch
+        return self.model.forward(x, **labels)
+
+    def backward(self) -> None:
+        """Write the gradient of the last loss into g."""
+        self.model.backward()
+
+    def step(self) -> None:
+        """Move θ."""
         self.optimizer.step()
-        log, variance = self.log[step], getattr(model.likelihood, "variance", 0.0)
-        for column, value in enumerate((*terms, variance)):
-            log[column] = value
+
+    def note(self, step: int, terms: Terms) -> None:
+        """Write the terms of a step into the log, without a copy to the host."""
+        likelihood, line = self.model.likelihood, self.log[step]
+        calibrated = isinstance(likelihood, CalibratedGaussian)
+        for column, value in enumerate((*terms, likelihood.variance if calibrated else 0.0)):
+            line[column] = value
+
+    def close(self) -> None:
+        """Leave the model and the array library as they were before the training."""
+        if self.at_close:
+            self.at_close()
 
     def out_of_memory(self, error: MemoryError) -> str:
         """Return one line: on a GPU, what a step needs, and which batch would fit."""
@@ -117,7 +139,7 @@ def step_bytes(model: Autoencoder) -> tuple[int, int]:
         if weights.ndim == 2:
             widths[name.partition(".")[0]] += 2 * weights.shape[1]
     size = np.dtype(model.dtype).itemsize
-    row = widths["encoder"] + getattr(model, "importance_samples", 1) * widths["decoder"]
+    row = widths["encoder"] + model.importance_samples * widths["decoder"]
     return 7 * size * model.parameters.theta.size, size * row
 
 

@@ -1,128 +1,71 @@
-"""Data-parallel training: N processes ("ranks"), each on its rows of every batch, one gradient.
-
-The loss is a mean over the B rows of a batch. Rank r, with B_r of them, computes the gradient g_r
-of the mean over its own; the batch's is g = Σ_r (B_r / B) g_r, one all-reduce of one vector, after
-which the optimizer takes the same step everywhere. Every rank draws the same batches and the noise
-of the whole batch, so that an example meets the same noise whatever N: N ranks train as one does,
-up to the rounding of that sum.
-"""
+"""The engine of ranks: each step on this rank's rows, with the others' by one all-reduce."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinyvae.core.arrays import Array, array_module
-from tinyvae.core.model import Autoencoder
-from tinyvae.engines.communicator import Communicator
-from tinyvae.evaluate.passes import slices
-
-ROWS = 10_000  # of validation data that a rank holds at once
+from tinyvae.core.arrays import Array, Ops
+from tinyvae.engines.partition import DataParallel
+from tinyvae.engines.plain import Batch, Steps
+from tinyvae.models import Autoencoder
 
 
-class DataParallel:
-    """Splits the batches of one training over the ranks, and puts what they compute together."""
+class RankOps(Ops):
+    """The operations of a model that sees its rank's rows: a mean is one over all ranks' rows."""
 
-    def __init__(self, model: Autoencoder, ranks: Communicator) -> None:
-        self.model, self.ranks = model, ranks
-        self.several, self.first = ranks.size > 1, ranks.rank == 0
-        self.rows, self.total, self.weight = slice(None), 0, 1.0
-        self.means = []  # who takes a mean over the batch within its loss
-        if self.several and getattr(model.likelihood, "auto", False):
-            self.means.append(model.likelihood)
-        if self.several and getattr(model, "free_bits", 0):
-            self.means.append(model)
-        for owner in self.means:
-            owner.batch_mean = self.batch_mean
+    def __init__(self, ops: Ops, parallel: DataParallel) -> None:
+        self.own, self.parallel = ops, parallel
 
-    def close(self) -> None:
-        """Leave the model as one that trains alone."""
-        for owner in self.means:
-            del owner.batch_mean
-        if isinstance(self.model.noise, OwnNoise):
-            self.model.noise = self.model.noise.generator
-
-    def agree(self, **terms: Any) -> None:
-        """Let all ranks start from the first one's weights, if they were given the same terms."""
-        if not self.several:
-            return
-        shapes = {name: view.shape for name, view in self.model.parameters.items()}
-        terms |= {"seed": self.model.seed, "backend": self.model.backend.name, "weights": shapes}
-        for name, value in self.ranks.broadcast(terms).items():
-            if terms[name] != value:
-                problem = f"rank {self.ranks.rank} was given {name} {terms[name]}, rank 0 {value}"
-                raise ValueError(f"{problem}: every rank of a training must be given the same")
-        theta = self.model.parameters.theta
-        theta *= float(self.first)
-        self.ranks.all_reduce(theta)
-
-    def ask(self, question: Callable, row: dict) -> Any:
-        """Return what the first rank's call of `question` returns."""
-        return self.ranks.broadcast(question(row) if self.first else None)
-
-    def noise(self, generator: Any) -> Any:
-        """Return what draws eps for this rank's rows."""
-        return OwnNoise(generator, self) if self.several else generator
-
-    def own(self, rows: np.ndarray) -> np.ndarray:
-        """Return this rank's part (B_r,) of the rows of a batch (B,).
-
-        A rank that is left without takes one that another has as well, with the weight 0, so that
-        all of them go through the same steps.
-        """
-        if not self.several:
-            return rows
-        self.total, part = len(rows), self._part(len(rows))
-        self.weight = (part.stop - part.start) / len(rows)
-        start = min(part.start, len(rows) - 1)
-        self.rows = slice(start, max(part.stop, start + 1))
-        return rows[self.rows]
-
-    def _part(self, n: int) -> slice:
-        rank, size = self.ranks.rank, self.ranks.size
-        return slice(n * rank // size, n * (rank + 1) // size)
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        return self.own.matmul(a, b, out)
 
     def batch_mean(self, values: Array) -> Array:
-        """Return the mean over the rows of all ranks, of values (B_r, …) on each."""
-        mean = array_module(values).asarray(values.mean(axis=0) * self.weight)
-        self.ranks.all_reduce(mean)
-        return mean
+        return self.parallel.batch_mean(values)
 
-    def reduce_gradient(self) -> None:
-        """Make the gradient of this rank's rows that of the whole batch: Σ_r (B_r / B) g_r."""
-        if self.several:
-            g = self.model.parameters.grad
-            g *= self.weight
-            self.ranks.all_reduce(g)
-
-    def average(self, log: Array, sizes: np.ndarray) -> np.ndarray:
-        """Return the steps' terms (steps, …) over whole batches, from those of each rank's rows."""
-        log = self.model.backend.to_numpy(log).astype(np.float64)
-        if self.several:
-            parts = [self._part(size) for size in sizes.tolist()]
-            log *= (np.array([part.stop - part.start for part in parts]) / sizes)[:, None]
-            self.ranks.all_reduce(log)
-        return log
-
-    def mean(self, f: Callable, x: Array, labels: Array | None, width: int) -> np.ndarray:
-        """Return f(x, labels), `width` means over the rows of x, of which each rank sees a part."""
-        if not self.several:
-            return f(x, labels)
-        total, part = np.zeros(width), self._part(len(x))
-        for rows in slices(part.stop - part.start, ROWS):
-            rows = slice(part.start + rows.start, part.start + rows.stop)
-            some = None if labels is None else labels[rows]
-            total += (rows.stop - rows.start) / len(x) * f(x[rows], some)
-        self.ranks.all_reduce(total)
-        return total
+    def over(self, function: Callable[[int, int], None], size: int, width: int = 1) -> None:
+        self.own.over(function, size, width)
 
 
-class OwnNoise:
-    """Draws the noise of a whole batch, the same on every rank, and gives that of the own rows."""
+def share_means(model: Autoencoder, ops: RankOps) -> None:
+    """Let `ops` do a model's large operations. Without free bits the loss is linear in the mean of
+    the KL: each rank's own mean gives the same gradient, without an exchange."""
+    model.take(ops)
+    if not model.free_bits:
+        model.ops = ops.own
+
+
+class RankNoise:
+    """Draws the noise of a whole batch, the same on every rank, and returns that of its rows."""
 
     def __init__(self, generator: Any, parallel: DataParallel) -> None:
         self.generator, self.parallel = generator, parallel
 
     def standard_normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return the noise of this rank's rows."""
         whole = (self.parallel.total, *shape[1:])
         return self.generator.standard_normal(whole, dtype=dtype)[self.parallel.rows]
+
+
+class RankSteps(Steps):
+    """Takes every step with the other ranks. Until `close`, the model's means are over all ranks'
+    rows, and so is its noise."""
+
+    def start(self, epoch: int, betas: list[float] | None = None) -> None:
+        super().start(epoch, betas)
+        self.generator = self.model.noise
+        self.model.noise = RankNoise(self.generator, self.ranks)
+        share_means(self.model, RankOps(self.model.backend.ops, self.ranks))
+
+    def gather(self, rows: np.ndarray) -> Batch:
+        return super().gather(self.ranks.own(rows))
+
+    def backward(self) -> None:
+        super().backward()
+        self.ranks.reduce_gradient(self.model.parameters.grad)
+
+    def close(self) -> None:
+        super().close()
+        self.model.take(self.model.backend.ops)
+        if isinstance(self.model.noise, RankNoise):
+            self.model.noise = self.generator

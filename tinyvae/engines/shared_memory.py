@@ -1,14 +1,15 @@
-"""Arrays in memory that forks of this process share with it, and the layer that works on them."""
+"""Arrays in memory that forks of this process share with it, and the products made of them."""
 
-import copy
 import math
 import mmap
 
 import numpy as np
 
 from tinyvae.core.arrays import Array
-from tinyvae.core.layers import Dense
-from tinyvae.core.model import Autoencoder
+from tinyvae.engines.partition import DataParallel
+from tinyvae.engines.ranks import RankOps
+from tinyvae.models import Autoencoder
+from tinyvae.threads import ThreadedOps
 
 TURNED = 128  # rows up to which a product dy Wᵀ is a fifth faster as (W dyᵀ)ᵀ
 
@@ -20,76 +21,66 @@ def shared(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
-def rows_of_layers(model: Autoencoder, B: int) -> dict[tuple[str, int], tuple]:
-    """Return for each layer with weights, by network and place, shared xs and dys for B examples,
-    and how many of their rows an example has: one for each z that is drawn for it."""
-    found = {}
-    for name, draws in (("encoder", 1), ("decoder", getattr(model, "importance_samples", 1))):
-        for i, layer in enumerate(getattr(model, name).layers):
-            if isinstance(layer, Dense):
-                n_in, n_out = layer.shapes["W"]
-                xs, dys = (shared((B * draws, width), model.dtype) for width in (n_in, n_out))
-                found[name, i] = xs, dys, draws
-    return found
+class SharedProduct:
+    """The gradient dW = xᵀ dy of one layer's weights, whose factors all processes see.
 
-
-def twin_on(
-    theta: Array, gradient: Array, model: Autoencoder, rows: dict
-) -> tuple[Autoencoder, list["SharedDense"]]:
-    """Return a copy of a model whose weights lie in `theta`, and those of its layers that have any,
-    which show what they see in `rows` (of `rows_of_layers`)."""
-    twin, layers, start = copy.copy(model), [], 0
-    twin.likelihood = copy.copy(model.likelihood)
-    twin.as_batch = lambda x, *_: x  # `fit` has checked it
-    for name in ("encoder", "decoder"):
-        network = copy.copy(getattr(model, name))
-        network.layers = [copy.copy(layer) for layer in network.layers]
-        setattr(twin, name, network)
-        for i, layer in enumerate(network.layers):
-            if isinstance(layer, Dense):
-                layer.__class__ = SharedDense
-                layer.xs, layer.dys, layer.draws = rows[name, i]
-                layer.place(theta, gradient, start)
-                start = layer.stop
-                layers.append(layer)
-    return twin, layers
-
-
-class SharedDense(Dense):
-    """A `Dense` layer that shows its rows of x and dy to all, and leaves the gradient for later.
-
-    xs and dys hold the rows of all processes, `draws` for each example; its own begin at `first`.
+    xs and dys hold the rows of all processes, `draws` for each example. In θ, W begins at `start`,
+    and b follows it.
     """
 
-    def place(self, theta: Array, gradient: Array, start: int) -> None:
-        """Let the weights lie in θ from `start` on, and their gradient likewise."""
-        self.start = start
-        for name, shape in self.shapes.items():
-            stop = start + math.prod(shape)
-            setattr(self, name, theta[start:stop].reshape(shape))
-            setattr(self, "d" + name, gradient[start:stop].reshape(shape))
-            start = stop
-        self.stop = start
+    def __init__(self, start: int, W: Array, B: int, draws: int) -> None:
+        (n_in, n_out), self.draws = W.shape, draws
+        self.start, self.stop, self.width = start, start + (n_in + 1) * n_out, n_out
+        self.xs = shared((B * draws, n_in), W.dtype.name)
+        self.dys = shared((B * draws, n_out), W.dtype.name)
 
-    def forward(self, x: Array) -> Array:
-        self.rows = slice(self.first, self.first + len(x))
-        self.xs[self.rows] = x
-        return super().forward(x)
+    def show(self, first: int, x: Array, dy: Array) -> None:
+        """Let all processes see the rows of x and dy of the examples from `first` on."""
+        rows = slice(first * self.draws, first * self.draws + len(x))
+        self.xs[rows], self.dys[rows] = x, dy
 
-    def backward(self, dy: Array, need_dx: bool = True) -> Array | None:
-        self.dys[self.rows] = dy
-        if not need_dx:
-            return None
-        if len(dy) > TURNED:
-            return dy @ self.W.T
-        return np.ascontiguousarray((self.W @ dy.T).T)  # the same
-
-    def gradient(self, B: int, start: int, stop: int) -> None:
+    def multiply(self, g: Array, B: int, start: int, stop: int) -> None:
         """Write what lies between `start` and `stop` of the gradient of all B rows of the batch."""
-        n_in, n_out = self.W.shape
+        n_in, n_out = self.xs.shape[1], self.width
         first, last = (min(max(0, end - self.start) // n_out, n_in) for end in (start, stop))
         xs, dys = self.xs[: B * self.draws], self.dys[: B * self.draws]
         if first < last:
-            np.matmul(xs[:, first:last].T, dys, out=self.dW[first:last])
+            dW = g[self.start : self.stop - n_out].reshape(n_in, n_out)
+            np.matmul(xs[:, first:last].T, dys, out=dW[first:last])
         if start < self.stop <= stop:
-            dys.sum(axis=0, out=self.db)
+            dys.sum(axis=0, out=g[self.stop - n_out : self.stop])
+
+    def cut(self, position: int) -> int:
+        """Return the first place from `position` on where θ may be cut: the end of a row of W."""
+        rows = -(-(position - self.start) // self.width)
+        return min(self.start + rows * self.width, self.stop)
+
+
+def products_of(model: Autoencoder, B: int) -> list[SharedProduct]:
+    """Return the product behind each layer's weights, for batches of up to B examples."""
+    products, start = [], 0
+    for name, W in model.parameters.items():
+        if name.endswith(".W"):
+            draws = model.importance_samples if name.startswith("decoder") else 1
+            products.append(SharedProduct(start, W, B, draws))
+            start = products[-1].stop
+    return products
+
+
+class ProcessOps(RankOps):
+    """The operations of one process: it shows the factors of each gradient of weights to the
+    others, and leaves the product for when all have come so far."""
+
+    def __init__(self, parallel: DataParallel, products: list[SharedProduct], g: Array) -> None:
+        super().__init__(ThreadedOps(), parallel)
+        place = g.__array_interface__["data"][0]
+        self.products = {place + p.start * g.itemsize: p for p in products}
+        self.first = 0  # of the batch's examples, this process's
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        if out is not None:
+            self.products[out.__array_interface__["data"][0]].show(self.first, a.T, b)
+            return out
+        if len(a) <= TURNED and b.flags.f_contiguous:
+            return np.ascontiguousarray(np.matmul(b.T, a.T).T)  # the same
+        return np.matmul(a, b)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.model import Autoencoder
 from tinyvae.data import Dataset
 from tinyvae.device import on_host
 from tinyvae.evaluate.passes import posterior
+from tinyvae.models import Autoencoder
 
 
 class Gap(NamedTuple):

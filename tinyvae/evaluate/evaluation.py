@@ -11,14 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from tinyvae import checks
+from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
-from tinyvae.core.iwae import IWAE
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.likelihood import Bernoulli
-from tinyvae.core.model import VAE, Autoencoder
 from tinyvae.data.dataset import counted
 from tinyvae.evaluate.information import mutual_information, standard_error
 from tinyvae.evaluate.passes import checked, posterior, posterior_draws, same_noise
+from tinyvae.models import IWAE, VAE, Autoencoder
 
 ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
 GREY = "x has grey values, of which a Bernoulli is no normalised likelihood: binarize to compare"
@@ -42,20 +42,22 @@ class LogLikelihood(NamedTuple):
     effective_samples: np.ndarray
 
 
+@by_keyword
 def elbo(
-    model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
+    model: Autoencoder, x: Array, *, samples: int = 1, seed: int = 0, labels: Array | None = None
 ) -> Elbo:
     """Return the evidence lower bound and its two terms, as means over the data x (N, D).
 
     The reconstruction −log p(x|z) is a mean over `samples` draws of z ~ q(z|x), at the model's
     stored sigma; the KL is the closed form. For an Autoencoder, z is the code and the kl is 0.
     """
-    per_example = elbo_per_example(model, x, labels, samples, seed)
+    per_example = elbo_per_example(model, x, samples=samples, seed=seed, labels=labels)
     return Elbo(*(float(term.mean()) for term in per_example))
 
 
+@by_keyword
 def elbo_per_example(
-    model: Autoencoder, x: Array, labels: Array | None = None, samples: int = 1, seed: int = 0
+    model: Autoencoder, x: Array, *, samples: int = 1, seed: int = 0, labels: Array | None = None
 ) -> Elbo:
     """Return the evidence lower bound of each example and its two terms, arrays (N,)."""
     samples = checks.integer("samples", samples, 1)
@@ -63,15 +65,17 @@ def elbo_per_example(
     reconstruction, divergence = np.zeros((2, len(x)))
     for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, samples, seed):
         reconstruction[rows] += model.backend.to_numpy(nll.sum(axis=1)) / samples
-        if isinstance(model, VAE):  # counted once for each draw, as the nll is
+        if logvar is not None:  # counted once for each draw, as the nll is
             share = eps.shape[1] / samples
             divergence[rows] += model.backend.to_numpy(kl(mu, logvar).sum(axis=1)) * share
     return Elbo(-(reconstruction + divergence), reconstruction, divergence)
 
 
+@by_keyword
 def log_likelihood(
     model: VAE,
     x: Array,
+    *,
     samples: int = 500,
     seed: int = 0,
     labels: Array | None = None,
@@ -106,7 +110,8 @@ def log_likelihood(
     return LogLikelihood(log_mean, np.sqrt(variance), effective)
 
 
-def own_bound(model: IWAE, x: Array, labels: Array | None = None, seed: int = 0) -> np.ndarray:
+@by_keyword
+def own_bound(model: IWAE, x: Array, *, seed: int = 0, labels: Array | None = None) -> np.ndarray:
     """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
     number of draws, its beta and its reconstruction_weight."""
     k, weights = model.importance_samples, (model.beta, model.reconstruction_weight)
@@ -147,17 +152,19 @@ def _log_weights(
     return beta * log_ratio - reconstruction_weight * nll
 
 
-def kl_per_dimension(model: Autoencoder, x: Array, labels: Array | None = None) -> np.ndarray:
+@by_keyword
+def kl_per_dimension(model: Autoencoder, x: Array, *, labels: Array | None = None) -> np.ndarray:
     """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,).
 
     The sum is the KL of the ELBO; for an Autoencoder, zeros.
     """
     mu, logvar = posterior(model, *checked(model, x, labels))
-    return kl(mu, logvar).mean(axis=0) if isinstance(model, VAE) else np.zeros(model.latent_dim)
+    return np.zeros(model.latent_dim) if logvar is None else kl(mu, logvar).mean(axis=0)
 
 
+@by_keyword
 def active_units(
-    model: Autoencoder, x: Array, threshold: float = 0.01, labels: Array | None = None
+    model: Autoencoder, x: Array, *, threshold: float = 0.01, labels: Array | None = None
 ) -> np.ndarray:
     """Return which latent dimensions follow the data, (L,) booleans; `.sum()` counts them.
 
@@ -168,12 +175,14 @@ def active_units(
     return mu.var(axis=0) > checks.number("threshold", threshold)
 
 
+@by_keyword
 def evaluate(
     model: Autoencoder,
     x: Array,
-    labels: Array | None = None,
+    *,
     samples: int = 500,
     seed: int = 0,
+    labels: Array | None = None,
     progress: bool = False,
 ) -> dict:
     """Return all of the above for the data x (N, D), as a dict that JSON can hold.
@@ -184,8 +193,9 @@ def evaluate(
     """
     checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
-    bound = elbo_per_example(model, x, labels, min(samples, ELBO_SAMPLES), seed)
-    N, sigma = len(x), getattr(model.likelihood, "sigma", None)
+    few_samples = min(samples, ELBO_SAMPLES)
+    bound = elbo_per_example(model, x, samples=few_samples, seed=seed, labels=labels)
+    N, sigma = len(x), model.sigma
     result = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
     result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
     result["elbo_standard_error"] = standard_error(bound.elbo)
@@ -194,7 +204,9 @@ def evaluate(
         warnings.append("an Autoencoder has no distribution over z: no KL, no ELBO, no log p(x)")
         return {name: value for name, value in result.items() if name[:4] not in ("elbo", "kl")}
 
-    estimate = log_likelihood(model, x, samples, seed, labels, progress)
+    estimate = log_likelihood(
+        model, x, samples=samples, seed=seed, labels=labels, progress=progress
+    )
     # Equal rows have the same draws, so their errors don't cancel but add up.
     errors = np.bincount(same_noise(x), estimate.standard_error)
     few = int((estimate.effective_samples < FEW).sum())
@@ -210,10 +222,10 @@ def evaluate(
         "effective_samples_median": float(np.median(estimate.effective_samples)),
         "effective_samples_least": float(estimate.effective_samples.min()),
         "examples_with_few_effective_samples": few,
-        "kl_per_dimension": kl_per_dimension(model, x, labels).tolist(),
+        "kl_per_dimension": kl_per_dimension(model, x, labels=labels).tolist(),
         "active_units": int(active_units(model, x, labels=labels).sum()),
     }
-    result |= mutual_information(model, x, labels, seed=seed)._asdict()
+    result |= mutual_information(model, x, labels=labels, seed=seed)._asdict()
     limit = result["information_limit"]
     if limit - result["mutual_information"] < 1:
         warnings.append(

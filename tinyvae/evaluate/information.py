@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
-from tinyvae.core.model import VAE
-from tinyvae.evaluate.passes import BLOCK, checked, posterior, slices
+from tinyvae.data.blocks import blocks
+from tinyvae.evaluate.passes import BLOCK, checked, posterior
+from tinyvae.models import VAE
 
 
 class MutualInformation(NamedTuple):
@@ -24,8 +26,9 @@ class MutualInformation(NamedTuple):
     information_limit: float
 
 
+@by_keyword
 def mutual_information(
-    model: VAE, x: Array, labels: Array | None = None, draws: int = 2000, seed: int = 0
+    model: VAE, x: Array, *, draws: int = 2000, seed: int = 0, labels: Array | None = None
 ) -> MutualInformation:
     """Split the KL in two (Hoffman & Johnson 2016): mean KL(q(z|x) ‖ p) = I(x; z) + KL(q(z) ‖ p).
 
@@ -64,7 +67,7 @@ def _log_mixture(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> np.ndarra
     precision = np.exp(-logvar)  # (N, L)
     constant = -0.5 * (mu * mu * precision + logvar).sum(axis=1)  # (N,)
     result = np.empty(len(z))
-    for rows in slices(len(z), BLOCK // len(mu)):
+    for rows in blocks(len(z), BLOCK // len(mu)):
         # −½ (z − mu)² / σ², multiplied out, so that two matrix products do the work
         log_q = z[rows] @ (mu * precision).T - 0.5 * z[rows] ** 2 @ precision.T + constant
         highest = log_q.max(axis=1)  # (m,)

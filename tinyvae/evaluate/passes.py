@@ -14,9 +14,9 @@ from tinyvae import checks
 from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.data.blocks import blocks
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
-from tinyvae.threads import over_ranges, team
+from tinyvae.models import Autoencoder
 
 BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
 
@@ -40,12 +40,12 @@ def posterior(
     model: Autoencoder, x: Array, labels: Array | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
-    blocks = []
-    for rows in slices(len(x), BLOCK // _width(model)):
-        code = model.encode(x[rows], None if labels is None else labels[rows])
-        parts = code if isinstance(model, VAE) else (code,)
-        blocks.append([model.backend.to_numpy(part).astype(float) for part in parts])
-    mu, *rest = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    done = []
+    for rows in blocks(len(x), BLOCK // _width(model)):
+        codes = model.codes(x[rows], None if labels is None else labels[rows])
+        parts = [part for part in codes if part is not None]
+        done.append([model.backend.to_numpy(part).astype(float) for part in parts])
+    mu, *rest = (np.concatenate(parts) for parts in zip(*done, strict=True))
     return mu, rest[0] if rest else None
 
 
@@ -59,14 +59,13 @@ def posterior_draws(
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
-    with team.single_blas():
-        for rows in slices(len(x), size // samples):
+    with model.backend.session():
+        for rows in blocks(len(x), size // samples):
             on_host = np.asarray(x[rows])
             batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
-            code = model.encode(batch, label)
-            mu, logvar = code if isinstance(model, VAE) else (code, None)
+            mu, logvar = model.codes(batch, label)
             keys = _keys(on_host, seed)
-            for draws in slices(samples, size):
+            for draws in blocks(samples, size):
                 s = draws.stop - draws.start
                 eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
                 if logvar is None:
@@ -74,7 +73,7 @@ def posterior_draws(
                 else:
                     z = reparameterize(mu[:, None], logvar[:, None], eps)
                 repeated = None if label is None else np.repeat(label, s)
-                y = model.decoder.forward(model.with_labels(z.reshape(-1, L), repeated))  # (R s, D)
+                y = model.decoder_output(z.reshape(-1, L), labels=repeated)  # (R s, D)
                 target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
                 yield rows, mu, logvar, eps, _nll(model, y, target).reshape(-1, s)
 
@@ -88,7 +87,7 @@ def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
     def some_rows(start: int, stop: int) -> None:
         nll[start:stop] = model.likelihood.nll(y[start:stop], target[start:stop])
 
-    over_ranges(some_rows, *y.shape)
+    model.backend.ops.over(some_rows, *y.shape)
     return nll
 
 
@@ -101,8 +100,8 @@ def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
 
 def same_noise(x: Array) -> np.ndarray:
     """Return a number for each row (N,), the same for rows whose draws are the same: equal ones."""
-    blocks = slices(len(x), BLOCK // x.shape[1])
-    keys = [key for rows in blocks for key in _keys(np.asarray(x[rows]), seed=0)]
+    parts = blocks(len(x), BLOCK // x.shape[1])
+    keys = [key for rows in parts for key in _keys(np.asarray(x[rows]), seed=0)]
     return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
@@ -121,12 +120,6 @@ def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
         philox.state = state
         generator.standard_normal(dtype=np.float32, out=out)
     return eps
-
-
-def slices(n: int, size: int) -> Iterator[slice]:
-    """Cut 0 … n into slices of at most `size`, but at least 1."""
-    size = max(1, size)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _width(model: Autoencoder) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 from tinyvae import gradcheck
 from tinyvae.core.arrays import array_module, sigmoid
 from tinyvae.core.layers import Dense, Sequential
-from tinyvae.core.model import Autoencoder
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import Wrong
+from tinyvae.models import Autoencoder
 
 
 def _dense(x: Any, W: Any, b: Any) -> Any:

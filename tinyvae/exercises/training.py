@@ -13,12 +13,12 @@ import numpy as np
 from tinyvae import gradcheck
 from tinyvae.core.arrays import sigmoid, softplus
 from tinyvae.core.layers import Dense, Sequential
-from tinyvae.core.model import VAE
 from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
 from tinyvae.figures.picture import ACCENT, INK, MARGIN, Picture, page, panel, styled
+from tinyvae.models import VAE
 
 
 class _WatchedVAE(VAE):

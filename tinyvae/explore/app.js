@@ -3,8 +3,9 @@
 
 import { condition, dimensions, legend, sliders, switches } from "./controls.js";
 import { asDrawn, centred, Pad } from "./drawing.js";
+import { fastest } from "./kernels.js";
 import { kl } from "./latent.js";
-import { Autoencoder, VAE } from "./model.js";
+import { Autoencoder, numbersFor, VAE } from "./model.js";
 import * as panels from "./panels.js";
 import { readArray, readJSON } from "./payload.js";
 import { Pictures } from "./pictures.js";
@@ -13,13 +14,15 @@ import { Store } from "./store.js";
 import { readTheme } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
+const ROWS = 225; // that pass through the model at once: a decoded map
 
 /** Everything that does not change: the model, the examples and what is known of them. */
 function readWorld() {
   const { model: description, dataset, examples: about, means } = readJSON("description");
   const vae = description.kind === "VAE";
   const Model = vae ? VAE : Autoencoder;
-  const model = new Model(description, readArray("theta", description.precision));
+  const kernels = fastest(readArray("kernels", "uint8"), numbersFor(description, ROWS));
+  const model = new Model(description, kernels, ROWS, readArray("theta", description.precision));
   const [D, L] = [model.n_features, model.latent_dim];
   const x = readArray("x", about.encoding);
   const codes = readArray("codes", "float32"); // (N, 2L) or (N, L): mu, logvar of each example
@@ -33,14 +36,15 @@ function readWorld() {
     logvar: vae ? codes.subarray(index * width + L, (index + 1) * width) : null,
   }));
   const columns = Array.from({ length: L }, (_, j) => examples.map(({ mu }) => mu[j]));
-  const use = vae ? meanKL(examples, L) : columns.map(standardDeviation);
+  const spread = columns.map(standardDeviation);
+  const use = vae ? meanKL(examples, L) : spread;
   const order = use.map((_, j) => j).sort((i, j) => use[j] - use[i]);
   const reach = columns.map((values) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return vae ? [Math.min(-3.5, low), Math.max(3.5, high)] : [low, high];
   });
   const pictures = new Pictures(dataset, examples.map((example) => example.x));
-  return { model, vae, dataset, examples, means, use, order, reach, pictures };
+  return { model, vae, dataset, examples, means, use, spread, order, reach, pictures };
 }
 
 /** The KL of each latent dimension, averaged over the examples. */
@@ -55,21 +59,20 @@ function standardDeviation(values) {
   return Math.sqrt(values.reduce((total, v) => total + (v - mean) ** 2, 0) / values.length);
 }
 
-/** Two examples to begin with, each among the best reconstructed, of two labels. */
-function twoExamples({ model, examples }) {
+/** Two examples to begin with: well reconstructed, of two labels, and far apart in the latent space. */
+function twoExamples({ model, examples, spread }) {
   const label = (example) => (model.n_classes ? example.label : null);
   const judged = examples.slice(0, 60).map((example) => {
     return { example, nll: model.nll(example.mu, example.x, label(example)) };
   });
   judged.sort((a, b) => a.nll - b.nll);
-  const seen = new Set();
-  const best = judged.map(({ example }) => example).filter(({ label }) => {
-    const isNew = label === null || !seen.has(label);
-    seen.add(label);
-    return isNew;
-  });
+  const good = judged.slice(0, Math.max(2, Math.ceil(judged.length / 2))).map(({ example }) => example);
   // The best of all is often the dullest: MNIST's is a 1.
-  return [best[1] ?? best[0], best[2] ?? best[0]];
+  const first = good.find((example) => example.label !== good[0].label) ?? good[0];
+  const distance = ({ mu }) => mu.reduce((total, m, j) => total + ((m - first.mu[j]) / (spread[j] || 1)) ** 2, 0);
+  const others = good.filter((example) => first.label === null || example.label !== first.label);
+  const other = (others.length ? others : good).reduce((a, b) => (distance(a) > distance(b) ? a : b));
+  return [first, other];
 }
 
 function start() {
@@ -87,6 +90,9 @@ function start() {
     hidden: new Set(), // labels that are not shown
     map: Boolean(pictures.shape) && L === 2, // of decoded images
     ellipses: false,
+    speed: false, // of change
+    zoom: 1,
+    centre: null, // z in the middle of what is seen, where zoomed
     rest: null, // changes when a dimension outside the plane has
     label: model.n_classes ? (first.label ?? 0) : null, // that a conditional model decodes
     picked: first,
@@ -124,6 +130,7 @@ function start() {
   panels.walk(world, store);
   if (pictures.shape) drawing(world, store, pick);
   followMap(world, store);
+  followAddress(world, store, pick);
   followWindow(store);
   window.tinyvae = { ...world, store, plane };
 }
@@ -166,9 +173,43 @@ function toModel(grey, d, { low, high, scaling: { kind, divisor, mean, std } }) 
 function followMap({ model }, store) {
   let timer = 0;
   if (model.latent_dim < 3) return;
-  store.watch(["z"], ({ map }) => {
+  store.watch(["z"], ({ map, speed }) => {
     clearTimeout(timer);
-    if (map) timer = setTimeout(() => store.set({ rest: null }), 100);
+    if (map || speed) timer = setTimeout(() => store.set({ rest: null }), 100);
+  });
+}
+
+/** Go where the address says, #z=0.5,−1&pick=7&dims=0,2, and let it follow what is looked at. */
+function followAddress({ model, examples }, store, pick) {
+  const L = model.latent_dim;
+  const go = () => {
+    const given = new URLSearchParams(location.hash.slice(1));
+    const list = (name) => (given.get(name) ?? "").split(",").map(Number);
+    const example = examples.find(({ index }) => String(index) === given.get("pick"));
+    if (example) pick(example);
+    const dims = list("dims");
+    const fit = (j) => Number.isInteger(j) && j >= 0 && j < L;
+    if (L > 2 && dims.length === 2 && dims.every(fit) && dims[0] !== dims[1]) store.set({ dims });
+    const z = list("z");
+    if (z.length === L && given.has("z") && z.every(Number.isFinite)) store.set({ z: Float64Array.from(z), hover: null });
+    const label = Number(given.get("label"));
+    if (model.n_classes && given.has("label") && label >= 0 && label < model.n_classes) store.set({ label });
+  };
+  go();
+  addEventListener("hashchange", go);
+  let timer = 0;
+  let moved = false;
+  store.watch(["z", "picked", "dims", "label"], () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!moved) return void (moved = true); // nobody has yet
+      const { z, picked, dims, label } = store.state;
+      const parts = [`z=${Array.from(z, (value) => Number(value.toFixed(4)))}`];
+      if (picked.index !== null) parts.push(`pick=${picked.index}`);
+      if (L > 2) parts.push(`dims=${dims}`);
+      if (model.n_classes) parts.push(`label=${label}`);
+      history.replaceState(null, "", `#${parts.join("&")}`);
+    }, 400);
   });
 }
 

@@ -21,7 +21,7 @@ export function drawAxes(context, plane) {
       for (const end of [0, plane.side]) context.lineTo(...(axis ? [end, pixel] : [pixel, end]));
       context.stroke();
       if (pixel < 24 || pixel > plane.side - 24) continue;
-      const text = Number((k * step).toPrecision(3)).toString().replace("-", "−");
+      const text = Number((k * step).toPrecision(4)).toString().replace("-", "−");
       context.textAlign = axis ? "left" : "center";
       write(context, text, ...(axis ? [5, pixel - 4] : [pixel, plane.side - 6]));
     }

@@ -94,8 +94,10 @@ export function sliders({ order, use, reach, vae }, store) {
 export function switches({ model }, store) {
   const L = model.latent_dim;
   $("prior").onclick = () => store.set({ z: standardNormal(L), hover: null });
+  $("zoom-in").onclick = () => zoom(store, 2);
+  $("zoom-out").onclick = () => zoom(store, 0.5);
   $("origin").onclick = () => store.set({ z: new Float64Array(L), hover: null });
-  for (const id of ["map", "ellipses"]) {
+  for (const id of ["map", "ellipses", "speed"]) {
     $(id).checked = store.state[id];
     $(id).onchange = () => store.set({ [id]: $(id).checked });
   }
@@ -110,6 +112,19 @@ export function condition({ model, dataset }, store) {
   }
   $("label").onchange = () => store.set({ label: Number($("label").value) });
   store.watch(["label"], ({ label }) => ($("label").value = label));
+}
+
+/** See the plane so many times larger, around z; as a whole at the smallest. */
+export function zoom(store, times) {
+  const level = Math.min(64, Math.max(1, store.state.zoom * times));
+  store.set({ zoom: level, centre: level > 1 ? Float64Array.from(store.state.z) : null });
+}
+
+/** A number with its sign, in two significant digits where two decimals would show none. */
+export function small(value) {
+  const size = Math.abs(value);
+  if (size >= 0.0995 || size === 0) return signed(value);
+  return (value < 0 ? "−" : " ") + size.toPrecision(2).replace("-", "−");
 }
 
 /** A coordinate with its sign, always of the same width. */

@@ -1,23 +1,18 @@
-"""Assemble the page: HTML, style, scripts and the model's numbers in one text, and write the file.
-
-The JavaScript files beside this one are ordinary modules; here each becomes a function that runs at
-once and returns what it exports, as a page opened from a disk may load no module.
-"""
+"""Assemble the explorer: HTML, style, scripts and the model's numbers in one text, and write it."""
 
 from __future__ import annotations
 
-import html
-import json
 import math
 import os
-import re
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinyvae import __version__, checks
+from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Gaussian
-from tinyvae.core.model import VAE, Autoencoder
-from tinyvae.explore.payload import Payload, collect, plot_kind, to_base64
+from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_base64, to_json
+from tinyvae.explore.payload import Payload, collect, plot_kind
+from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.files import write_text
 
 if TYPE_CHECKING:
@@ -25,12 +20,13 @@ if TYPE_CHECKING:
 
 # In the order in which they need each other.
 MODULES = (
-    *("layers", "latent", "likelihood", "model", "payload", "store", "theme"),
-    *("pictures", "drawing", "axes", "steer", "plane", "controls", "panels", "app"),
+    *MODEL,
+    *("payload", "store", "theme", "pictures", "drawing"),
+    *("axes", "controls", "steer", "plane", "panels", "app"),
 )
 PLOTS = {
-    "bars": "Bars are what is decoded, in the model's units so that they compare; the numbers are"
-    " in the units of the data. Thin marks are the picked row.",
+    "bars": "Bars are what is decoded, each feature on a scale of its own; the numbers are in the"
+    " units of the data. Thin marks are the picked row.",
     "line": "The coloured line is what is decoded, the grey one the picked row.",
 }
 MAX_BYTES = 32_000_000  # what browsers open without delay
@@ -72,14 +68,14 @@ def build(
     payload = collect(model, dataset, n_points, precision)
     _check_size(payload, precision, max_bytes)
     parts = _words(model, dataset, title) | {
-        "style": _read("page.css"),
+        "style": _read("look.css") + _read("page.css"),
         "script": _script(),
-        "description": _json(payload.description),
+        "description": to_json(payload.description),
         "theta": to_base64(payload.theta),
         "x": to_base64(payload.x),
         "codes": to_base64(payload.codes),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _read("page.html"))
+    return fill(_read("page.html"), parts)
 
 
 def write(path: str | os.PathLike, html: str) -> None:
@@ -89,16 +85,16 @@ def write(path: str | os.PathLike, html: str) -> None:
 
 def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
     arrays = sum(array.nbytes for array in payload[1:])
-    size = 4 * arrays // 3 + sum(len(_read(f"{name}.js")) for name in MODULES)
+    size = 4 * arrays // 3 + len(_script())
     if size <= max_bytes:
         return
-    remedy = 'fewer hidden units or points (n_points, "--points")'
+    remedy = ["fewer hidden units or points (", Argument("n_points"), ")"]
     if precision == "float32":
         halved = size - 2 * payload.theta.nbytes // 3
-        remedy = f'precision="float16" ("--float16") makes it {halved / 1e6:.1f} MB'
-    raise ValueError(
-        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed:"
-        f' {remedy}, max_bytes ("--max-mb") allows more'
+        remedy = [Argument("precision", "float16"), f" makes it {halved / 1e6:.1f} MB"]
+    raise InputError(
+        f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB allowed",
+        remedy=[*remedy, ", ", Argument("max_bytes"), " allows more"],
     )
 
 
@@ -106,27 +102,8 @@ def _read(name: str) -> str:
     return (resources.files("tinyvae.explore") / name).read_text("utf-8")
 
 
-def _json(description: dict[str, Any]) -> str:
-    """JSON in which no name of a label or feature can end the script element that holds it."""
-    return json.dumps(description, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
 def _script() -> str:
-    """All modules: `const name_js = (() => { …; return { what it exports }; })();` and so on."""
-    return '"use strict";\n' + "\n".join(_module(name, _read(f"{name}.js")) for name in MODULES)
-
-
-def _module(name: str, source: str) -> str:
-    exports = re.findall(r"^export (?:const|class|function) (\w+)", source, re.MULTILINE)
-    source = re.sub(
-        r'^import (?:\* as )?([^;]*?) from "\./(\w+)\.js";',
-        r"const \1 = \2_js;",
-        source,
-        flags=re.MULTILINE,
-    )
-    source = re.sub(r"^export ", "", source, flags=re.MULTILINE)
-    returned = f"return {{ {', '.join(exports)} }};\n"
-    return f"// ---- {name}.js\nconst {name}_js = (() => {{\n{source}{returned}}})();\n"
+    return script({name: _read(f"{name}.js") for name in MODULES})
 
 
 def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str, str]:
@@ -137,10 +114,11 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
     numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
     kind = "variational autoencoder" if vae else "plain autoencoder"
     lede = (
-        f"A {kind} squeezes {noun}s of {model.n_features} values into {numbers}, and"
-        f" makes them again from these. This page holds the whole model"
-        f" ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,} weights):"
-        " whatever you see is computed here, as you move."
+        f"Every point of the {'line' if model.latent_dim == 1 else 'plane'} below stands for"
+        f" {'an image' if noun == 'image' else 'a row'} that this model can make: move over it, and"
+        f" see it made. A {kind} has squeezed {noun}s of {model.n_features} values into {numbers};"
+        f" all of it ({'–'.join(map(str, widths))} and back, {len(model.parameters.theta):,}"
+        " weights) is in this page, and computes as you move."
     )
     told = "which encoder and decoder are told" if model.n_classes else "which the model never saw"
     classes = {
@@ -161,7 +139,7 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "classes": " ".join(name for name, true in classes.items() if true),
         "footer": f"{dataset.describe()}. Made with tinyvae {__version__}.",
     }
-    return {name: html.escape(text) for name, text in words.items()}
+    return escaped(words)
 
 
 def _hidden(model: Autoencoder) -> list[int]:

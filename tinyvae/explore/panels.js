@@ -1,8 +1,8 @@
 // What is shown beside the plane: the decoded point and its numbers, the picked example with the
 // samples of its posterior, and the walk.
 
-import { element, signed } from "./controls.js";
-import { kl, reparameterize, scaled, standardNormal } from "./latent.js";
+import { element, signed, small } from "./controls.js";
+import { kl, log_normal, reparameterize, scaled, standardNormal } from "./latent.js";
 import { readable } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
@@ -10,8 +10,10 @@ const N_SAMPLES = 8;
 const N_GALLERY = 12;
 const N_CODES = 5; // latent dimensions in the table
 const N_STEPS = 9;
+const NEAR = 3; // standard deviations: a z nearer to q(z|x) may be a draw of it
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const mean = (values) => sum(values) / values.length;
+const flat = (vectors) => Float64Array.from(vectors.flatMap((vector) => Array.from(vector)));
 
 /** Nats, in one decimal; a KL without end is ∞. */
 export function nats(value) {
@@ -36,8 +38,16 @@ function klOf({ mu, logvar }, scale) {
   return sum(kl(mu, scaled(logvar, scale)));
 }
 
+/** How far z is from N(mu, (scale σ)²), in standard deviations: the root of the mean over dimensions. */
+function fromPosterior(z, { mu, logvar }, scale) {
+  const squared = Array.from(z, (value, j) =>
+    value === mu[j] ? 0 : ((value - mu[j]) / (scale * Math.exp(0.5 * logvar[j]))) ** 2,
+  );
+  return Math.sqrt(mean(squared));
+}
+
 /** The image at z, and what it is at z that the picked example costs. */
-export function decoded({ model, pictures, vae }, store) {
+export function decoded({ model, pictures, vae, means }, store) {
   store.watch(["z", "hover", "label", "picked", "theme", "size"], (state) => {
     const z = state.hover ?? state.z;
     const x_hat = model.decode(z, state.label);
@@ -53,7 +63,16 @@ export function decoded({ model, pictures, vae }, store) {
     if (!vae) return;
     const KL = klOf(picked, scale);
     $("kl").textContent = nats(KL);
-    $("elbo").textContent = nats(-(reconstruction + KL));
+    const z = state.hover ?? state.z;
+    const distance = fromPosterior(z, picked, scale);
+    const near = distance <= NEAR;
+    $("elbo-name").textContent = near ? "ELBO" : "log p(z)";
+    $("elbo-words").textContent = near ? "−(sum of both)" : "of the prior";
+    const zero = z.map(() => 0);
+    $("elbo").textContent = nats(near ? -(reconstruction + KL) : log_normal(z, zero, zero));
+    $("mean-elbo").textContent = near
+      ? `test mean ${nats(-(means.reconstruction + means.kl))}`
+      : `no ELBO: z is ${distance < 1000 ? distance.toPrecision(2) : "far more than 1000"} σ from q(z|x)`;
   });
 }
 
@@ -62,7 +81,6 @@ export function numbers({ pictures, means, vae }, store) {
   $("mean-reconstruction").textContent = `test mean ${nats(means.reconstruction)}`;
   if (vae) {
     $("mean-kl").textContent = `test mean ${nats(means.kl)}`;
-    $("mean-elbo").textContent = `test mean ${nats(-(means.reconstruction + means.kl))}`;
   }
   store.watch(["picked", "theme", "size"], ({ picked }) => {
     pictures.show($("about"), picked.x);
@@ -131,7 +149,7 @@ export function coding({ model, pictures, order, vae }, store) {
       const values = [mu[j]];
       if (vae) values.push(scale * Math.exp(0.5 * logvar[j]), KL[j]);
       values.forEach((value, k) => {
-        cells[k].textContent = Number.isFinite(value) ? signed(value) : "∞";
+        cells[k].textContent = Number.isFinite(value) ? small(value) : "∞";
       });
     }
   });
@@ -165,11 +183,10 @@ export function samples({ model, pictures, vae }, store) {
   store.watch(["samples", "label", "theme", "size"], (state) => {
     const { picked, label, scale } = state;
     $("scale-value").textContent = scale.toFixed(2);
-    const costs = state.samples.map((z, k) => {
-      const y = model.decoder_output(z, label);
-      pictures.show(slots[k].canvas, model.likelihood.mean(y));
-      return model.likelihood.nll(y, picked.x);
-    });
+    const D = model.n_features;
+    const x_hat = model.decode(flat(state.samples), label); // (8, D)
+    slots.forEach(({ canvas }, k) => pictures.show(canvas, x_hat.subarray(k * D, (k + 1) * D)));
+    const costs = model.nll(flat(state.samples), flat(state.samples.map(() => picked.x)), label);
     const KL = klOf(picked, scale);
     $("mean-of-samples").textContent = nats(mean(costs));
     $("kl-of-samples").textContent = nats(KL);
@@ -201,7 +218,9 @@ export function walk({ model, pictures }, store) {
     });
   }
   store.watch(["from", "to", "label", "theme", "size"], ({ label }) => {
-    for (const { t, canvas } of slots) pictures.show(canvas, model.decode(at(t), label));
+    const D = model.n_features;
+    const x_hat = model.decode(flat(slots.map(({ t }) => at(t))), label); // (9, D)
+    slots.forEach(({ canvas }, k) => pictures.show(canvas, x_hat.subarray(k * D, (k + 1) * D)));
   });
   store.watch(["step", "z"], ({ step, z }) => {
     const onTheWay = step !== null && at(step).every((value, j) => value === z[j]);

@@ -5,17 +5,15 @@ All of it becomes JSON and base64 text; `app.js` and `payload.js` read it again.
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import seed_sequence
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
-from tinyvae.core.likelihood import Bernoulli, Gaussian
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.device import seed_sequence
+from tinyvae.models import VAE, Autoencoder
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -55,8 +53,8 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     codes, means = _codes(model, x, labels if model.n_classes else None)
     grey = bool(dataset.image_shape) and dataset.scaling.unit
     description = {
-        "model": _model(model) | {"precision": precision},
-        "dataset": _dataset(dataset, x, labels),
+        "model": describe_model(model) | {"precision": precision},
+        "dataset": describe_dataset(dataset, x, labels),
         "examples": {
             "rows": rows.tolist(),
             "labels": None if labels is None else labels.tolist(),
@@ -80,12 +78,6 @@ def plot_kind(dataset: Dataset) -> str | None:
     return "bars" if dataset.n_features <= MOST_BARS else "line"
 
 
-def to_base64(array: np.ndarray) -> str:
-    """Return the array's numbers, little-endian, as base64 text."""
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return base64.b64encode(np.ascontiguousarray(little)).decode("ascii")
-
-
 def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         floats = values.astype(precision)
@@ -99,28 +91,35 @@ def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tupl
     """The codes of x, and the mean reconstruction and KL, in nats per example."""
     backend = model.backend
     if not isinstance(model, VAE):
-        z = model.encode(x, labels)
-        y = model.decoder_output(z, labels)
+        z = model.encode(x, labels=labels)
+        y = model.decoder_output(z, labels=labels)
         nll = model.likelihood.nll(y, model.as_batch(x))
         return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
-    mu, logvar = model.encode(x, labels)
+    mu, logvar = model.encode(x, labels=labels)
     rng = backend.generator(seed_sequence(0, "validation"))
     eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
-    y = model.decoder_output(reparameterize(mu, logvar, eps), labels)
+    y = model.decoder_output(reparameterize(mu, logvar, eps), labels=labels)
     nll = model.likelihood.nll(y, model.as_batch(x))
     means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
     codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
     return codes, means
 
 
-def _model(model: Autoencoder) -> dict[str, Any]:
+def describe_model(model: Autoencoder) -> dict[str, Any]:
+    """Return what model.js builds a model from, but for θ.
+
+    Raises ValueError where it can't compute a layer or the likelihood.
+    """
+    decoder = _layers("decoder", model.decoder)
+    if getattr(model.likelihood, "output", None) == "sigmoid":
+        decoder.append("Sigmoid")
     return {
         "kind": "VAE" if isinstance(model, VAE) else "Autoencoder",
         "n_features": model.n_features,
         "latent_dim": model.latent_dim,
         "n_classes": model.n_classes,
         "encoder": _layers("encoder", model.encoder),
-        "decoder": _layers("decoder", model.decoder),
+        "decoder": decoder,
         "likelihood": _likelihood(model.likelihood),
         "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
     }
@@ -138,17 +137,18 @@ def _layers(prefix: str, network: Sequential) -> list[str]:
 
 
 def _likelihood(likelihood: Any) -> dict[str, Any]:
-    if type(likelihood) is Gaussian:
-        return {"kind": "Gaussian", "sigma": likelihood.sigma, "output": likelihood.output}
-    if type(likelihood) is Bernoulli:
+    kind = type(likelihood).__name__
+    if kind in ("Gaussian", "CalibratedGaussian"):
+        return {"kind": "Gaussian", "sigma": np.asarray(likelihood.sigma, dtype=float).tolist()}
+    if kind == "Bernoulli":
         return {"kind": "Bernoulli"}
     raise ValueError(
-        f"the page can't compute the likelihood {type(likelihood).__name__}:"
-        " it knows Gaussian and Bernoulli"
+        f"the page can't compute the likelihood {kind}: it knows Gaussian and Bernoulli"
     )
 
 
-def _dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """Return what pictures.js needs to show rows x (N, D) of a data set."""
     names = dataset.label_names
     if names is None and labels is not None:
         names = [f"label {label}" for label in range(int(labels.max()) + 1)]

@@ -13,10 +13,14 @@ export class Pictures {
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = dataset.plot === "bars";
     if (this.shape) return;
-    const values = Float64Array.from(examples.flatMap((x) => Array.from(x))).sort();
-    const spare = this.bars ? Math.floor(0.005 * values.length) : 0; // bars may end at the edge
-    this.low = Math.min(0, values[spare]);
-    this.high = Math.max(0, values.at(-1 - spare));
+    const ranges = Array.from(examples[0], (_, d) => {
+      const values = examples.map((x) => x[d]);
+      return [Math.min(0, ...values), Math.max(0, ...values)];
+    });
+    // Bars have a scale for each feature, the points of a line share one.
+    this.ranges = ranges.map(([low, high]) => (low === high ? [low, low + 1] : [low, high]));
+    this.low = Math.min(...ranges.map(([low]) => low));
+    this.high = Math.max(...ranges.map(([, high]) => high));
     if (this.low === this.high) this.high = 1;
   }
 
@@ -75,28 +79,29 @@ export class Pictures {
   barPlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
     const [left, right] = large ? [Math.min(150, 0.34 * width), width - 76] : [3, width - 3];
     const row = large ? ROW : (height - 6) / x.length;
-    const across = (value) => {
-      const inside = Math.min(this.high, Math.max(this.low, value));
-      return left + ((right - left) * (inside - this.low)) / (this.high - this.low);
+    const across = (value, d) => {
+      const [low, high] = this.ranges[d];
+      const inside = Math.min(high, Math.max(low, value));
+      return left + ((right - left) * (inside - low)) / (high - low);
     };
-    const zero = across(0);
     context.font = `13px ${theme.font}`;
     context.textBaseline = "middle";
     x.forEach((value, d) => {
       const y = (large ? 4 : 3) + d * row;
-      const bar = [Math.min(zero, across(value)), Math.abs(across(value) - zero)];
+      const zero = across(0, d);
+      const bar = [Math.min(zero, across(value, d)), Math.abs(across(value, d) - zero)];
+      context.fillStyle = theme.rule;
+      context.fillRect(zero - 0.5, y, 1, row);
       context.fillStyle = large ? theme.accent : theme.ink;
       context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
       if (!large) return;
       context.fillStyle = theme.ink;
-      if (beside) context.fillRect(across(beside[d]) - 1, y + 2, 2, row - 4);
+      if (beside) context.fillRect(across(beside[d], d) - 1, y + 2, 2, row - 4);
       context.fillText(shortened(context, this.names[d], left - 10), 0, y + row / 2);
       context.textAlign = "right";
       context.fillText(readable(this.undo(value, d)), width, y + row / 2);
       context.textAlign = "left";
     });
-    context.fillStyle = theme.rule;
-    context.fillRect(zero - 0.5, 0, 1, height);
   }
 
   linePlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {

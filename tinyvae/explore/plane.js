@@ -2,20 +2,24 @@
 // which follows the mouse, the finger and the arrow keys.
 
 import { drawAxes, drawPrior, nameRings } from "./axes.js";
+import { readable } from "./pictures.js";
 import { steer } from "./steer.js";
 import { labelColour, prepare, theme, traceMark } from "./theme.js";
 
 const MAP = 15; // decoded images along each side of the map
+const FINE = 33; // places along each side at which the speed of change is measured
+const STEP = 0.1; // standard deviations of the codes: a small step
+const FAST = 4; // squared change in such a step that is coloured fully
 const LENS = 76; // pixels, of the decoded image beside the pointer
 
 export class Plane {
   /** world: model, examples, pictures (see app.js); pick(example) is called for a chosen one. */
   constructor(ground, marks, world, store, pick) {
     Object.assign(this, { ground, marks, world, store });
-    const picture = ["dims", "hidden", "ellipses", "map", "rest", "label", "theme", "size"];
-    store.watch(picture, () => this.drawGround());
+    const picture = ["dims", "hidden", "ellipses", "map", "rest", "label", "theme", "size", "speed"];
+    store.watch([...picture, "zoom", "centre"], () => this.drawGround());
     const moving = ["z", "hover", "dims", "picked", "samples", "from", "to", "label"];
-    store.watch([...moving, "pointing", "theme", "size", "hidden"], () => this.drawMarks());
+    store.watch([...moving, "pointing", "theme", "size", "hidden", "zoom"], () => this.drawMarks());
     steer(this, marks, store, pick);
   }
 
@@ -27,6 +31,14 @@ export class Plane {
 
   /** Centre and half width of what is seen, in latent units. */
   view() {
+    const { zoom, centre } = this.store.state;
+    const whole = this.whole();
+    if (!centre) return whole;
+    return { centre: this.project(centre), radius: whole.radius / zoom };
+  }
+
+  /** The same, of the whole plane. */
+  whole() {
     const { examples, vae } = this.world;
     const ranges = this.store.state.dims.map((j) => {
       const values = j === null ? [-1, 1] : examples.map(({ mu }) => mu[j]);
@@ -94,6 +106,8 @@ export class Plane {
     const { state } = this.store;
     const context = prepare(this.ground);
     if (state.map && this.world.pictures.shape) this.drawMap(context);
+    if (state.speed && state.dims[1] !== null) this.drawSpeed(context);
+    this.caption();
     drawAxes(context, this);
     if (this.world.vae) drawPrior(context, this);
     this.drawExamples(context, state);
@@ -111,36 +125,119 @@ export class Plane {
         context.stroke();
       }
     }
+    const slice = this.showsSlice();
     for (const example of visible) {
       const [x, y] = this.place(example);
       traceMark(context, example.label, x, y, 4);
-      context.globalAlpha = 0.9;
+      context.globalAlpha = slice ? this.nearness(example) : 0.9;
       context.fillStyle = labelColour(example.label);
       context.fill();
-      context.globalAlpha = 1;
+      if (!slice) context.globalAlpha = 1;
       context.strokeStyle = theme.paper;
       context.lineWidth = 0.8;
       context.stroke();
     }
+    context.globalAlpha = 1;
+  }
+
+  /** Whether what is decoded is a slice through z, while marks are seen from all of the space. */
+  showsSlice() {
+    const { map, speed } = this.store.state;
+    return this.world.model.latent_dim > 2 && (speed || (map && Boolean(this.world.pictures.shape)));
+  }
+
+  /** From 0.12, for an example far from that slice, to 0.9: by its distance in the codes' spreads. */
+  nearness({ mu }) {
+    const { dims, z } = this.store.state;
+    let squared = 0;
+    mu.forEach((value, j) => {
+      if (!dims.includes(j)) squared += ((value - z[j]) / (this.world.spread[j] || 1)) ** 2;
+    });
+    return 0.12 + 0.78 * Math.exp((-0.5 * squared) / (mu.length - 2));
+  }
+
+  /** What one should know of the layers. */
+  caption() {
+    const caption = document.getElementById("caption");
+    caption.hidden = !this.showsSlice();
+    const others = this.world.model.latent_dim - 2;
+    caption.textContent = `Decoded: a slice through z, its ${others} other dimension${others > 1 ? "s" : ""} as the`
+      + " point has them. Pale marks lie far from this slice.";
   }
 
   /** The decoder's images on a grid of the plane, pale behind everything else. */
   drawMap(context) {
-    const { model, pictures } = this.world;
-    const [height, width] = pictures.shape;
-    const sheet = new OffscreenCanvas(MAP * width, MAP * height);
-    const sheetContext = sheet.getContext("2d");
-    const cell = this.side / MAP;
-    for (let row = 0; row < MAP; row++) {
-      for (let column = 0; column < MAP; column++) {
-        const point = this.toLatent([(column + 0.5) * cell, (row + 0.5) * cell]);
-        const x_hat = model.decode(this.moved(point), this.store.state.label);
-        sheetContext.putImageData(pictures.pixels(x_hat), column * width, row * height);
-      }
-    }
     context.globalAlpha = 0.4;
-    context.drawImage(sheet, 0, 0, this.side, this.side);
+    context.drawImage(this.sheet(), 0, 0, this.side, this.side);
     context.globalAlpha = 1;
+  }
+
+  /** The images of the map, side by side; decoded again only where another z, label or view asks. */
+  sheet() {
+    const { model, pictures } = this.world;
+    const key = this.viewKey() + theme.dark;
+    if (this.sheetKey === key) return this.sheetOf;
+    const [height, width] = pictures.shape;
+    const decoded = model.decode(this.grid(MAP), this.store.state.label);
+    this.sheetOf ??= new OffscreenCanvas(MAP * width, MAP * height);
+    const context = this.sheetOf.getContext("2d");
+    for (let k = 0; k < MAP * MAP; k++) {
+      const x_hat = decoded.subarray(k * model.n_features, (k + 1) * model.n_features);
+      const [column, row] = [k % MAP, Math.floor(k / MAP)];
+      context.putImageData(pictures.pixels(x_hat), column * width, row * height);
+    }
+    this.sheetKey = key;
+    return this.sheetOf;
+  }
+
+  /** How much the decoded x changes in a small step, at a fine grid: darker where it is fast. */
+  drawSpeed(context) {
+    const { values, largest } = this.speeds();
+    const cell = this.side / FINE;
+    context.fillStyle = theme.accent;
+    values.forEach((value, k) => {
+      context.globalAlpha = 0.75 * Math.min(1, value / FAST) ** 0.6;
+      context.fillRect((k % FINE) * cell, Math.floor(k / FINE) * cell, cell + 0.5, cell + 0.5);
+    });
+    context.globalAlpha = 1;
+    document.getElementById("fastest").textContent = `: up to ${readable(largest)} in what is seen now`;
+  }
+
+  /** The mean squared change over steps to the right and up, (FINE²,), and the largest. */
+  speeds() {
+    const { model, spread } = this.world;
+    const { dims, label } = this.store.state;
+    const key = this.viewKey();
+    if (this.speedKey === key) return this.speedOf;
+    const [D, n] = [model.n_features, FINE * FINE];
+    const values = new Float64Array(n);
+    const points = (right, up) => this.grid(FINE, [right * STEP * spread[dims[0]], up * STEP * spread[dims[1]]]);
+    const here = model.decode(points(0, 0), label);
+    for (const [right, up] of [[1, 0], [0, 1]]) {
+      const there = model.decode(points(right, up), label);
+      for (let i = 0; i < n * D; i++) values[Math.floor(i / D)] += (there[i] - here[i]) ** 2 / 2;
+    }
+    this.speedKey = key;
+    this.speedOf = { values, largest: values.reduce((a, b) => Math.max(a, b)) };
+    return this.speedOf;
+  }
+
+  /** Points (n², L) of a grid over what is seen, row by row from the top, moved by an offset. */
+  grid(n, [right, up] = [0, 0]) {
+    const { centre, radius } = this.seen;
+    const points = new Float64Array(n * n * this.world.model.latent_dim);
+    for (let k = 0; k < n * n; k++) {
+      const [a, b] = [k % n, Math.floor(k / n)].map((at) => ((2 * (at + 0.5)) / n - 1) * radius);
+      points.set(this.moved([centre[0] + a + right, centre[1] - b + up]), k * points.length / (n * n));
+    }
+    return points;
+  }
+
+  /** What the decoded layers depend on. */
+  viewKey() {
+    const { dims, z, label } = this.store.state;
+    const rest = Array.from(z, (value, j) => (dims.includes(j) ? 0 : value));
+    return JSON.stringify([dims, rest, label, this.seen]);
   }
 
   /** Trace the ellipse `times` standard deviations of q(z|x) around a point of the plane. */

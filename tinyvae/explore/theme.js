@@ -11,7 +11,9 @@ const SHAPES = ["circle", "square", "triangle", "diamond", "wedge"];
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  for (const name of ["paper", "ink", "muted", "rule", "accent"]) theme[name] = read(name);
+  for (const name of ["paper", "ink", "muted", "rule", "accent", "reconstruction", "kl"]) {
+    theme[name] = read(name);
+  }
   theme.labels = Array.from({ length: N_COLOURS }, (_, k) => read(`label-${k}`));
   theme.dark = document.documentElement.dataset.theme === "dark";
   theme.font = getComputedStyle(document.body).fontFamily;

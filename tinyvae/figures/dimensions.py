@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tinyvae.figures.latent_plane import circles, plane_axes
 from tinyvae.figures.picture import (
     DENSITY,
     GREY,
@@ -30,7 +31,6 @@ from tinyvae.figures.picture import (
     tile,
     top_labels,
 )
-from tinyvae.figures.plane import circles, plane_axes
 
 MAX_ROWS = 24  # latent dimensions that a figure lists
 

@@ -31,7 +31,7 @@ def _reconstructions(view: View):
     columns = 10 // classes * classes  # so that each column shows one label
     places = view.examples[: 3 * columns if view.shape else 6]
     labels = None if view.labels is None else view.labels[places]
-    x, x_hat = view.x(places), view.decode(view.codes[0][places], labels)
+    x, x_hat = view.x(places), view.decode(view.codes[0][places], labels=labels)
     if view.shape is None:
         return figures.row_reconstructions(x, x_hat, view.dataset.feature_names, view.unit)
     return figures.reconstructions(view.images(x), view.images(x_hat), view.shape, columns)
@@ -54,7 +54,7 @@ def _samples(view: View):
         return figures.image_grid(images, view.shape, 16, title=title, subtitle=subtitle)
     rows = min(C, 12)
     z = np.tile(rng.standard_normal((14, view.L)), (rows, 1))
-    images = view.images(view.decode(z, np.repeat(np.arange(rows), 14)))
+    images = view.images(view.decode(z, labels=np.repeat(np.arange(rows), 14)))
     names = [view.name_of(c) for c in range(rows)]
     subtitle = "One label a row, one z ~ N(0, I) a column: the label says what, z says how."
     return figures.image_grid(images, view.shape, 14, title, subtitle, names)
@@ -130,7 +130,7 @@ def _traversals(view: View):
         # An autoencoder's codes have a scale of their own: its steps are standard deviations.
         z[row, :, j] = steps if view.is_vae else mu[:, j].mean() + steps * mu[:, j].std()
     label = None if view.labels is None else view.labels[place]
-    decoded = view.decode(z.reshape(-1, view.L), label)
+    decoded = view.decode(z.reshape(-1, view.L), labels=label)
     measure = "{:.2f} nats" if view.is_vae else "variance {:.2g}"
     names = [f"$z_{{{j + 1}}}$  {measure.format(view.kl[j])}" for j in dimensions]
     if view.shape is None:
@@ -155,7 +155,9 @@ def _posterior(view: View):
     def draws(place: int, n: int) -> np.ndarray:
         """mu and n draws of one example's posterior, decoded, (1 + n, D)."""
         z = mu[place] + sigma[place] * np.concatenate([np.zeros((1, view.L)), eps[:n]])
-        return view.images(view.decode(z, None if view.labels is None else view.labels[place]))
+        return view.images(
+            view.decode(z, labels=None if view.labels is None else view.labels[place])
+        )
 
     # Of ten images the one whose draws differ most: differences that an eye can see.
     place = max(view.examples[:10].tolist(), key=lambda i: draws(i, 12).std(axis=0).sum())
@@ -167,7 +169,7 @@ def _posterior(view: View):
 def _interpolations(view: View):
     mu, _ = view.codes
     labels = None if view.labels is None else view.labels[view.examples]
-    error = view.x(view.examples) - view.decode(mu[view.examples], labels)
+    error = view.x(view.examples) - view.decode(mu[view.examples], labels=labels)
     few = view.one_each((error**2).sum(axis=1))
     if len(few) < 2:
         few = view.examples[:2]
@@ -179,7 +181,7 @@ def _interpolations(view: View):
     if view.labels is not None:
         labels = np.where(t[..., 0] < 0.5, view.labels[first][:, None], view.labels[last][:, None])
         labels = labels.ravel()
-    steps = view.images(view.decode(z.reshape(-1, view.L), labels)).reshape(*z.shape[:2], -1)
+    steps = view.images(view.decode(z.reshape(-1, view.L), labels=labels)).reshape(*z.shape[:2], -1)
     ends = view.images(view.x(first)), view.images(view.x(last))
     subtitle = "A straight line in z from one image's code to another's, decoded on the way"
     subtitle += "; the label changes halfway." if view.model.n_classes else "."

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinyvae import figures
-from tinyvae.core.model import VAE
 from tinyvae.data.dataset import counted
 from tinyvae.figures.picture import Picture
+from tinyvae.models import VAE
 from tinyvae.train.loop import fit
 
 CELLS = 13  # of each decoded grid, along a side

@@ -20,11 +20,14 @@ from tinyvae.device import on_host
 
 INK, GREY, PALE, ACCENT = "#1f2430", "#6b7280", "#c9ced6", "#c2410c"
 # Ten colours that stay apart in normal sight and under simulated protan-, deuter- and tritanopia
-# (Machado et al. 2009): at least 0.089 in Oklab, against 0.007 for Matplotlib's default ten.
+# (Machado et al. 2009): at least 0.096 in Oklab, against 0.007 for Matplotlib's default ten; and
+# 0.2 between k and k + 5, whose marks have the same shape. The explorer and the playground have
+# the same colours and shapes.
 COLORS = (
-    "#a42200", "#2d4060", "#c4ae1a", "#6594e7", "#08904f",
-    "#b76aa0", "#5dccf4", "#601015", "#ee8e90", "#773b94",
+    "#f4767a", "#031e7c", "#8f9114", "#4f41aa", "#117b13",
+    "#550245", "#b34f76", "#6c444d", "#20abb9", "#a48cfe",
 )  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v")
 DENSITY = LinearSegmentedColormap.from_list(
     "density", ["#ffffff", "#cfe3ee", "#7fb2d0", "#2f74a3", "#153a63", "#0a1a33"]
 )
@@ -54,6 +57,11 @@ def styled(figure: Callable[..., Picture]) -> Callable[..., Picture]:
             return figure(*map(on_host, arguments), **named)
 
     return drawn
+
+
+def mark(label: int) -> tuple[str, str]:
+    """Return the marker and the colour of a label, so that no label is told by colour alone."""
+    return MARKERS[(label + label // len(COLORS)) % len(MARKERS)], COLORS[label % len(COLORS)]
 
 
 class Picture(Figure):

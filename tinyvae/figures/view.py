@@ -4,14 +4,15 @@ examples to show, and the values of the model as pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.core.model import VAE
+from tinyvae.data.blocks import blocks
+from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
 BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array
@@ -36,9 +37,8 @@ class View:
         """Return examples (n, D) in the model's units; places count within `rows`."""
         return np.asarray(self.dataset.x_test[self.rows[places]])
 
-    def _blocks(self, n: int) -> Iterable[slice]:
-        size = max(1, BLOCK_VALUES // max(self.model.n_features, 1024))
-        return (slice(start, start + size) for start in range(0, n, size))
+    def _blocks(self, n: int) -> Iterator[slice]:
+        return blocks(n, BLOCK_VALUES // max(self.model.n_features, 1024))
 
     def _conditions(self, labels: np.ndarray | None, part: slice = slice(None)) -> dict:
         return {"labels": labels[part]} if self.model.n_classes else {}

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.core.arrays import Array, Backend
-from tinyvae.core.layers import Parameters
+from tinyvae.core.arrays import Array
+from tinyvae.device import Backend
 from tinyvae.gradcheck.differences import to_host
+from tinyvae.models import Parameters
 
 
 class Place:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import array_module, get_backend
+from tinyvae.core.arrays import array_module
+from tinyvae.device import get_backend
 from tinyvae.gradcheck.arrays import Place
 from tinyvae.gradcheck.differences import Slopes, slopes, to_host
 from tinyvae.gradcheck.report import (

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.core.arrays import Backend
-from tinyvae.core.iwae import IWAE
-from tinyvae.core.model import VAE, Autoencoder
+from tinyvae.device import Backend
+from tinyvae.models import IWAE, VAE, Autoencoder
 from tinyvae.train.files import write_atomically
 
 FILE = "checkpoint.npz"  # its name in a run folder

@@ -1,14 +1,16 @@
-"""Train a model: `fit`, the loop, and the command `python -m tinyvae.train`.
+"""`fit` trains a model, in three parts: check, set up, loop.
 
-The loop is four lines: draw a batch, `forward`, `backward`, `step`. What stands around them checks
-the input first, keeps the history, and writes a run folder that survives a kill at any moment.
+The heart of the loop is four lines: draw a batch, `forward`, `backward`, `step`, each done by an
+engine (`tinyvae.engines`). What stands around them checks the input first, keeps the history, and
+writes a run folder that survives a kill at any moment.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,22 +19,24 @@ from tqdm import tqdm
 
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
-from tinyvae.core.likelihood import Bernoulli
-from tinyvae.core.model import VAE, Autoencoder
-from tinyvae.core.optim import OPTIMIZERS
+from tinyvae.core.errors import DivergedError
+from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
+from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
-from tinyvae.engines import processes
+from tinyvae.engines import make_steps, processes
 from tinyvae.engines.communicator import find
-from tinyvae.engines.graph import make_steps
-from tinyvae.engines.plain import on_device
-from tinyvae.engines.ranks import DataParallel
+from tinyvae.engines.partition import DataParallel
+from tinyvae.engines.plain import Steps, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
+from tinyvae.models import IWAE, VAE, Autoencoder
 from tinyvae.threads import team
 from tinyvae.train import schedules
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
+
+OPTIMIZERS = ("adam", "sgd")
 
 
 def fit(
@@ -117,15 +121,61 @@ def fit(
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
         If a worker process fails, or is ended from outside.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, fit, load_dataset
+    >>> digits = load_dataset("digits")
+    >>> vae = VAE(784, 2, hidden=(64,), likelihood="bernoulli", backend="numpy")
+    >>> history = fit(vae, digits.x_train[:500], epochs=2, lr=3e-3, progress=False)
+    >>> [row["epoch"] for row in history], history[1]["loss"] < history[0]["loss"]
+    ([1, 2], True)
     """
+    training = _check(**locals())
+    with _set_up(training) as steps:
+        return _loop(training, steps)
+
+
+@dataclass
+class _Training:
+    """A training with all that takes part in it, checked."""
+
+    model: Autoencoder
+    optimizer: Any
+    x_train: Any
+    labels: Array | None
+    validation: Any
+    validation_labels: Array | None
+    epochs: int
+    batch_size: int
+    lr_schedule: str
+    kl_warmup: float
+    kl_cycles: int
+    callback: Callable[[dict], Any] | None
+    progress: bool
+    tf32: bool
+    run: Run | None
+    resume: bool
+    threads: int
+    ranks: DataParallel
+    history: History = field(default_factory=list)
+    kl_history: list[np.ndarray] = field(default_factory=list)
+
+
+def _check(
+    model: Autoencoder, x_train: Array, optimizer: Any, lr: float, run: Any, labels: Any,
+    validation: Any, validation_labels: Any, distributed: str, threads: int | str, **settings: Any,
+) -> _Training:  # fmt: skip
+    """Return the training, or raise what is wrong with its arguments; nothing is changed yet."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
-    checks.integer("epochs", epochs, 1)
-    checks.integer("batch_size", batch_size, 1)
-    checks.number("kl_warmup", kl_warmup)
-    checks.integer("kl_cycles", kl_cycles, 1)
-    checks.choice("lr_schedule", lr_schedule, LR_SCHEDULES)
-    checks.function("callback", callback, "a function of an epoch's row of the history")
-    if tf32 and (model.backend.name == "numpy" or model.dtype != "float32"):
+    checks.integer("epochs", settings["epochs"], 1)
+    batch_size = checks.integer("batch_size", settings["batch_size"], 1)
+    checks.number("kl_warmup", settings["kl_warmup"])
+    checks.integer("kl_cycles", settings["kl_cycles"], 1)
+    checks.choice("lr_schedule", settings["lr_schedule"], LR_SCHEDULES)
+    wanted = "a function of an epoch's row of the history"
+    checks.function("callback", settings["callback"], wanted)
+    if settings["tf32"] and (model.backend.name == "numpy" or model.dtype != "float32"):
         found = f"backend {model.backend.name!r} with {model.dtype}"
         raise ValueError(f"tf32 is for float32 on a GPU, not for {found}: leave it out")
     x_train, labels = _checked(model, "x_train", x_train, labels)
@@ -134,76 +184,96 @@ def fit(
     optimizer = make_optimizer(optimizer, model, lr)
     threads = processes.number(threads, model, min(batch_size, len(x_train)))
     if run is not None and not isinstance(run, Run):
-        training = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "kl_warmup": kl_warmup}
-        training |= {"lr_schedule": lr_schedule, "kl_cycles": kl_cycles, "threads": threads}
+        names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
+        training = {name: settings[name] for name in names} | {"lr": lr, "threads": threads}
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training})
-    if resume and (run is None or not run.path.is_dir()):
+    if settings["resume"] and (run is None or not run.path.is_dir()):
         what = "without run" if run is None else f"with run={str(run.path)!r}"
         raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
-
-    ranks = DataParallel(model, find(distributed))
-    ranks.agree(
-        rows=len(x_train), batch_size=batch_size, epochs=epochs, lr=optimizer.lr,
-        lr_schedule=lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=kl_warmup,
+    return _Training(
+        model, optimizer, x_train, labels, validation, validation_labels, run=run, threads=threads,
+        ranks=DataParallel(find(distributed)), **settings,
     )  # fmt: skip
-    written = run if ranks.first else None
-    cores = (1, False) if ranks.several else (threads, True)  # ranks have cores of their own
-    folder = run.begin(model, optimizer, resume, ranks.first) if run else nullcontext(([], []))
-    with folder as (history, kl_history), team.using(*cores):
-        base_lr, beta = optimizer.lr, getattr(model, "beta", None)
-        if ranks.first and beta is not None:
-            schedules.note_short(kl_warmup, epochs / kl_cycles)
-        total = math.ceil(len(x_train) / batch_size)
-        bar = tqdm(
-            total=epochs * total, initial=len(history) * total, unit="step", leave=False,
-            disable=None if progress and ranks.first else True, dynamic_ncols=True,
-        )  # fmt: skip
-        steps = make_steps(model, optimizer, x_train, labels, batch_size, ranks, tf32=tf32)
+
+
+@contextmanager
+def _set_up(training: _Training) -> Iterator[Steps]:
+    """Begin or resume the run folder, take the cores, and yield the engine; end all of it."""
+    t, model, optimizer, ranks = training, training.model, training.optimizer, training.ranks
+    ranks.agree(
+        model, rows=len(t.x_train), batch_size=t.batch_size, epochs=t.epochs, lr=optimizer.lr,
+        lr_schedule=t.lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=t.kl_warmup,
+    )  # fmt: skip
+    cores = (1, False) if ranks.several else (t.threads, True)  # ranks have cores of their own
+    folder: AbstractContextManager = (
+        t.run.begin(model, optimizer, t.resume, ranks.first) if t.run else nullcontext(([], []))
+    )
+    lr, beta = optimizer.lr, model.beta
+    with folder as (t.history, t.kl_history), team.using(*cores):
+        if ranks.first and isinstance(model, VAE):
+            schedules.note_short(t.kl_warmup, t.epochs / t.kl_cycles)
+        steps = make_steps(model, optimizer, t.x_train, t.labels, t.batch_size, ranks, tf32=t.tf32)
         try:
-            for epoch in range(len(history) + 1, epochs + 1):
-                start = time.perf_counter()
-                bar.set_description(f"epoch {epoch}/{epochs}")
-                optimizer.lr = base_lr * LR_SCHEDULES[lr_schedule]((epoch - 1) / epochs)
-                betas = schedules.betas(beta, kl_warmup, epochs / kl_cycles, epoch, total)
-                steps.start(epoch, betas)
-                for step in range(total):
-                    steps.take(step)
-                    bar.update()
-                row = {"epoch": epoch, "seconds": 0.0}
-                row |= _averaged(
-                    model, ranks.average(steps.log, steps.sizes), steps.sizes, epoch, optimizer.lr
-                )
-                row |= _validated(model, validation, validation_labels, kl_history, ranks)
-                row["seconds"] = time.perf_counter() - start
-                if betas:  # the checkpoint keeps the model's own
-                    model.beta = beta
-                history.append(row)
-                if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
-                    optimizer.set_state(optimizer.state())
-                if written:
-                    written.save(model, optimizer, history, kl_history)
-                bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
-                if callback and ranks.ask(callback, row):
-                    break
+            yield steps
         except MemoryError as error:
             raise MemoryError(steps.out_of_memory(error)) from None
         finally:
-            bar.close()
             steps.close()
-            ranks.close()
-            optimizer.lr = base_lr
-            if beta is not None:
+            optimizer.lr, model.beta = lr, beta
+
+
+def _loop(training: _Training, steps: Steps) -> History:
+    """Train epoch by epoch, and keep the history and the run folder."""
+    t, model, optimizer, ranks = training, training.model, training.optimizer, training.ranks
+    lr, beta, total = optimizer.lr, model.beta, len(steps)
+    with tqdm(
+        total=t.epochs * total, initial=len(t.history) * total, unit="step", leave=False,
+        disable=None if t.progress and ranks.first else True, dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+        for epoch in range(len(t.history) + 1, t.epochs + 1):
+            start = time.perf_counter()
+            bar.set_description(f"epoch {epoch}/{t.epochs}")
+            optimizer.lr = lr * LR_SCHEDULES[t.lr_schedule]((epoch - 1) / t.epochs)
+            betas = schedules.betas(beta, t.kl_warmup, t.epochs / t.kl_cycles, epoch, total)
+            steps.start(epoch, betas)
+            _epoch(steps, bar)
+            row = {"epoch": epoch, "seconds": 0.0}
+            log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
+            row |= _averaged(model, log, steps.sizes, epoch, optimizer.lr)
+            row |= _validated(model, t.validation, t.validation_labels, t.kl_history, ranks)
+            row["seconds"] = time.perf_counter() - start
+            if betas:  # the checkpoint keeps the model's own
                 model.beta = beta
-    return history
+            t.history.append(row)
+            if hasattr(optimizer, "set_state"):  # rounded as a resumed training would see it
+                optimizer.set_state(optimizer.state())
+            if t.run and ranks.first:
+                t.run.save(model, optimizer, t.history, t.kl_history)
+            bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
+            if t.callback and ranks.ask(t.callback, row):
+                break
+    return t.history
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
+def _epoch(steps: Steps, bar: tqdm) -> None:
+    """Take the steps of an epoch."""
+    for step in range(len(steps)):
+        batch = steps.draw(step)
+        terms = steps.forward(batch)
+        steps.backward()
+        steps.step()
+        steps.note(step, terms)
+        bar.update()
 
 
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are."""
     if optimizer is None or isinstance(optimizer, str):
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
-        momentum = {"momentum": 0.9} if name == "sgd" else {}
-        return OPTIMIZERS[name](model.parameters, lr=lr, **momentum)
+        sgd = name == "sgd"
+        return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
     if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
         wanted = "'adam', 'sgd' or an optimizer of model.parameters"
         raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
@@ -240,11 +310,10 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         if epoch == step == 1:  # before the first step of the optimizer
             cause = "the data, or a weight such as beta, are too large to compute with"
             change = "data scaled to around 1, or a smaller weight"
-        raise FloatingPointError(
-            f"the loss is not finite since {since}{before}; most likely {cause}: try {change}"
-        )
+        problem = f"the loss is not finite since {since}{before}; most likely {cause}"
+        raise DivergedError(problem, remedy=f"try {change}")
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
-    if getattr(model.likelihood, "auto", False):
+    if isinstance(model.likelihood, CalibratedGaussian):
         model.likelihood.sigma = math.sqrt(means[3])
     return dict(zip(("loss", "reconstruction", "kl"), means, strict=False))
 
@@ -256,12 +325,16 @@ def _validated(
     names = ("val_loss", "val_reconstruction", "val_kl")
     if x is None:
         return dict.fromkeys(names, math.nan)
-    kls, L = partial(evaluate.kl_per_dimension, model), model.latent_dim
+    L = model.latent_dim
+
+    def kls(x: Any, labels: Any) -> np.ndarray:
+        return evaluate.kl_per_dimension(model, x, labels=labels)
+
     if isinstance(model, VAE):
         some = None if labels is None else labels[:KL_ROWS]
         kl_history.append(ranks.mean(kls, x[:KL_ROWS], some, L))
     loss, *terms = ranks.mean(partial(_validation_terms, model), x, labels, 3).tolist()
-    if getattr(model, "free_bits", 0):  # they count means over all rows, which no part can know
+    if model.free_bits:  # they count means over all rows, which no part can know
         kl = ranks.mean(kls, x, labels, L)
         loss += model.beta * float((np.maximum(kl, model.free_bits) - kl).sum())
     return dict(zip(names, (loss, *terms), strict=True))
@@ -273,6 +346,6 @@ def _validation_terms(model: Autoencoder, x: Any, labels: Any) -> np.ndarray:
     loss = model.reconstruction_weight * terms.reconstruction
     if isinstance(model, VAE):
         loss += model.beta * terms.kl
-        if getattr(model, "importance_samples", 1) > 1:  # an IWAE's own bound
-            loss = -evaluate.own_bound(model, x, labels, model.seed).mean()
+        if isinstance(model, IWAE) and model.importance_samples > 1:  # its own bound
+            loss = -evaluate.own_bound(model, x, labels=labels, seed=model.seed).mean()
     return np.array([loss, terms.reconstruction, terms.kl])

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.cli.options import TRAINING
-from tinyvae.core.arrays import Backend
-from tinyvae.core.model import Autoencoder
+from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
+from tinyvae.device import Backend
+from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, locks
 from tinyvae.train.files import make_folder, next_free, write_csv, write_text
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
     *("val_loss", "val_reconstruction", "val_kl"),
+)
+TRAINING = (
+    *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
+    "threads",
 )
 History = list[dict[str, float]]
 
@@ -45,6 +49,8 @@ class Run:
         Whether training has begun: from then on a failure is no longer one of the input.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
+    created : function
+        Called when the folder has been made.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Run:
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self.lock = numbered, None
+        self.created: Callable[[], None] = lambda: None
 
     @property
     def quoted(self) -> str:
@@ -61,8 +68,8 @@ class Run:
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
         if self.path.is_dir() and any(self.path.iterdir()):
-            remedy = f"choose another name, or continue it with --resume {self.quoted}"
-            raise FileExistsError(f"{self.path} exists and is not empty: {remedy}")
+            remedy = ["choose another name, or continue it with ", Argument("resume", True)]
+            raise TakenFolderError(f"{self.path} exists and is not empty", remedy=remedy)
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
 
@@ -81,6 +88,7 @@ class Run:
                     raise
                 self.path = next_free(self.path.parent, self.numbered)
         self.write_config()
+        self.created()
 
     @contextmanager
     def begin(
@@ -123,9 +131,9 @@ class Run:
         from tinyvae.data.dataset import counted
 
         if epochs < self.done:
-            raise ValueError(
-                f"{self.path} has {counted(self.done, 'epoch')} already: --epochs must be more"
-            )
+            problem = f"{self.path} has {counted(self.done, 'epoch')} already"
+            remedy = [Argument("epochs", bare=True), " must be more"]
+            raise InputError(problem, remedy=remedy)
         if epochs != self.config["training"]["epochs"]:
             self.config["training"]["epochs"] = epochs
             if write:
@@ -240,16 +248,18 @@ class Run:
         from tinyvae.data import load_dataset
 
         if "data" not in self.config:
-            remedy = "evaluate RUN DATA takes a file of them, fit(…, resume=True) trains on"
-            raise ValueError(f"{self.path} was trained on arrays from Python: {remedy}")
+            problem = f"{self.path} was trained on arrays from Python, which it does not hold"
+            raise InputError(problem, remedy="fit(…, resume=True) takes them again")
         try:
             dataset = load_dataset(**self.config["data"]["options"])
         except TypeError as error:  # of an option that is none
             raise damaged(self.path, error) from None
         except FileNotFoundError as error:
-            reason = str(error).partition("; data sets by name")[0]
-            remedy = "put it back (evaluate RUN DATA takes other data)"
-            raise FileNotFoundError(f"the data of {self.path}: {reason}: {remedy}") from None
+            # Without the names of other data sets.
+            reason = error.problem[0] if isinstance(error, MissingFileError) else error
+            raise MissingFileError(
+                f"the data of {self.path}: {reason}", remedy="put it back"
+            ) from None
         dataset.check_same(self.config["data"])
         return dataset
 

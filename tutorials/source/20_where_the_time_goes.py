@@ -29,7 +29,8 @@ import inspect
 import numpy as np
 
 from tinyvae import VAE, Adam, load_dataset
-from tinyvae.core.arrays import Backend, array_module, get_backend, sigmoid
+from tinyvae.core.arrays import array_module, sigmoid
+from tinyvae.device import Backend, get_backend
 from tinyvae.exercises import speed as check
 
 print(array_module(np.ones(3)).__name__)

@@ -22,7 +22,7 @@ import numpy as np
 import strict
 from numpy.lib.stride_tricks import as_strided
 
-from tinyvae.core.arrays import Backend
+from tinyvae.device import Backend
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 free_bytes = 2**40  # of the pretended device

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
@@ -23,6 +24,7 @@ from tinyvae.figures.picture import (
     MARGIN,
     as_pixels,
     is_ink,
+    mark,
     page,
     panel,
     plain,
@@ -93,10 +95,17 @@ def circles(ax: Axes, text: bool = True, z: np.ndarray | None = None) -> None:
 
 def _points(ax: Axes, z: np.ndarray, labels: np.ndarray | None, size: float | None = None) -> None:
     size = size or float(np.clip(9000 / len(z), 2.5, 18))
-    colors = [COLORS[3]] * len(z)
-    if labels is not None:
-        colors = np.array(COLORS)[np.asarray(labels) % len(COLORS)]
-    ax.scatter(z[:, 0], z[:, 1], s=size, c=colors, alpha=0.8, lw=0, zorder=2)
+    look = {"s": size, "alpha": 0.8, "lw": 0, "zorder": 2}
+    if labels is None:
+        ax.scatter(z[:, 0], z[:, 1], color=COLORS[3], **look)
+        return
+    markers, colors = zip(*(mark(int(label)) for label in labels), strict=True)
+    points = ax.scatter(z[:, 0], z[:, 1], c=colors, **look)
+    shapes = {marker: MarkerStyle(marker) for marker in set(markers)}
+    paths = {
+        name: shape.get_path().transformed(shape.get_transform()) for name, shape in shapes.items()
+    }
+    points.set_paths([paths[marker] for marker in markers])
 
 
 def _names(

@@ -1,0 +1,376 @@
+"""Follow one training step: find the encoder's outputs, the noise, z, the decoder's output and the
+loss in it, and make functions of them by replacing arrays inside the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyvae.audit import frameworks
+from tinyvae.audit.calls import Function
+from tinyvae.audit.findings import Finding, error
+from tinyvae.audit.frameworks import to_numpy
+from tinyvae.audit.measure import LOSS_KEYS
+from tinyvae.audit.roles import Arrangement
+from tinyvae.audit.tape import NETWORK, NOISE, SHAPES, Graph, Key, Trace
+
+PRIME = 17
+
+
+class NotFollowed(ValueError):
+    """The pieces of a VAE were not found in a step; the message says which."""
+
+
+def tape_of(step: Callable, model: Any, x: Any) -> Any:
+    """Return what runs a step and records it, by the framework of its data and its model."""
+    kinds = frameworks.framework_of(model, x)
+    if "torch" in kinds:
+        from tinyvae.audit.torch_tape import TorchTape as Tape
+    elif "jax" in kinds:
+        from tinyvae.audit.jax_tape import JaxTape as Tape
+    elif "tensorflow" in kinds:
+        raise NotFollowed("a step of TensorFlow is not followed: pass sample= and objective=")
+    else:
+        from tinyvae.audit.numpy_tape import NumpyTape as Tape
+    return Tape(step, model)
+
+
+@dataclass
+class Pieces:
+    """Where the pieces of a VAE stand in a step.
+
+    Attributes
+    ----------
+    heads : groups of keys of the encoder's outputs that z is made from: mu's, then s's
+    noise : keys of the noise
+    z : key of the latent sample
+    outputs : groups of keys of the decoder's outputs that the loss sees
+    loss : keys of the items whose sum is the loss
+    others : groups of keys of further networks' outputs that the loss sees
+    """
+
+    heads: list[list[Key]]
+    noise: list[Key]
+    z: Key
+    outputs: list[list[Key]]
+    loss: list[int]
+    others: list[list[Key]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    means: dict[str, bool] = field(default_factory=dict)
+
+
+class Step:
+    """A step on a model with a batch x, run at will with other rows and with replaced arrays."""
+
+    def __init__(self, step: Callable, model: Any, x: Any) -> None:
+        self.tape = tape_of(step, model, x)
+        self.step, self.x = step, x
+        self.fixed = False  # whether it insists on its own rows
+        arrays = [a for a in frameworks.arrays_of(x) if np.ndim(a)]
+        if not arrays:
+            raise ValueError("x must be a batch of data: an array, or a tuple or mapping of them")
+        self.B = int(np.shape(arrays[0])[0])
+        self.first = self._first()
+        self.graph = Graph(self.first)
+        if not self.first.items:
+            raise ValueError("step returned nothing; expected the loss")
+
+    def _first(self) -> Trace:
+        """Run with a prime number of rows, so that no other size equals it, or as it came."""
+        if self.B > 1:
+            try:
+                first = self.tape.run(self.rows(PRIME), seed=0)
+                self.x, self.B = self.rows(PRIME), PRIME
+                return first
+            except Exception:
+                self.fixed = True
+        return self.tape.run(self.x, seed=0)
+
+    def resized(self, shape: tuple[int, ...], B: int) -> tuple[int, ...]:
+        """Return a shape of the first run for another number of rows."""
+        return tuple(B if n == self.B else n for n in shape)
+
+    @property
+    def data(self) -> np.ndarray:
+        """Return the batch's first array, as NumPy's."""
+        arrays = [a for a in frameworks.arrays_of(self.x) if np.ndim(a)]
+        return to_numpy(arrays[0], "x")
+
+    def rows(self, B: int, data: np.ndarray | None = None) -> Any:
+        """Return the batch with B rows, its first array exchanged for other data where given."""
+        place = iter(range(1000))
+
+        def resize(array: Any) -> Any:
+            if not np.ndim(array) or np.shape(array)[0] != self.B:
+                return array
+            number = next(place)
+            new = to_numpy(array, "x")
+            new = new[np.arange(B) % self.B]
+            if number == 0 and data is not None:
+                new = np.asarray(data).reshape(new.shape).astype(new.dtype)
+            return frameworks.like(new, array)
+
+        return frameworks.with_arrays_of(self.x, resize)
+
+
+class StepFunction(Function):
+    """A function of mu, s, x and x_hat that runs a step with these in place of its own."""
+
+    def __init__(self, step: Step, pieces: Pieces, name: str, beta: float | None) -> None:
+        super().__init__(lambda *arguments: None, name, (), None, beta)
+        self.step, self.pieces, self.function = step, pieces, step.step
+        wanted = ("mu", "s") if name == "sample" else ("x", "x_hat", "mu", "s")
+        self.arrangements = [Arrangement(list(wanted), {})]
+        self.settled = self.arrangements[0], frameworks.maker(step.tape.framework, step.step)
+        self.makers, self.kinds = [self.settled[1]], [step.tape.framework]
+        self.narrow = True
+        self.rows = step.B
+        size = max(1, step.graph.size(pieces.heads[0][0]) // step.B)
+        self.draws = min(256, max(48, 2048 // size)), 72  # a call runs the encoder too
+        self.means = pieces.means
+
+    @property
+    def named(self) -> bool:
+        """Return true: the step itself tells which array is x."""
+        return True
+
+    def _replaced(self, values: dict[str, Any]) -> dict[Key, Any]:
+        replace = {}
+        groups = dict(zip(("mu", "s"), self.pieces.heads, strict=False))
+        if self.pieces.outputs:
+            groups["x_hat"] = self.pieces.outputs[0]
+        B = int(np.shape(next(iter(values.values())))[0])
+        shape = self.step.graph.shape
+        for role, keys in groups.items():
+            for key in keys if role in values else ():
+                own = self.step.resized(shape(key), B)
+                rows = own[own.index(B) :] if B in own else own  # without a sample axis
+                value = values[role]
+                if int(np.prod(np.shape(value))) != int(np.prod(rows)):
+                    raise ValueError(f"the step's {role} has the shape {rows}")
+                value = value.reshape(rows)
+                replace[key] = value if rows == own else _repeated(value, own)
+        if self.seed is not None:
+            replace |= fixed_noise(self.step, self.pieces, B, self.seed)
+        for keys in self.pieces.others + self.pieces.outputs[1:] if self.name != "sample" else ():
+            for key in keys:
+                replace[key] = np.zeros(self.step.resized(shape(key), B), np.float32)
+        return replace
+
+    def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:
+        B = int(np.shape(next(iter(values.values())))[0])
+        x = self.step.rows(B, values.get("x") if self.pieces_take_x(values) else None)
+        until = self.pieces.z if self.name == "sample" else None
+        replace = self._replaced(values)
+        return self.step.tape.run(x, replace, until, self.seed, gradients)
+
+    def pieces_take_x(self, values: dict[str, Any]) -> bool:
+        """Return whether x is given and can be put in the place of the batch's own."""
+        data = self.step.data
+        if "x" not in values or data.dtype.kind != "f":
+            return False
+        return int(np.prod(np.shape(values["x"])[1:])) == int(np.prod(data.shape[1:]))
+
+    def _raw(self, values: dict[str, Any], gradients: bool = False) -> Any:
+        trace = self._run(values, gradients)
+        if self.name == "sample":
+            return trace.values[self.pieces.z]
+        items = [trace.items[i][1] for i in self.pieces.loss]
+        return {"loss": sum(items[1:], items[0])} if len(items) > 1 else {"loss": items[0]}
+
+    def labels(self, B: int) -> np.ndarray | None:
+        """Return B rows of the batch where it holds tokens."""
+        data = self.step.data
+        return data[np.arange(B) % self.step.B] if data.dtype.kind in "iu" else None
+
+    def objects(self) -> Iterator[Any]:
+        """Yield the objects that the step's code refers to, the model's parts among them."""
+        yield from super().objects()
+        yield self.step.tape.model
+        yield from getattr(self.step.tape.model, "__dict__", {}).values()
+
+    def again(self, values: dict[str, Any]) -> Any:
+        """Return the result at these values, under one seed, with gradients."""
+        self.seed = 0
+        try:
+            return self._raw(values, gradients=True)
+        finally:
+            self.seed = None
+
+    def _attempt(self, arrangement: Any, make: Any, values: dict) -> list:
+        self.calls += 1
+        for settings, numbers in self.counters:
+            settings.update(numbers)
+        try:
+            result = self._raw(values)
+        except Exception as failure:
+            raise ValueError(self._failed(failure, values)) from failure
+        items = list(frameworks.leaves(result, "step"))
+        self.narrow = any(array.dtype != np.float64 for _, array in items)
+        return [(key, array.astype(np.float64)) for key, array in items]
+
+
+def _repeated(value: Any, shape: tuple[int, ...]) -> Any:
+    """Return an array repeated along leading axes."""
+    if hasattr(value, "expand"):
+        return value.expand(shape)
+    return np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value + 0 * shape
+
+
+def fixed_noise(step: Step, pieces: Pieces, B: int, seed: int, value: Any = None) -> dict:
+    """Return replacements that hold the noise still, where its draw can be replaced."""
+    rng, replace = np.random.default_rng(seed), {}
+    for key in pieces.noise:
+        op = step.graph.op(key)
+        if op is None or any(step.graph.frontier(k)[0] for k in op.inputs):  # Normal.sample()
+            continue
+        shape = step.resized(step.graph.shape(key), B)
+        noise = rng.standard_normal(shape) if value is None else np.full(shape, value)
+        replace[key] = noise.astype(np.float32)
+    return replace
+
+
+def find(step: Step) -> Pieces:
+    """Return where the pieces of a VAE stand in a step.
+
+    Raises
+    ------
+    NotFollowed
+        One of them was not found.
+    """
+    graph, trace = step.graph, step.first
+    loss = _loss_items(trace)
+    starts = [trace.items[i][2] for i in loss]
+    if None in starts:
+        raise NotFollowed("the loss is a plain number: no gradient reaches the model")
+    sites = _noise_sites(step)
+    found = [site for site in (_site(graph, key) for key in sites) if site]
+    if not found:
+        raise NotFollowed(_why_no_noise(step, sites))
+    zs = {z: heads for z, heads, _ in found}
+    if len(zs) > 1 and len({frozenset(h) for h in zs.values()}) > 1:
+        raise NotFollowed(f"{len(zs)} latent samples were found (a hierarchy?): one is judged")
+    z, hits, used = found[0]
+    noise = [key for key in sites if key]
+    random = graph.descendants({z})
+    outputs, own = [], []
+    for start in starts:
+        ends, _, _ = graph.frontier(start)
+        for key in sorted(ends):
+            (outputs if key in random else own).append(key)
+    groups = _grouped(step, sorted(hits))
+    pieces = Pieces(groups, noise, z, _grouped(step, dict.fromkeys(outputs)), loss)
+    if not used:
+        text = "noise is drawn, but z does not reach the decoder: it is given mu, or nothing"
+        pieces.findings.append(error("wiring-z", text))
+    known = {key for group in groups for key in group}
+    for group in _grouped(step, dict.fromkeys(own)):
+        twin = next((g for g in groups if _equal(step, g[0], group[0])), None)
+        if twin is not None:
+            twin += [key for key in group if key not in known]
+        elif not known & set(group):
+            pieces.others.append(group)
+    return pieces
+
+
+def _loss_items(trace: Trace) -> list[int]:
+    """Return which of the returned items is the loss: by its name, else the first."""
+    names = [name for name, *_ in trace.items]
+    titled = [i for i, name in enumerate(names) if LOSS_KEYS.fullmatch(name)]
+    return (titled or [0])[:1]
+
+
+def _noise_sites(step: Step) -> list[Key]:
+    """Return the keys of what may be noise: draws, and constants that change from run to run."""
+    sites = []
+    for number, op in enumerate(step.first.ops):
+        if op.name in NOISE:
+            sites.append((number, 0))
+    if not sites and step.tape.framework != "jax":
+        again = step.tape.run(step.x)
+        for key, value in step.first.values.items():
+            other = again.values.get(key)
+            if key[0] == "constant" and other is not None and np.shape(value):
+                if not np.array_equal(to_numpy(value, "it"), to_numpy(other, "it")):
+                    sites.append(key)
+    return sites
+
+
+def _site(graph: Graph, noise: Key) -> tuple[Key, set[Key], bool] | None:
+    """Return z, the layers' outputs that it is made from, and whether a layer takes it."""
+    reached = graph.descendants({noise})
+    arithmetic, enters = [], []
+    for number, op in enumerate(graph.ops):
+        takes = [key for key in op.inputs if key in reached]
+        if not takes:
+            continue
+        if op.name in NETWORK or graph.is_bias(op):
+            enters += takes
+            break
+        arithmetic.append((number, 0))
+    for key in enters:
+        z = _unshaped(graph, key, reached)
+        hits, *_ = graph.frontier(z)
+        if hits:
+            return z, hits, True
+    own = graph.op(noise)
+    if own and any(graph.frontier(k)[0] for k in own.inputs) and not enters:
+        arithmetic.insert(0, noise)
+    for z in arithmetic:
+        hits, *_ = graph.frontier(z)
+        if len(hits) > 1 and not enters:
+            return z, hits, False
+    return None
+
+
+def _unshaped(graph: Graph, key: Key, reached: set[Key]) -> Key:
+    """Go back from what a layer takes to the z that it was reshaped or joined from."""
+    op = graph.op(key)
+    while op is not None and op.name in SHAPES:
+        sources = [k for k in op.inputs if k in reached]
+        if not sources:
+            break
+        key = sources[0]
+        op = graph.op(key)
+    return key
+
+
+def _why_no_noise(step: Step, sites: list[Key]) -> str:
+    losses = [step.tape.run(step.x).items[0][1] for _ in range(2)]
+    a, b = (to_numpy(loss, "the loss") for loss in losses)
+    if np.array_equal(a, b):
+        why = "the noise that is drawn has no part in it" if sites else "no noise is drawn"
+        raise Deterministic(f"two runs of the step gave the same loss: {why}")
+    if sites:
+        return "noise is drawn, but no z was found that is made from it and a layer's output"
+    return "the loss is random, but the draw of its noise was not seen"
+
+
+class Deterministic(NotFollowed):
+    """A step without noise."""
+
+
+def _equal(step: Step, a: Key, b: Key) -> bool:
+    """Whether two arrays are the same numbers, and not by chance all alike."""
+    if a == b:
+        return True
+    first, second = (to_numpy(step.first.values[k], "it") for k in (a, b))
+    if first.size != second.size:
+        return False
+    return bool(np.ptp(first) > 0 and np.array_equal(first.ravel(), second.ravel()))
+
+
+def _grouped(step: Step, keys: Any) -> list[list[Key]]:
+    """Put keys of equal arrays into one group: a layer that was run twice."""
+    groups: list[list[Key]] = []
+    for key in keys:
+        twin = next((g for g in groups if _equal(step, g[0], key)), None)
+        if twin is None:
+            groups.append([key])
+        else:
+            twin.append(key)
+    return groups

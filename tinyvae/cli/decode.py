@@ -1,0 +1,28 @@
+"""`tinyvae decode RUN Z`: from latent points to data."""
+
+import argparse
+
+from tinyvae.cli import inputs, outputs, terminal
+from tinyvae.data.dataset import counted
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    p = inputs.parser("decode", "Decode latent points to data.")
+    p.add_argument("z", metavar="Z", help=".npy of shape (N, L), or .npz that holds z or mu")
+    outputs.add_out(p, "x.png or .npy")
+    p.add(*inputs.LABEL)
+    return terminal.run(p, _decode, argv)
+
+
+def _decode(given: argparse.Namespace) -> None:
+    with inputs.opened(given) as run:
+        z, labels = inputs.read_codes(given.z)
+        if labels is None or given.label is not None or not run.model.n_classes:
+            labels = inputs.given_label(run, given.label, len(z))
+        if z.ndim != 2 or z.shape[1] != run.model.latent_dim:
+            wanted = f"(examples, {run.model.latent_dim})"
+            raise ValueError(f"{given.z}: z must have the shape {wanted}, not {z.shape}")
+        (x,) = inputs.by_blocks(run.model, z, labels, run.model.decode)
+        what = counted(len(x), "decoded point")
+        outputs.write(given.out, run, x, what, "take latent points nearer to 0")

@@ -1,0 +1,55 @@
+"""`tinyvae evaluate RUN`: how good a model is, as a table and a JSON file."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tinyvae.cli import inputs, terminal
+from tinyvae.evaluate.disentangle import gap_of_dataset
+from tinyvae.train.files import write_text
+
+DESCRIPTION = (
+    "Tell how good a model is: ELBO and its terms, log p(x), KL per dimension, active units."
+)
+OWN_ROWS = "the run's own test rows"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    p = inputs.parser("evaluate", DESCRIPTION)
+    inputs.add_data(p, f"other data than {OWN_ROWS}", nargs="?")
+    p.add("--samples", terminal.COUNT, "N", 500, "draws for each example's log p(x)")
+    p.add(*inputs.SEED)
+    p.add("--quiet", None, text="write the JSON file only")
+    return terminal.run(p, _evaluate, argv)
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    from tinyvae import evaluate as judge
+
+    with inputs.opened(given) as run:
+        own = given.data is None
+        if own and "data" not in run.config:
+            remedy = "evaluate RUN DATA takes a file of them"
+            raise ValueError(f"{run.path} was trained on arrays from Python: {remedy}")
+        if own:
+            x, labels = run.dataset.x_test, run.dataset.y_test
+        else:
+            x, labels = inputs.read(run, given.data, given.data_dir)
+        labels = labels if run.model.n_classes else None
+        how = {"samples": given.samples, "seed": given.seed, "progress": not given.quiet}
+        result = judge.evaluate(run.model, x, labels=labels, **how)
+        if own and run.dataset.factors_train is not None:
+            result["mutual_information_gap"] = gap_of_dataset(run.model, run.dataset).score
+        if not np.isfinite(result["reconstruction"]):
+            reason = "the data lie too far from those of the run, or the run's are too large"
+            raise ValueError(f"the ELBO is not finite: {reason}")
+        result = {"data": OWN_ROWS if own else given.data, "epochs_trained": run.done} | result
+        if not given.quiet:  # first, as the file may turn out not to be writable
+            print(f"{result['data']}:\n{judge.table(result)}")
+        path = run.path / f"evaluation{'' if own else '-' + Path(given.data).stem}.json"
+        write_text(path, json.dumps(result, indent=2) + "\n")
+        if not given.quiet:
+            print(f"\nsaved as {path}")

@@ -1,0 +1,77 @@
+"""What commands write: rows as an array, or as a picture; and pages for a browser."""
+
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyvae.cli import terminal
+from tinyvae.data.scaling import Scaling
+from tinyvae.train.files import write_atomically, write_text
+from tinyvae.train.runs import Run
+
+PICTURES = (".png", ".svg", ".pdf")
+# Draws decoded rows, of this image shape, with what turns a model's values into images.
+Draw = Callable[[np.ndarray, tuple[int, ...], Callable], Any]
+
+
+def add_out(p: terminal.Parser, what: str, *suffixes: str) -> None:
+    """Add --out, which must end in one of `suffixes` (or .npy, or a picture's)."""
+    if not suffixes:
+        suffixes = (".npy", *PICTURES)
+        what += " (also .svg, .pdf); pictures show grey on black as ink on paper"
+
+    def path(text: str) -> Path:
+        if Path(text).suffix not in suffixes:
+            raise ValueError(f"the name must end in {' or '.join(suffixes)}, not {text!r}")
+        return Path(text)
+
+    p.add("--out", path, "FILE", text=what, required=True)
+
+
+def write(
+    out: Path, run: Run, x: np.ndarray, what: str, remedy: str, draw: Draw | None = None
+) -> None:
+    """Write rows x in the data's units, as an array or as a picture, and say so.
+
+    `remedy` is for rows that are not finite; `draw` draws the picture, instead of a sheet of x.
+    """
+    if not np.isfinite(x).all():
+        raise ValueError(f"{out} would hold values that are not finite: {remedy}")
+    data = run.config.get("data") or {}
+    scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
+    if out.suffix == ".npy":
+        x = scaling.undo(x)
+        write_atomically(out, lambda file: np.save(file, x))
+        print(f"{out}: {what}, {x.shape[1]} wide")
+        return
+    if not data.get("image_shape"):
+        raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
+    from tinyvae import figures
+
+    shape = tuple(data["image_shape"])
+    if draw:
+        figure = draw(x, shape, scaling.to_picture)
+    else:
+        figure = figures.image_grid(scaling.to_picture(x), shape)
+    write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
+    print(f"{out}: {what}")
+
+
+def check_page(out: Path) -> None:
+    """Raise ValueError, before the work, where no page can be written to --out."""
+    if out.is_dir() or not out.parent.is_dir():
+        problem = "it is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise ValueError(f"--out {out}: {problem}; name a file that can be written")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {out}: the name must end in .html")
+
+
+def write_page(out: Path, page: str, show: bool) -> None:
+    """Write a page of HTML, say so, and `show` it in the browser if asked to."""
+    write_text(out, page)
+    print(f"wrote {out} ({len(page.encode()) / 1e6:.1f} MB): open it in a browser")
+    if show and not webbrowser.open(out.resolve().as_uri()):
+        terminal.note("no browser found here: open the file yourself")

@@ -1,0 +1,31 @@
+"""`tinyvae sample RUN`: new data, drawn from the prior and decoded."""
+
+import argparse
+
+from tinyvae.cli import inputs, outputs, terminal
+from tinyvae.data.dataset import counted
+from tinyvae.models import VAE
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    p = inputs.parser("sample", "Make new data: points of the prior N(0, I), decoded.")
+    p.add("-n", terminal.COUNT, "N", 64, "how many")
+    outputs.add_out(p, "samples.png or .npy")
+    p.add(*inputs.SEED)
+    text = "standard deviation of z; below 1, more typical data"
+    p.add("--temperature", terminal.real(), "T", 1.0, text)
+    p.add("--noise", None, text="draw from p(x|z), not just its mean")
+    p.add(*inputs.LABEL)
+    return terminal.run(p, _sample, argv)
+
+
+def _sample(given: argparse.Namespace) -> None:
+    with inputs.opened(given) as run:
+        if not isinstance(model := run.model, VAE):
+            problem = f"{run.path} holds an autoencoder, which has no prior to sample from"
+            raise ValueError(f"{problem}: train a vae")
+        labels = inputs.given_label(run, given.label, given.n)
+        how = {"noise": given.noise, "temperature": given.temperature, "labels": labels}
+        x = model.backend.to_numpy(model.sample(given.n, seed=given.seed, **how))
+        outputs.write(given.out, run, x, counted(given.n, "sample"), "take a lower --temperature")

@@ -1,0 +1,464 @@
+"""The models that one holds: `Autoencoder`, `VAE`, `IWAE`, from settings or from one's own layers.
+
+The mathematics is in `tinyvae.core`. Here settings are checked, networks, likelihood and weights
+made from them, and what a model is given, data and labels, becomes what its networks take.
+"""
+
+import copy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinyvae import checks
+from tinyvae.checks import by_keyword
+from tinyvae.core import iwae, model
+from tinyvae.core.arrays import Array, Ops
+from tinyvae.core.copies import apply, duplicate
+from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
+from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
+from tinyvae.core.model import Terms
+from tinyvae.core.parameters import Parameters as FlatParameters
+from tinyvae.core.parameters import first_weights, layers_of, weights_of
+from tinyvae.device import Backend, get_backend, seed_sequence
+
+# Each activation with the initialization of the Dense layer before it; softplus is close to ReLU.
+ACTIVATIONS: dict[str, tuple[type, str]] = {
+    "relu": (ReLU, "he"),
+    "tanh": (Tanh, "glorot"),
+    "sigmoid": (Sigmoid, "glorot"),
+    "softplus": (Softplus, "he"),
+}
+
+
+class Autoencoder(model.Autoencoder):
+    """An autoencoder: a point z for each example, and no KL (`tinyvae.core.model.Autoencoder`).
+
+    Parameters
+    ----------
+    n_features, latent_dim : int
+        D and L. May be left out where `encoder` and `decoder` tell them.
+    hidden : tuple of int
+        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
+    activation : {"relu", "tanh", "sigmoid", "softplus"}
+    likelihood : {"gaussian", "bernoulli"}, or an object of your own
+        p(x|z); see `tinyvae.core.contracts.Likelihood`.
+    sigma : float or "auto"
+        The Gaussian's standard deviation, in the units of x; "auto" learns it
+        (`tinyvae.core.likelihood.CalibratedGaussian`).
+    output : {"identity", "sigmoid"}
+        "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
+    reconstruction_weight : float
+        Factor of the reconstruction in the loss.
+    n_classes : int
+        Above 0 the model is conditional (Sohn et al. 2015): encoder and decoder also see each
+        example's label, one of 0 … n_classes − 1, as n_classes more inputs, one-hot.
+    encoder, decoder : Sequential
+        Your own layers, instead of `hidden` and `activation`.
+    backend, dtype, seed
+        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that is unknown, given by position where it needs its name, or unfit.
+    """
+
+    outputs_per_latent = 1  # the encoder gives z
+
+    @by_keyword
+    def __init__(
+        self, n_features: int | None = None, latent_dim: int | None = None, *,
+        hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
+        likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
+        reconstruction_weight: float = 1.0, n_classes: int = 0,
+        encoder: Any = None, decoder: Any = None,
+        backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
+    ) -> None:  # fmt: skip
+        C = self.n_classes = checks.integer("n_classes", n_classes, 0)
+        D, L = _widths(encoder, decoder, n_features, latent_dim, C)
+        self.n_features, self.latent_dim = D, L
+        self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
+        self.dtype = checks.choice("dtype", dtype, ["float32", "float64"])
+        self.backend, self.seed = get_backend(backend), checks.integer("seed", seed, 0)
+        hidden = checks.widths("hidden", hidden)
+        checks.choice("activation", activation, ACTIVATIONS)
+        checks.choice("output", output, ["identity", "sigmoid"])
+        sigma = sigma if isinstance(sigma, str) and sigma == "auto" else checks.sigma(sigma)
+        self.config: dict[str, Any] | None = {  # what rebuilds the model from a file
+            "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
+            "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,
+            "reconstruction_weight": self.reconstruction_weight, "dtype": dtype, "seed": self.seed,
+        }  # fmt: skip
+        if encoder is not None or not isinstance(likelihood, str):
+            self.config = None  # one's own layers and likelihoods can't be rebuilt
+        self.likelihood = _likelihood(likelihood, sigma)
+        self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
+        self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
+        if output == "sigmoid" and isinstance(self.likelihood, Gaussian):
+            self.decoder = Sequential(self.decoder, Sigmoid())
+        self.parameters: FlatParameters = Parameters(self.networks, self.backend, dtype, seed)
+        self.take(self.backend.ops)
+        self.noise = self.backend.generator(seed_sequence(seed, "eps"))
+        if encoder is not None:
+            _check_outputs(self)
+
+    def __repr__(self) -> str:
+        hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers or likelihood
+        parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
+        parts.append("gaussian" if self.sigma else type(self.likelihood).__name__.lower())
+        if self.sigma:
+            parts.append(f"sigma {self.sigma:.2g}")
+        if self.n_classes:
+            parts.append(f"{self.n_classes} classes")
+        parts += [f"{self.parameters.theta.size:,} weights", self.dtype, self.backend.name]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """The encoder and the decoder, by name."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @property
+    def sigma(self) -> float | None:
+        """The standard deviation of p(x|z), in the units of x; None for Bernoulli."""
+        return getattr(self.likelihood, "sigma", None)
+
+    @by_keyword
+    def forward(self, x: Array, *, labels: Array | None = None) -> Terms:
+        """Return the loss of a batch x (B, D), and remember what `backward` needs.
+
+        `labels` (B,) are for a conditional model.
+        """
+        x = self.as_batch(x)
+        with self.backend.session(self.parameters.theta.size):
+            return self.loss(x, self.one_hot(labels, len(x)))
+
+    def backward(self) -> None:
+        """Write the gradient of the last `forward`'s loss into `parameters.grad`.
+
+        Raises RuntimeError where there was none.
+        """
+        if not self.B:
+            raise RuntimeError("backward needs what forward remembers: call forward(x) before it")
+        with self.backend.session(self.parameters.theta.size):
+            self.gradient()
+
+    @by_keyword
+    def encode(self, x: Array, *, labels: Array | None = None) -> Any:
+        """Return the code z (B, L) of x (B, D)."""
+        x = self.as_batch(x)
+        with self.backend.session(self.parameters.theta.size):
+            return apply(self.encoder, model.beside(x, self.one_hot(labels, len(x))))
+
+    @by_keyword
+    def decode(self, z: Array, *, labels: Array | None = None) -> Array:
+        """Return the mean of p(x|z) (B, D), for z (B, L)."""
+        return self.likelihood.mean(self.decoder_output(z, labels=labels))
+
+    @by_keyword
+    def reconstruct(self, x: Array, *, labels: Array | None = None) -> Array:
+        """Return the mean of p(x|z) (B, D), decoded from the code of x; of a VAE, from mu."""
+        return self.decode(self.codes(x, labels)[0], labels=labels)
+
+    @by_keyword
+    def decoder_output(self, z: Array, *, labels: Array | None = None) -> Array:
+        """Return y (B, D), which the likelihood turns into p(x|z)."""
+        z = self.as_batch(z, "z", self.latent_dim)
+        with self.backend.session(self.parameters.theta.size):
+            return apply(self.decoder, model.beside(z, self.one_hot(labels, len(z))))
+
+    def codes(self, x: Array, labels: Array | None = None) -> tuple[Array, Array | None]:
+        """Return the code z (B, L) and None; of a VAE, mu and logvar (B, L)."""
+        return self.encode(x, labels=labels), None
+
+    def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
+        """Return x, checked, as a batch of this model's backend and dtype."""
+        x = x if isinstance(x, self.backend.xp.ndarray) else np.asarray(x)
+        unit = name == "x" and isinstance(self.likelihood, Bernoulli)
+        checks.batch(name, x, width or self.n_features, unit=unit)
+        return self.backend.asarray(x, self.dtype)
+
+    def one_hot(self, labels: Array | None, n: int) -> Array | None:
+        """Return labels (n,), checked, one-hot (n, C); None for a model without."""
+        labels = checks.labels(labels, n, self.n_classes)
+        if labels is None:
+            return None
+        one_hot = self.backend.asarray(labels)[:, None] == self.backend.xp.arange(self.n_classes)
+        return one_hot.astype(self.dtype)
+
+    def on(self, ops: Ops, theta: Array | None = None, grad: Array | None = None) -> "Autoencoder":
+        """Return a copy of this model whose large operations are done by `ops`, on the same weights
+        or in the vectors `theta` and `grad`; what it remembers is its own."""
+        twin, found = object.__new__(type(self)), {}  # type: ignore[var-annotated]
+        vars(twin).update(vars(self))
+        for name in ("encoder", "decoder", "likelihood"):
+            setattr(twin, name, duplicate(getattr(self, name), found))
+        if theta is not None:
+            twin.parameters = FlatParameters(weights_of(twin.networks), theta, grad)
+        twin.take(ops)
+        return twin
+
+    def __copy__(self) -> "Autoencoder":
+        return copy.deepcopy(self)  # a copy that shared θ would be trained with this one
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.parameters.lay(weights_of(self.networks))  # copies of views are no views
+
+    def take(self, ops: Ops) -> None:
+        """Let `ops` do the large operations."""
+        for part in (self, self.likelihood, *layers_of(self.encoder), *layers_of(self.decoder)):
+            if hasattr(part, "ops"):
+                part.ops = ops
+
+
+class VAE(Autoencoder, model.VAE):
+    """A variational autoencoder: x → encoder → mu, logvar → z → decoder → p(x|z).
+
+    Its loss, and the bound that it is, are derived in `tinyvae.core.model.VAE`.
+
+    Parameters
+    ----------
+    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
+    n_classes, encoder, decoder, backend, dtype, seed
+        See `Autoencoder`.
+    beta : float
+        Factor of the KL (Higgins et al. 2017).
+    free_bits : float
+        Nats that each latent dimension may use at no cost: the loss counts max(free_bits, the
+        dimension's mean KL over the batch) (Kingma et al. 2016). `Terms.kl` stays the KL itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyvae import VAE, Adam
+    >>> vae = VAE(6, 2, hidden=(16,), sigma=0.5, backend="numpy")
+    >>> optimizer = Adam(vae.parameters, lr=1e-2)
+    >>> x = np.random.default_rng(0).standard_normal((32, 6))
+    >>> first = vae.forward(x)
+    >>> for _ in range(50):
+    ...     terms = vae.forward(x)
+    ...     vae.backward()
+    ...     optimizer.step()
+    >>> bool(terms.loss < first.loss)
+    True
+    >>> mu, logvar = vae.encode(x)
+    >>> mu.shape, vae.decode(mu).shape, vae.sample(5, seed=0).shape
+    ((32, 2), (32, 6), (5, 6))
+    """
+
+    outputs_per_latent = 2  # the encoder gives mu and logvar
+
+    @by_keyword
+    def __init__(
+        self, n_features: int | None = None, latent_dim: int | None = None, *,
+        hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
+        likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
+        beta: float = 1.0, reconstruction_weight: float = 1.0, free_bits: float = 0.0,
+        n_classes: int = 0, encoder: Any = None, decoder: Any = None,
+        backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            n_features, latent_dim, hidden=hidden, activation=activation, likelihood=likelihood,
+            sigma=sigma, output=output, reconstruction_weight=reconstruction_weight,
+            n_classes=n_classes, encoder=encoder, decoder=decoder, backend=backend, dtype=dtype,
+            seed=seed,
+        )  # fmt: skip
+        self.beta = checks.number("beta", beta)
+        self.free_bits = checks.number("free_bits", free_bits)
+        if self.config:
+            self.config |= {"beta": self.beta, "free_bits": self.free_bits}
+
+    @by_keyword
+    def forward(self, x: Array, *, eps: Array | None = None, labels: Array | None = None) -> Terms:
+        """Return the loss of a batch x (B, D), and remember what `backward` needs.
+
+        The noise eps (B, L) is drawn from N(0, I) where it is left out; passed in, it makes the
+        loss an ordinary function of the weights. `labels` (B,) are for a conditional model.
+        """
+        x = self.as_batch(x)
+        eps = self.draw_eps(len(x)) if eps is None else self.as_eps(eps, len(x))
+        with self.backend.session(self.parameters.theta.size):
+            return self.loss(x, self.one_hot(labels, len(x)), eps)
+
+    @by_keyword
+    def encode(self, x: Array, *, labels: Array | None = None) -> tuple[Array, Array]:
+        """Return mu and logvar (B, L) of q(z|x), for x (B, D)."""
+        return self.split(super().encode(x, labels=labels))
+
+    @by_keyword
+    def sample(
+        self, n: int, *, seed: int | None = None, noise: bool = False, temperature: float = 1.0,
+        labels: Array | None = None,
+    ) -> Array:  # fmt: skip
+        """Return n new examples (n, D): z from the prior, decoded to the mean of p(x|z).
+
+        `seed` makes the draw repeatable, `noise` draws from p(x|z) too, `temperature` is the
+        standard deviation of z (1 for the prior), `labels` (n,) are for a conditional model.
+        """
+        shape = (checks.integer("n", n, 1), self.latent_dim)
+        rng = self.noise if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
+        z = rng.standard_normal(shape, dtype=np.dtype(self.dtype))
+        z *= checks.number("temperature", temperature)
+        y = self.decoder_output(z, labels=labels)
+        return self.likelihood.sample(y, rng) if noise else self.likelihood.mean(y)
+
+    def codes(self, x: Array, labels: Array | None = None) -> tuple[Array, Array | None]:
+        """Return mu and logvar (B, L) of q(z|x)."""
+        return self.encode(x, labels=labels)
+
+    def eps_shape(self, B: int) -> tuple[int, ...]:
+        """Return the shape of a batch's noise, (B, L)."""
+        return B, self.latent_dim
+
+    def draw_eps(self, B: int) -> Array:
+        """Return the noise of a batch."""
+        shape, dtype = self.eps_shape(B), np.dtype(self.dtype)
+        return self.backend.asarray(self.noise.standard_normal(shape, dtype=dtype))
+
+    def as_eps(self, eps: Array, B: int) -> Array:
+        """Return eps, checked, as the noise of a batch."""
+        eps = self.as_batch(eps, "eps", self.latent_dim)
+        if len(eps) != B:
+            raise ValueError(f"eps must have a row for each of {B} examples, not {len(eps)}")
+        return eps
+
+
+class IWAE(VAE, iwae.IWAE):
+    """An importance-weighted autoencoder: a VAE with a tighter bound (`tinyvae.core.iwae.IWAE`).
+
+    Parameters
+    ----------
+    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
+    n_classes, encoder, decoder, backend, dtype, seed, beta
+        See `VAE`. Under sigma="auto", σ² is the mean squared error over all draws of the batch.
+    free_bits : float
+        Refused above 0: the bound has no KL of a dimension to count.
+    importance_samples : int
+        k.
+    """
+
+    @by_keyword
+    def __init__(
+        self, n_features: int | None = None, latent_dim: int | None = None, *,
+        hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
+        likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
+        beta: float = 1.0, reconstruction_weight: float = 1.0, free_bits: float = 0.0,
+        importance_samples: int = 5, n_classes: int = 0, encoder: Any = None, decoder: Any = None,
+        backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            n_features, latent_dim, hidden=hidden, activation=activation, likelihood=likelihood,
+            sigma=sigma, output=output, beta=beta, reconstruction_weight=reconstruction_weight,
+            free_bits=free_bits, n_classes=n_classes, encoder=encoder, decoder=decoder,
+            backend=backend, dtype=dtype, seed=seed,
+        )  # fmt: skip
+        if self.free_bits:
+            remedy = "take a VAE, or free_bits=0"
+            raise ValueError(f"an IWAE has no free bits, not free_bits={self.free_bits}: {remedy}")
+        k = self.importance_samples = checks.integer("importance_samples", importance_samples, 1)
+        if self.config:
+            self.config |= {"importance_samples": k}
+
+    def eps_shape(self, B: int) -> tuple[int, ...]:
+        """Return the shape of a batch's noise, (B, k, L)."""
+        return B, self.importance_samples, self.latent_dim
+
+    def as_eps(self, eps: Array, B: int) -> Array:
+        """Return eps, checked, as the noise of a batch."""
+        shape = self.eps_shape(B)
+        eps = eps if isinstance(eps, self.backend.xp.ndarray) else np.asarray(eps)
+        if eps.shape != shape and not (shape[1] == 1 and eps.shape == (B, self.latent_dim)):
+            wanted = f"(examples, importance_samples, latent_dim) = {shape}"
+            raise ValueError(f"eps must have the shape {wanted}, not {tuple(eps.shape)}")
+        return self.as_batch(eps.reshape(-1, self.latent_dim), "eps", shape[2]).reshape(shape)
+
+
+def mlp(widths: list[int], activation: str, last: str = "glorot") -> Sequential:
+    """Return Dense layers of these widths, with the activation between them, none at the end."""
+    make_activation, initialization = ACTIVATIONS[activation]
+    layers: list[Any] = []
+    for n_in, n_out in pairwise(widths[:-1]):
+        layers += [Dense(n_in, n_out, initialization), make_activation()]
+    return Sequential(*layers, Dense(widths[-2], widths[-1], last))
+
+
+class Parameters(FlatParameters):
+    """The weights of some networks as one vector θ, and their gradient as one vector g.
+
+    See `tinyvae.core.parameters.Parameters`; here they get first values and a backend.
+
+    Parameters
+    ----------
+    networks : dict from a name ("encoder") to a Sequential
+    backend, dtype, seed
+        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of the first values.
+    """
+
+    def __init__(
+        self, networks: dict[str, Any], backend: str | Backend = "numpy", dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        backend = get_backend(backend)
+        weights = first_weights(networks, np.random.default_rng(seed_sequence(seed, "weights")))
+        theta = backend.xp.zeros(sum(value.size for *_, value in weights), dtype=dtype)
+        super().__init__(weights, theta, backend.xp.zeros_like(theta))
+        self.ops = backend.ops
+
+
+def _widths(
+    encoder: Any, decoder: Any, n_features: int | None, latent_dim: int | None, n_classes: int
+) -> tuple[int, int]:
+    """Return (n_features, latent_dim); what is not given is read off the first layers."""
+    if encoder is None and decoder is None:
+        latent_dim = 2 if latent_dim is None else latent_dim
+    else:
+        for network in (encoder, decoder):
+            if not hasattr(network, "layers"):
+                remedy = "give both as Sequential(…), or neither"
+                raise ValueError(f"encoder and decoder go together, not {network!r}: {remedy}")
+        n_features = _width("n_features", n_features, encoder, n_classes)
+        latent_dim = _width("latent_dim", latent_dim, decoder, n_classes)
+    return checks.integer("n_features", n_features, 1), checks.integer("latent_dim", latent_dim, 1)
+
+
+def _width(name: str, width: int | None, network: Any, n_classes: int) -> int:
+    """Return the width if it is given, else the network's inputs that are no labels."""
+    if width is not None:
+        return width
+    first = getattr(network.layers[0], "shapes", {}) if network.layers else {}
+    if "W" not in first:
+        raise ValueError(f"the first layer does not tell its width: give {name} too")
+    return first["W"][0] - n_classes
+
+
+def _likelihood(value: Any, sigma: Any) -> Any:
+    """Return one of the likelihoods by name, or one's own if it has what a model calls."""
+    if isinstance(value, str):
+        if checks.choice("likelihood", value, ["gaussian", "bernoulli"]) == "bernoulli":
+            return Bernoulli()
+        return CalibratedGaussian() if sigma == "auto" else Gaussian(sigma)
+    lacks = [name for name in ("forward", "backward") if not hasattr(value, name)]
+    if lacks or isinstance(value, type):
+        wanted = "'gaussian', 'bernoulli' or an object with forward(y, x) and backward(dnll)"
+        raise ValueError(f"likelihood must be {wanted}, not {value!r}")
+    return value
+
+
+def _check_outputs(model: Autoencoder) -> None:
+    """Raise ValueError unless a model's networks take and give rows of the widths it needs."""
+    D, L, C = model.n_features, model.latent_dim, model.n_classes
+    _check_output(model, model.encoder, "encoder", D + C, model.outputs_per_latent * L)
+    _check_output(model, model.decoder, "decoder", L + C, D)
+
+
+def _check_output(model: Autoencoder, network: Any, name: str, n_in: int, n_out: int) -> None:
+    zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
+    try:
+        shape = tuple(network.forward(zeros).shape)
+    except ValueError as error:
+        reason = checks.first_line(error)
+        raise ValueError(f"the {name} cannot take {n_in} inputs: {reason}") from None
+    if shape != (1, n_out):
+        raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")

@@ -1,0 +1,237 @@
+"""Assemble the playground, data sets as deflated bytes, style and scripts in one text; write it."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+import zlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyvae import __version__, checks
+from tinyvae.data.dataset import counted
+from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
+from tinyvae.explore.payload import describe_dataset, describe_model
+from tinyvae.models import VAE, Autoencoder
+from tinyvae.train.checkpoint import model_config
+from tinyvae.train.files import write_text
+
+if TYPE_CHECKING:
+    from tinyvae.data import Dataset
+
+# Of the explorer's files those that the page needs, then its own, in the order of their needs.
+SHARED = (*MODEL, "payload", "theme", "pictures", "drawing", "axes", "controls")
+OWN = (
+    *("errors", "gradient", "training", "charts", "words", "npz", "knobs"),
+    *("field", "machine", "data", "worker", "app"),
+)
+LEVELS = 15  # of grey: 4 bits a pixel
+MOST_VALUES = 4_500_000  # of x in all: 5,700 images of 28 × 28
+MOST_TEST = 500
+LEAST_ROWS = 40
+MAX_BYTES = 16_000_000
+MNIST_CREDIT = (
+    "The digits are from MNIST (Y. LeCun, C. Cortes, C. J. C. Burges), CC BY-SA 3.0,"
+    " stored here in 16 grey levels."
+)
+
+
+def build(
+    datasets: Dataset | Sequence[Dataset],
+    *,
+    model: Autoencoder | None = None,
+    title: str = "Watch a VAE learn",
+    max_bytes: int = MAX_BYTES,
+) -> str:
+    """Return the playground as the text of one HTML file.
+
+    Parameters
+    ----------
+    datasets : Dataset, or a sequence of them
+        The first is trained on when the page opens; one can choose among them. Of one with more
+        than 4.5 million values, rows are taken that are spread evenly over it.
+    model : VAE, optional
+        A trained one, of the first data set: the page starts from its weights.
+    title : str
+        The page's heading.
+    max_bytes : int
+        The largest file that is accepted.
+
+    Returns
+    -------
+    The page: HTML that needs no network and no server.
+
+    Raises
+    ------
+    ValueError
+        In one line: the page can't compute a layer or the likelihood of the model, or the data do
+        not fit into it.
+
+    Examples
+    --------
+    >>> page = build(load_dataset("digits"))  # doctest: +SKIP
+    >>> write("playground.html", page)  # doctest: +SKIP
+    """
+    datasets = list(datasets) if isinstance(datasets, (list, tuple)) else [datasets]
+    checks.integer("max_bytes", max_bytes, 1)
+    packed = [_pack(dataset) for dataset in datasets]
+    description: dict[str, Any] = {"datasets": [about for about, _ in packed], "defaults": {}}
+    arrays = {f"data-{k}": content for k, (_, content) in enumerate(packed)}
+    if model is not None:
+        description["run"], theta = _run(model, datasets[0])
+        arrays["theta"] = zlib.compress(theta.tobytes(), 9)
+    elif not datasets[0].scaling.unit:
+        description["defaults"] = {"sigma": 0.5}
+    size = sum(4 * len(content) // 3 for content in arrays.values())
+    if size > max_bytes:
+        raise ValueError(
+            f"the page would have {size / 1e6:.1f} MB, more than the {max_bytes / 1e6:.1f} MB"
+            " allowed: fewer hidden units, or smaller images"
+        )
+    return fill(
+        _read("page.html"),
+        escaped(_words(datasets, description, title))
+        | {
+            "style": _explore("look.css") + _read("page.css"),
+            "script": _script(),
+            "description": to_json(description),
+            "data": "\n".join(
+                f'<script type="text/plain" id="{name}">{_base64(content)}</script>'
+                for name, content in arrays.items()
+            ),
+        },
+    )
+
+
+def write(path: str | os.PathLike, page: str) -> None:
+    """Write the page to `path`: whole, or not at all. Raises OSError in one line."""
+    write_text(path, page)
+
+
+def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
+    """Return what the page says of a data set, and its rows, training rows first, deflated."""
+    D = dataset.n_features
+    n_train, n_test = _fitting(dataset)
+    rows = [_spread(len(x), n) for x, n in ((dataset.x_train, n_train), (dataset.x_test, n_test))]
+    x = np.concatenate(
+        [np.asarray(part[i], np.float32) for part, i in zip(_parts(dataset), rows, strict=True)]
+    )  # (N, D)
+    labels = None
+    if dataset.y_train is not None and dataset.y_test is not None:
+        labels = np.concatenate([dataset.y_train[rows[0]], dataset.y_test[rows[1]]])
+    unit = bool(dataset.image_shape) and dataset.scaling.unit
+    about = describe_dataset(dataset, x[n_train:], labels)
+    about |= {
+        "name": dataset.name,
+        "D": D,
+        "n_train": n_train,
+        "n_test": n_test,
+        "labels": None if labels is None else labels.tolist(),
+        "unit": unit,
+        "levels": LEVELS if unit else None,
+        "config": model_config(
+            VAE(D, 2, hidden=(2,), output="sigmoid" if unit else "identity", sigma=1.0, beta=1.0)
+        )
+        | {"tinyvae": __version__},
+    }
+    raw = np.rint(LEVELS * x).astype(np.uint8) if unit else x.astype("<f4")
+    return about, zlib.compress(raw.tobytes(), 9)
+
+
+def _fitting(dataset: Dataset) -> tuple[int, int]:
+    """Return how many training and test rows a page takes."""
+    fitting = MOST_VALUES // dataset.n_features
+    if fitting < LEAST_ROWS:
+        raise ValueError(
+            f"{dataset.name}: rows of {dataset.n_features:,} values are too large for a page, which"
+            f' takes {MOST_VALUES // LEAST_ROWS:,}: resize the images (image_size, "--image-size")'
+        )
+    n_test = min(MOST_TEST, len(dataset.x_test), max(LEAST_ROWS // 4, fitting // 10))
+    return min(len(dataset.x_train), fitting - n_test), n_test
+
+
+def left_out(dataset: Dataset) -> str | None:
+    """Return a sentence on the rows that the page leaves out, None where it holds all of them."""
+    n_train, n_test = _fitting(dataset)
+    of_train, of_test = len(dataset.x_train), len(dataset.x_test)
+    if (n_train, n_test) == (of_train, of_test):
+        return None
+    return (
+        f"of {dataset.name} the page holds {n_train:,} of {counted(of_train, 'training row')}"
+        f" and {n_test:,} of {counted(of_test, 'test row')}, spread evenly"
+    )
+
+
+def _parts(dataset: Dataset) -> tuple[Any, Any]:
+    return dataset.x_train, dataset.x_test
+
+
+def _spread(n: int, wanted: int) -> np.ndarray:
+    """Return `wanted` of n rows, spread evenly."""
+    return np.linspace(0, n - 1, wanted).astype(int)
+
+
+def _run(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
+    """Return what the page builds the model of a run from, and its θ in float32."""
+    if not isinstance(model, VAE):
+        raise ValueError("an autoencoder has no KL and no noise to play with: train a vae")
+    if model.n_classes:
+        raise ValueError("the playground trains without labels: take a run that is not conditional")
+    if model.n_features != dataset.n_features:
+        raise ValueError(
+            f"the model takes {model.n_features} features, but {dataset.name} has"
+            f" {dataset.n_features}: give the data set that it was trained on"
+        )
+    theta = model.backend.to_numpy(model.parameters.theta).astype("<f4")
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    about = describe_model(model)
+    widths = [shape[1] for name, shape in about["parameters"] if name.endswith(".W")]
+    knobs = {"latent": model.latent_dim, "hidden": widths[0], "beta": float(model.beta)}
+    sigma = about["likelihood"].get("sigma")
+    if isinstance(sigma, float) and math.isfinite(sigma):
+        knobs["sigma"] = sigma
+    config = model_config(model) | {"tinyvae": __version__}
+    return about | {"knobs": knobs, "config": config}, theta
+
+
+def _read(name: str) -> str:
+    return (resources.files("tinyvae.playground") / name).read_text("utf-8")
+
+
+def _explore(name: str) -> str:
+    return (resources.files("tinyvae.explore") / name).read_text("utf-8")
+
+
+def _script() -> str:
+    return script(
+        {name: _explore(f"{name}.js") for name in SHARED}
+        | {name: _read(f"{name}.js") for name in OWN}
+    )
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _words(datasets: Sequence[Dataset], description: dict[str, Any], title: str) -> dict[str, str]:
+    """Return the texts that depend on the data."""
+    about = description["datasets"][0]
+    noun = about["noun"]
+    what = "handwritten digits" if datasets[0].name in ("digits", "mnist") else f"{noun}s"
+    lede = (
+        f"A variational autoencoder trains on {about['n_train']:,} {what}, right now, in this page."
+        f" Each mark is the code of a test {noun}; behind it, what each place decodes to."
+    )
+    footer = [f"{dataset.describe()}." for dataset in datasets]
+    for dataset in datasets:
+        if words := left_out(dataset):
+            footer.append(f"{words[0].upper()}{words[1:]}.")
+    if any(dataset.name in ("digits", "mnist") for dataset in datasets):
+        footer.append(MNIST_CREDIT)
+    footer.append(f"Made with tinyvae {__version__}.")
+    return {"title": title, "lede": lede, "noun": noun, "footer": " ".join(footer)}
