@@ -340,6 +340,23 @@ def test_tutorials_are_copied_to_a_new_folder_with_their_pictures(tmp_path, caps
     assert (folder / "images" / "explorer.png").exists() and (folder / "README.md").exists()
 
 
+def test_the_package_holds_the_notebooks_and_all_its_own_files(monkeypatch):
+    core = pytest.importorskip("setuptools").distutils.core
+    root = FOLDER.parent
+    monkeypatch.chdir(root)
+    package = core.run_setup("setup.py", stop_after="config")
+    assert {"tinyvae", "tinyvae.exercises", "tinyvae.tutorials"} <= set(package.packages)
+    homes = {"tinyvae": root / "tinyvae", "tinyvae.tutorials": root / "tutorials"}
+    assert set(package.package_data) == set(homes)
+    kept = {
+        name: {path for glob in package.package_data[name] for path in home.glob(glob)}
+        for name, home in homes.items()
+    }
+    assert {build.stored(source) for source in SOURCES} <= kept["tinyvae.tutorials"]
+    files = {path for path in homes["tinyvae"].rglob("*") if path.is_file()}
+    assert {p for p in files if p.suffix not in (".py", ".pyc")} == kept["tinyvae"]
+
+
 def test_tutorials_never_write_over_answers(tmp_path, capsys):
     (tmp_path / "01_an_autoencoder_by_hand.ipynb").write_text("my answers")
     assert tutorials.main([str(tmp_path)]) == 2
