@@ -354,7 +354,8 @@ def test_the_package_holds_the_notebooks_and_all_its_own_files(monkeypatch):
     }
     assert {build.stored(source) for source in SOURCES} <= kept["tinyvae.tutorials"]
     files = {path for path in homes["tinyvae"].rglob("*") if path.is_file()}
-    assert {p for p in files if p.suffix not in (".py", ".pyc")} == kept["tinyvae"]
+    sources = (".py", ".pyc", ".ts")  # .ts: what the .wasm was compiled from
+    assert {p for p in files if p.suffix not in sources} == kept["tinyvae"]
 
 
 def test_tutorials_never_write_over_answers(tmp_path, capsys):
