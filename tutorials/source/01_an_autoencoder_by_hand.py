@@ -222,14 +222,15 @@ def dense_backward(dy, x, W):
 # %% [markdown]
 # ## The same layer in the package
 #
-# This is the dense layer that `tinyvae` trains with. `forward` keeps `x`, because `backward` needs
-# it. `backward` writes `dW` and `db` into arrays that the layer holds, and returns `dx`. The
-# derivation stands above the code. (Read each `matmul` as the product `@`, written so that several
-# cores can share a large one.)
+# This is the dense layer that `tinyvae` trains with. To call it, `self(x)`, computes y; `forward`
+# keeps `x` besides, because `backward` needs it. `backward` writes `dW` and `db` into arrays that
+# the layer holds, and returns `dx`. The derivation stands above the code. (Read each `ops.matmul`
+# as the product `@`, written so that several cores can share a large one.)
 
 # %%
 from tinyvae import Dense
 
+print(inspect.getsource(Dense.__call__))
 print(inspect.getsource(Dense.forward))
 print(inspect.getsource(Dense.backward))
 

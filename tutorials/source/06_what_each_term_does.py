@@ -79,6 +79,14 @@ terms = model.forward(x, eps=eps)
 print(f"model.forward: reconstruction {terms.reconstruction:.4f}, KL {terms.kl:.4f}")
 
 # %% [markdown]
+# And this is the package's own, with nothing left out. (`c` are labels for a model that is told
+# the digit: None here, and `beside(x, None)` is x. `counted` is the KL itself, and `counts` is 1;
+# notebook 8 needs them.)
+
+# %%
+print(inspect.getsource(VAE.loss))
+
+# %% [markdown]
 # ## The way back
 #
 # The backward pass visits the parts in reverse order. One thing is new. mu acts on the loss in two
@@ -89,11 +97,10 @@ print(f"model.forward: reconstruction {terms.reconstruction:.4f}, KL {terms.kl:.
 # the KL}} \qquad d\text{logvar} = \underbrace{dz \cdot \tfrac12 \sigma \varepsilon}_{\text{through
 # } z} + \underbrace{\tfrac{\beta}{B} \cdot \tfrac12 (\sigma^2 - 1)}_{\text{through the KL}}$$
 #
-# You derived the left parts in notebook 4 and the right ones in notebook 5. Here they meet.
-# (`counts` is 1 here; notebook 8 needs it. `@in_threads` lets several cores share large products.)
+# You derived the left parts in notebook 4 and the right ones in notebook 5. Here they meet:
 
 # %%
-print(inspect.getsource(VAE.backward))
+print(inspect.getsource(VAE.gradient))
 
 # %% [markdown]
 # ## Once with numbers
