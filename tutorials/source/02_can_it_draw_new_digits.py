@@ -89,7 +89,9 @@ from tinyvae.exercises import latent_space as check
 check.stretched_codes(prediction)
 
 # %% [markdown] hint 2.1
-# The decoder's first layer computes `z W + b`. Put 100 z for z, and W/100 for W.
+# What does the decoder's first layer compute from z?
+#
+# What stands in that formula for z and for W, after the change? And what is left of it?
 
 # %% solution 2.1
 prediction = "c"
@@ -157,9 +159,12 @@ def nearest(z, codes):
 nearest = check.nearest(nearest)
 
 # %% [markdown] hint 2.2
-# First: what shape holds the distance of every point to every code? Then: `z[:, None]` has the
-# shape (M, 1, L); what happens when an array (N, L) is subtracted from it? Last: of `min` and
-# `argmin`, one gives the smallest number and one its place.
+# First: what shape holds the distance of every point to every code?
+#
+# Then: `z[:, None]` has the shape (M, 1, L); what happens when an array (N, L) is subtracted from
+# it?
+#
+# Last: of `min` and `argmin`, one gives the smallest number and one its place.
 
 
 # %% solution 2.2
@@ -210,8 +215,11 @@ draw_like = check.draw_like(draw_like)
 
 # %% [markdown] hint 2.3
 # What does a factor 3 do to the standard deviation of numbers, and what does it do to their mean?
-# What do 5 more do to both? Then: over which axis must `codes.mean` and `codes.std` go, so that
-# they have one number for each column?
+#
+# What do 5 more do to both?
+#
+# Then: over which axis must `codes.mean` and `codes.std` go, so that they have one number for each
+# column?
 
 
 # %% solution 2.3

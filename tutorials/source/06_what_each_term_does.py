@@ -207,8 +207,11 @@ from tinyvae.exercises import training as check
 train_step = check.train_step(train_step)
 
 # %% [markdown] hint 6.1
-# Which of the three must know what another one has computed? That gives the order. Which of them
-# takes the batch? And which of them returns something?
+# Which of the three must know what another one has computed?
+#
+# That gives the order. Which of them takes the batch?
+#
+# And which of them returns something?
 
 
 # %% solution 6.1
@@ -282,8 +285,11 @@ check.planes(reconstruction_alone, kl_alone, both)
 
 # %% [markdown] hint 6.2
 # For which mu and σ is ½ (mu² + σ² − 1 − log σ²) smallest, and what do all pictures then have in
-# common? What does the decoder need from the codes of two different pictures, so that it can draw
-# both? And if nothing costs, how far apart may they be?
+# common?
+#
+# What does the decoder need from the codes of two different pictures, so that it can draw both?
+#
+# And if nothing costs, how far apart may they be?
 
 # %% solution 6.2
 reconstruction_alone = "b"
@@ -439,9 +445,11 @@ def bernoulli_backward(y, x):
 check.bernoulli_backward(bernoulli_backward)
 
 # %% [markdown] hint 6.3
-# In log(1 + e^y), what is the slope of the logarithm, and what that of 1 + e^y? Their product is a
-# function that you know from notebook 1: which? And e^800 is larger than the largest float and
-# becomes `inf`: what is inf/inf, and what is 1/inf?
+# In log(1 + e^y), what is the slope of the logarithm, and what that of 1 + e^y?
+#
+# Their product is a function that you know from notebook 1: which?
+#
+# And e^800 is larger than the largest float and becomes `inf`: what is inf/inf, and what is 1/inf?
 
 
 # %% solution 6.3
@@ -563,9 +571,11 @@ class PReLU:
 check.prelu_layer(PReLU)
 
 # %% [markdown] hint 6.4
-# Which entries of y change when a_j moves, and by how much? What do the others add to da? Which
-# array from the forward pass tells the two apart in `backward`? (`np.where(condition, this, that)`
-# chooses entry by entry.)
+# Which entries of y change when a_j moves, and by how much? What do the others add to da?
+#
+# Which array from the forward pass tells the two apart in `backward`?
+#
+# (`np.where(condition, this, that)` chooses entry by entry.)
 
 
 # %% solution 6.4

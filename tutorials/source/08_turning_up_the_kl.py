@@ -182,8 +182,11 @@ check.active_units(active_units)
 
 # %% [markdown] hint 8.1
 # Which number says how much the entries of one column differ from each other, wherever their mean
-# lies? Over which axis must it go: the pictures, or the dimensions? And what makes True and False
-# of it?
+# lies?
+#
+# Over which axis must it go: the pictures, or the dimensions?
+#
+# And what makes True and False of it?
 
 
 # %% solution 8.1
@@ -254,8 +257,11 @@ def effective_beta(D, L, pixels, latents):
 check.effective_beta(effective_beta)
 
 # %% [markdown] hint 8.2
-# By what is R divided in each case, and by what K? Which factor brings R back to 1? What does it
-# do to K?
+# By what is R divided in each case, and by what K?
+#
+# Which factor brings R back to 1?
+#
+# What does it do to K?
 
 
 # %% solution 8.2
@@ -338,8 +344,11 @@ check.free_bits(free_bits)
 
 # %% [markdown] hint 8.3
 # What comes first, the mean or the maximum? By how much does k_j move when one entry of its column
-# moves by 1? And what is the slope of max(k, τ) along k, on both sides of τ? Their product is one
-# row of dkl.
+# moves by 1?
+#
+# And what is the slope of max(k, τ) along k, on both sides of τ?
+#
+# Their product is one row of dkl.
 
 
 # %% solution 8.3
