@@ -162,6 +162,8 @@ def diagnoses(answer: Any) -> str:
     given = {k: v for k, v in answer.items() if not judge.is_gap(v)}
     if not given:
         raise NotYet("write the name of an error beside each letter")
+    if unknown := sorted(set(given) - set(PATIENTS)):
+        raise Wrong(f"there is no patient {unknown[0]!r}; they are A to L")
     if unknown := [v for v in given.values() if v not in NAMES]:
         raise Wrong(f"{unknown[0]!r} is none of the names in the list")
     wrong = [letter for letter, words in given.items() if PATIENTS[letter][1] != words]
