@@ -37,7 +37,7 @@ class Autoencoder(model.Autoencoder):
     Parameters
     ----------
     n_features, latent_dim : int
-        D and L. May be left out where `encoder` and `decoder` tell them.
+        D and L (2 unless given). May be left out where `encoder` and `decoder` tell them.
     hidden : tuple of int
         Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
     activation : {"relu", "tanh", "sigmoid", "softplus"}
@@ -45,7 +45,8 @@ class Autoencoder(model.Autoencoder):
         p(x|z); see `tinyvae.core.contracts.Likelihood`.
     sigma : float or "auto"
         The Gaussian's standard deviation, in the units of x; "auto" learns it
-        (`tinyvae.core.likelihood.CalibratedGaussian`).
+        (`tinyvae.core.likelihood.CalibratedGaussian`). `python -m tinyvae.train` takes 1/√2 and
+        output="sigmoid" for data in [0, 1]: see `tinyvae.cli.options.model_arguments`.
     output : {"identity", "sigmoid"}
         "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
     reconstruction_weight : float
@@ -56,7 +57,8 @@ class Autoencoder(model.Autoencoder):
     encoder, decoder : Sequential
         Your own layers, instead of `hidden` and `activation`.
     backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of all that is random, in
+        training too.
 
     Raises
     ------
@@ -106,8 +108,9 @@ class Autoencoder(model.Autoencoder):
     def __repr__(self) -> str:
         hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers or likelihood
         parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
-        parts.append("gaussian" if self.sigma else type(self.likelihood).__name__.lower())
-        if self.sigma:
+        gaussian = isinstance(self.likelihood, Gaussian)
+        parts.append("gaussian" if gaussian else type(self.likelihood).__name__.lower())
+        if gaussian:
             parts.append(f"sigma {self.sigma:.2g}")
         if self.n_classes:
             parts.append(f"{self.n_classes} classes")

@@ -201,7 +201,7 @@ class ThreadedOps(Ops):
         return out
 
     def over(self, function: Callable[[int, int], None], size: int, width: int = 1) -> None:
-        """Call function(start, stop) for ranges of 0 … size, with `width` numbers at each place."""
+        """Call function(start, stop) for ranges of 0 … size; a place stands for `width` numbers."""
         parts = max(1, min(team.n, size * width // LONG))
         cuts = [size * i // parts for i in range(parts + 1)]
         step = max(1, BLOCK // width)

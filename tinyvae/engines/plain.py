@@ -70,9 +70,8 @@ class Steps:
         """
         if isinstance(self.x, BinarizedRows):
             self.x.set_epoch(epoch)
-        self.model.noise = self.model.backend.generator(
-            seed_sequence(self.model.seed, "eps", epoch)
-        )
+        noise = seed_sequence(self.model.seed, "eps", epoch)
+        self.model.noise = self.model.backend.generator(noise)  # `forward` draws eps from it
         rng = np.random.default_rng(seed_sequence(self.model.seed, "batches", epoch))
         self.batches = list(batches(len(self.x), self.batch_size, rng))
         self.betas = betas

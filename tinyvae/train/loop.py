@@ -185,7 +185,10 @@ def _check(
     threads = processes.number(threads, model, min(batch_size, len(x_train)))
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
-        training = {name: settings[name] for name in names} | {"lr": lr, "threads": threads}
+        training = {name: settings[name] for name in names} | {
+            "lr": optimizer.lr,
+            "threads": threads,
+        }
         training["optimizer"] = type(optimizer).__name__.lower()
         run = Run(run, {"model": model_config(model), "training": training})
     if settings["resume"] and (run is None or not run.path.is_dir()):
@@ -274,8 +277,9 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)
         sgd = name == "sgd"
         return SGD(model.parameters, lr, momentum=0.9) if sgd else Adam(model.parameters, lr)
-    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
-        wanted = "'adam', 'sgd' or an optimizer of model.parameters"
+    lacks = [name for name in ("step", "lr") if not hasattr(optimizer, name)]
+    if isinstance(optimizer, type) or lacks:
+        wanted = "'adam', 'sgd' or an optimizer of model.parameters, with step() and lr"
         raise ValueError(f"optimizer must be {wanted}, not {optimizer!r}")
     if getattr(optimizer, "parameters", model.parameters) is not model.parameters:
         raise ValueError("the optimizer steps on another model's parameters: give it this model's")
@@ -307,7 +311,9 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
         cause = f"the learning rate {lr:g} is too high for this model and its data"
         change = f"a lower one, such as {min(lr / 10, 1e-3):.1g}, or data scaled to around 1"
-        if epoch == step == 1:  # before the first step of the optimizer
+        if not len(wrong):
+            since, before = f"the last step of epoch {epoch}, which moved weights out of range", ""
+        elif epoch == step == 1:  # before the first step of the optimizer
             cause = "the data, or a weight such as beta, are too large to compute with"
             change = "data scaled to around 1, or a smaller weight"
         problem = f"the loss is not finite since {since}{before}; most likely {cause}"
