@@ -347,13 +347,16 @@ guilty = "B"
 from tinyvae.audit import audit
 
 for name, sample in samplers.items():
-    print(f"{name} is", audit(sample=sample), end="\n\n")
+    print(f"{name}:", audit(sample=sample), end="\n\n")
 
 forward, backward = check.suspects["B"]
 print(inspect.getsource(forward))
 print(inspect.getsource(backward))
 
 # %% [markdown]
+# (A sampler is all that the audit got, so it also says what it could not judge, a loss, and what
+# it did not look at, the rest of a model.)
+#
 # In B both passes say exp(logvar): the forward pass is wrong, and the backward pass is the right
 # gradient of it. Measured over a range of logvar:
 
