@@ -348,9 +348,8 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # ![The explorer: the latent plane on the left, the picture under the pointer on the
 # right](images/explorer.png)
 #
-# (The page has colours of its own: a digit's colour there is not the one of the figures above.)
-# Try to find: a 4 that turns into a 9 with no clear border; a place that is no digit at all; the
-# widest ellipse, and the picture it belongs to.
+# (Colours and marks are those of the figures above.) Try to find: a 4 that turns into a 9 with no
+# clear border; a place that is no digit at all; the widest ellipse, and the picture it belongs to.
 #
 # A model trained on the command line has such a page in its run folder. To make it again, and open
 # it at once:
