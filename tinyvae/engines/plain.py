@@ -1,4 +1,4 @@
-"""The plain engine: each step calls the model and the optimizer, in this process."""
+"""Take each step by calling the model and the optimizer, in this process: the plain engine."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Batch = tuple[Any, dict[str, Any]]  # rows x (B, D), and {"labels": (B,)} or {}
 
 
 class Steps:
-    """Takes every step by calling the model: on any backend, with any layers and data.
+    """Take every step by calling the model: on any backend, with any layers and data.
 
     A step is `draw`, `forward`, `backward`, `step`, `note`. `log` (steps of an epoch, 4) holds
     loss, reconstruction, KL and σ² of this epoch's steps, and `sizes` the number of rows in each of
@@ -43,24 +43,20 @@ class Steps:
 
     def foreign(self) -> str | None:
         """Return a class that takes part in a step and has code that is not tinyvae's, if any."""
-        model = self.model
-        layers = [*model.encoder.layers, *model.decoder.layers]
-        whole = [model, model.likelihood, self.optimizer, model.encoder, model.decoder]
-        return checks.foreign(whole + layers)
+        model, encoder, decoder = self.model, self.model.encoder, self.model.decoder
+        parts = [model, model.likelihood, self.optimizer, encoder, decoder]
+        return checks.foreign([*parts, *encoder.layers, *decoder.layers])
 
     def settings_but(self, *known: str) -> list[dict]:
         """Return the numbers that a callback may change, but for those that are `known` anew in
         every step, and those that the steps themselves change."""
         likelihood = self.model.likelihood
-        known += ("B", "t", "variance")
+        known += ("B", "t", "variance", "user", "caller")
         known += ("_sigma",) if isinstance(likelihood, CalibratedGaussian) else ()
+        parts = (vars(part).items() for part in (self.model, likelihood, self.optimizer))
         return [
-            {
-                name: value
-                for name, value in vars(part).items()
-                if isinstance(value, int | float) and name not in known
-            }
-            for part in (self.model, likelihood, self.optimizer)
+            {name: n for name, n in part if isinstance(n, int | float) and name not in known}
+            for part in parts
         ]
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
@@ -119,11 +115,10 @@ class Steps:
             return str(error)
         fixed, row = step_bytes(self.model)
         fits = int(min((0.9 * self.free - fixed) / row, self.batch_size // 2))
-        needs = (
-            f"a step on {self.batch_size} rows needs about {_size(fixed + self.batch_size * row)}"
-        )
+        needed, free = _size(fixed + self.batch_size * row), _size(self.free)
         remedy = f"a batch size of {fits} would fit" if fits > 0 else "take narrower layers"
-        return f"out of memory on the GPU: {needs}, {_size(self.free)} were free: {remedy}"
+        problem = f"a step on {self.batch_size} rows needs about {needed}, {free} were free"
+        return f"out of memory on the GPU: {problem}: {remedy}"
 
 
 def step_bytes(model: Autoencoder) -> tuple[int, int]:

@@ -1,5 +1,5 @@
-"""The passes over a data set that evaluation is made of: checks, q(z|x) of all rows, and draws of z
-with their −log p(x|z), in blocks of bounded size whatever the number of rows and draws.
+"""Pass over a data set, as evaluation does: checks, q(z|x) of all rows, and draws of z with their
+−log p(x|z), in blocks of bounded size whatever the number of rows and draws.
 
 An example's noise is keyed by (seed, the bytes of its row): its result depends neither on its place
 nor on its batch (but for the rounding of matrix products), and more draws extend fewer.
@@ -37,12 +37,15 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
 
 
 def posterior(
-    model: Autoencoder, x: Array, labels: Array | None
+    model: Autoencoder, x: Array, labels: Array | None, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
+    """Return mu and logvar (N, L) of the whole data, or of some `rows`, in float64; an
+    Autoencoder's code, and None."""
+    rows = np.arange(len(x)) if rows is None else rows
     done = []
-    for rows in blocks(len(x), BLOCK // _width(model)):
-        codes = model.codes(x[rows], None if labels is None else labels[rows])
+    for block in blocks(len(rows), BLOCK // _width(model)):
+        some = rows[block]
+        codes = model.codes(x[some], None if labels is None else labels[some])
         parts = [part for part in codes if part is not None]
         done.append([model.backend.to_numpy(part).astype(float) for part in parts])
     mu, *rest = (np.concatenate(parts) for parts in zip(*done, strict=True))

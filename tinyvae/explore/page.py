@@ -75,7 +75,7 @@ def build(
         "x": to_base64(payload.x),
         "codes": to_base64(payload.codes),
     }
-    return fill(_read("page.html"), parts)
+    return fill(_read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
 
 
 def write(path: str | os.PathLike, html: str) -> None:

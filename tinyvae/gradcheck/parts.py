@@ -1,4 +1,4 @@
-"""The parts of tinyvae whose gradients `python -m tinyvae.gradcheck` checks, each at a few shapes.
+"""Check the gradient of every part of tinyvae, each at a few shapes, as the command does.
 
 B = 1, L = 1 and D = 1 are among them, as they are where broadcasting errors hide.
 """
@@ -45,7 +45,20 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         )
 
     def model(kind: type, **arguments: Any) -> Callable[..., Report]:
-        return lambda B, D, L: _model(kind, B, D, L, arguments, rng, backend, dtype)
+        """Check models with one hidden layer of 4 on random data, with the noise held still."""
+
+        def checked(B: int, D: int, L: int) -> Report:
+            settings = {"hidden": (4,), "backend": backend, "dtype": dtype} | arguments
+            built = kind(D, L, **settings)
+            theta = built.parameters.theta  # biases of 0 would put dead ReLUs on their kink
+            theta += backend.asarray(0.3 * rng.standard_normal(theta.shape), dtype)
+            held = {"labels": rng.integers(3, size=B)} if built.n_classes else {}
+            if isinstance(built, VAE):
+                draws = (built.importance_samples,) if kind is IWAE else ()
+                held["eps"] = rng.standard_normal((B, *draws, L))
+            return check(built, rng.random((B, D)), **held)
+
+        return checked
 
     yield part("Dense", layer(lambda D: Dense(D, 2)))
     for activation in (ReLU, Tanh, Sigmoid, Softplus):
@@ -100,25 +113,3 @@ def _nll_at_the_floor() -> tuple[Callable, Callable]:
     """Return the same for y = 1e-7 u and x = 0, where a step of u leaves σ² at its floor."""
     value, gradient = _mean_nll(CalibratedGaussian())
     return lambda u: value(1e-7 * u, 0 * u), lambda u: 1e-7 * gradient(1e-7 * u, 0 * u)
-
-
-def _model(
-    kind: type,
-    B: int,
-    D: int,
-    L: int,
-    arguments: dict,
-    rng: np.random.Generator,
-    backend: Backend,
-    dtype: str,
-) -> Report:
-    """Check a model with one hidden layer of 4 on random data, with the noise held still."""
-    model = kind(D, L, **{"hidden": (4,)} | arguments, backend=backend, dtype=dtype)
-    model.parameters.theta += backend.asarray(  # biases of 0 would put dead ReLUs on their kink
-        0.3 * rng.standard_normal(model.parameters.theta.shape), dtype
-    )
-    held = {"labels": rng.integers(3, size=B)} if model.n_classes else {}
-    if isinstance(model, VAE):
-        draws = (model.importance_samples,) if kind is IWAE else ()
-        held["eps"] = rng.standard_normal((B, *draws, L))
-    return check(model, rng.random((B, D)), **held)

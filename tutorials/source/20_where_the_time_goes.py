@@ -276,9 +276,8 @@ check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 # works in blocks that fit into the processor's fast memory, and in place, with `out=`.
 #
 # A processor has several **cores**, and each can compute something else. Here two or more of them
-# share each large product. `fit` goes further: on Linux it gives each core some rows of every
-# batch, and some weights to move. Nothing but the rounding of sums depends on it, and
-# `fit(…, threads=1)` does without.
+# share each large product, and the weights that Adam moves. Nothing but the rounding of sums
+# depends on it, and `fit(…, threads=1)` does without.
 #
 # ## How large a batch?
 #
