@@ -133,6 +133,21 @@ def test_without_patience_a_resumed_run_leaves_its_last_epoch(rows, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "run").parameters.theta, vae.parameters.theta)
 
 
+def test_a_resumed_training_knows_that_its_rate_has_stepped_down(rows, tmp_path):
+    x, held_out = rows
+    arguments = {"validation": held_out, "patience": 8, "lr_schedule": "step", **TRAINING}
+    whole = model()
+    history = fit(whole, x, 500, run=tmp_path / "whole", **arguments)
+    cut = len(history) - 3  # in the second wait
+    first, second = model(), model()
+    fit(first, x, 500, run=tmp_path / "cut", callback=lambda row: row["epoch"] == cut, **arguments)
+    again = fit(second, x, 500, run=tmp_path / "cut", resume=True, **arguments)
+    np.testing.assert_array_equal(second.parameters.theta, whole.parameters.theta)
+    assert (len(again), again.best_epoch) == (len(history), history.best_epoch)
+    stored = [np.load(tmp_path / name / "checkpoint.npz") for name in ("whole", "cut")]
+    np.testing.assert_array_equal(*(file["decoder.0.W"] for file in stored))
+
+
 def test_a_killed_training_leaves_the_best_and_the_last(rows, tmp_path):
     x, held_out = rows
     seen = {}

@@ -44,6 +44,7 @@ ACTIVATIONS: dict[str, tuple[type, str]] = {
 SHARED = (
     "wait for it, or give each thread a copy (copy.deepcopy); encode, decode and sample may go on"
 )
+SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
 
 
 class Autoencoder(model.Autoencoder):
@@ -117,8 +118,8 @@ class Autoencoder(model.Autoencoder):
         hidden = checks.widths("hidden", hidden)
         checks.choice("activation", activation, ACTIVATIONS)
         checks.choice("output", output, ["identity", "sigmoid"])
-        learned = isinstance(sigma, str) and sigma in ("auto", "per-feature")
-        sigma = sigma if learned else checks.sigma(sigma)
+        learned = isinstance(sigma, str)
+        sigma = checks.choice("sigma", sigma, SIGMAS) if learned else checks.sigma(sigma)
         self.config: dict[str, Any] | None = {  # what rebuilds the model from a file
             "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
             "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,

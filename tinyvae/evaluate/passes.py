@@ -172,7 +172,7 @@ def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
 
 def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
     """Return the key (2,) of each row's noise: a hash of the seed and the row's bytes."""
-    x = np.asarray(x, np.float32) + np.float32(0)  # −0 becomes 0
+    x = np.ascontiguousarray(x, np.float32) + np.float32(0)  # −0 becomes 0
     digests = (hashlib.blake2b(row, digest_size=16, key=b"%d" % seed).digest() for row in x)
     return [np.frombuffer(digest, "<u8") for digest in digests]
 

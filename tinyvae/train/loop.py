@@ -373,6 +373,7 @@ def _settle(t: _Training, draws: int) -> None:
 
     means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
     model.likelihood.move_to(model.backend.asarray(means, model.dtype))
+    model.likelihood.sigma = model.likelihood.sigma  # σ² = σ · σ to the last bit, as when loaded
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
