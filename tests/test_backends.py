@@ -14,6 +14,7 @@ import strict
 from witness import relative_error
 
 from tinyvae.core.arrays import array_module
+from tinyvae.core.columns import Columns
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.device import Backend, get_backend, seed_sequence
 from tinyvae.models import VAE, Autoencoder
@@ -28,6 +29,11 @@ MODELS = {
     "conditional": (VAE, {"n_classes": 3}),
     "linear": (VAE, {"hidden": ()}),
     "autoencoder": (Autoencoder, {"sigma": 0.5}),
+    "per feature": (VAE, {"sigma": "per-feature", "missing": "mask"}),
+    "mixed": (
+        VAE,
+        {"likelihood": "mixed", "columns": [("gaussian", 2), ("categorical", 3), ("bernoulli", 1)]},
+    ),
 }
 
 
@@ -37,6 +43,10 @@ def model_and_batch(name: str, backend: str | Backend, dtype: str) -> tuple:
     options = {"n_features": 6, "latent_dim": 2, "hidden": (7, 5)} | options
     rng = np.random.default_rng(0)
     arguments = {"x": rng.random((9, 6)).astype(dtype)}
+    if "missing" in options:
+        arguments["x"][2:5, 1] = np.nan
+    if "columns" in options:
+        arguments["x"][:, 2:5] = np.eye(3)[np.arange(9) % 3]
     if model is VAE:
         arguments["eps"] = rng.standard_normal((9, 2)).astype(dtype)
     if "n_classes" in options:
@@ -53,7 +63,10 @@ def train(name: str, optimizer: type, backend: Backend, dtype: str, steps: int =
         terms = model.forward(**arguments)
         model.backward()
         optimizer.step()
-    return [*terms, terms.elbo, model.parameters.grad, model.parameters.theta]
+        if isinstance(model.likelihood, Columns):
+            model.likelihood.move()
+    found = [*terms, terms.elbo, model.parameters.grad, model.parameters.theta]
+    return [*found, model.likelihood.variance] if isinstance(model.likelihood, Columns) else found
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -69,7 +82,7 @@ def test_a_training_step_needs_nothing_that_cupy_lacks_and_copies_nothing(name, 
         assert relative_error(device.get(), host) < (1e-5 if dtype == "float32" else 1e-13)
 
 
-@pytest.mark.parametrize("name", ["auto", "bernoulli", "conditional"])
+@pytest.mark.parametrize("name", ["auto", "bernoulli", "conditional", "per feature", "mixed"])
 def test_encoding_decoding_and_sampling_stay_on_the_device(name):
     model, arguments = model_and_batch(name, STRICT, "float32")
     host, _ = model_and_batch(name, "numpy", "float32")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyvae import VAE, Adam, Autoencoder, Dense, Sequential, load, save
-from tinyvae.train.checkpoint import optimizer_arrays, read, take, take_optimizer
+from tinyvae.train.checkpoint import optimizer_arrays, read, set_optimizer, set_weights
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def test_the_optimizer_goes_on_bit_for_bit(vae, tmp_path):
     )
     other_optimizer = Adam(other.parameters)
     arrays = read(path)
-    take(other, arrays, path)
-    take_optimizer(other, other_optimizer, arrays, path)
+    set_weights(other, arrays, path)
+    set_optimizer(other, other_optimizer, arrays, path)
     for model, its_optimizer in ((vae, optimizer), (other, other_optimizer)):
         model.parameters.grad[:] = 0.1
         its_optimizer.step()

@@ -197,8 +197,8 @@ def test_an_interrupt_says_how_to_go_on_and_ends_with_130(capsys, monkeypatch):
 
     save = Run.save
 
-    def interrupted(run, model, optimizer, history, kl_history):
-        save(run, model, optimizer, history, kl_history)
+    def interrupted(run, model, optimizer, history, *more):
+        save(run, model, optimizer, history, *more)
         if len(history) == 2:
             raise KeyboardInterrupt
 
@@ -214,10 +214,10 @@ def test_a_full_disk_during_training_ends_with_status_1(capsys, monkeypatch, tmp
 
     save = Run.save
 
-    def full(run, model, optimizer, history, kl_history):
+    def full(run, model, optimizer, history, *more):
         if history:
             raise OSError(f"cannot write {run.path}/checkpoint.npz: No space left on device")
-        save(run, model, optimizer, history, kl_history)
+        save(run, model, optimizer, history, *more)
 
     monkeypatch.setattr(Run, "save", full)
     assert cli.main(["train", *FAST, "--epochs", "2", "--quiet"]) == 1
@@ -723,9 +723,9 @@ def test_a_run_that_is_being_trained_does_not_give_way(capsys):
     own_table(scale=1e30)
     assert train("--scale", "none") == 1
     other = open_run("r")
-    other.hold()
+    other.lock()
     assert train() == 2
-    other.let_go()
+    other.unlock()
     assert train() == 0
 
 

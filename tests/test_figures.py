@@ -577,7 +577,7 @@ def test_standardised_images_are_shown_in_the_units_of_the_data(rng):
 
 def test_large_data_are_encoded_in_blocks_of_some_of_their_rows(rng, monkeypatch):
     monkeypatch.setattr("tinyvae.figures.view.MAX_POINTS", 50)
-    monkeypatch.setattr("tinyvae.figures.view.BLOCK_VALUES", 1024 * 8)
+    monkeypatch.setattr("tinyvae.evaluate.passes.BLOCK", 8 * D)
     seen = []
 
     class Watched(VAE):

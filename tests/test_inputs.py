@@ -108,8 +108,8 @@ def test_a_grid_search_on_a_frame_finds_a_score_for_each_candidate():
 
 MASKED = np.ma.masked_greater(np.where(np.arange(N * D).reshape(N, D) == 6, 999.0, BASE), 100)
 ODD = {
-    "masked": (MASKED, "is masked in row 1, column 2"),
-    "missing": (pd.DataFrame({c: [1, None, 3] for c in "abcd"}).astype("Int64"), "<NA> in row 1"),
+    "masked": (MASKED, "nan in row 1, column 2"),
+    "missing": (pd.DataFrame({c: [1, None, 3] for c in "abcd"}).astype("Int64"), "nan in row 1"),
     "text": (np.array([["1", "a", "2", "3"]], object), "'1' in row 0, column 0"),
 }
 
@@ -126,7 +126,7 @@ def test_masked_and_missing_cells_and_text_are_refused_with_their_place(odd, use
 def test_the_estimator_refuses_masked_cells():
     from tinyvae.estimator import VAEEstimator
 
-    with pytest.raises(ValueError, match="is masked in row 1, column 2"):
+    with pytest.raises(ValueError, match=r"cell \(1, 2\), counted from 0, is masked"):
         VAEEstimator(epochs=1).fit(MASKED)
 
 

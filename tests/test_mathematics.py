@@ -31,7 +31,7 @@ def test_every_test_that_the_page_names_exists(name):
     assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("module", ["layers", "latent", "likelihood", "optim"])
+@pytest.mark.parametrize("module", ["layers", "latent", "likelihood", "optim", "columns"])
 def test_every_public_name_of_the_mathematics_has_its_equation(module):
     module = importlib.import_module(f"tinyvae.core.{module}")
     public = [

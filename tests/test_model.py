@@ -329,7 +329,10 @@ def test_an_example_is_encoded_alike_in_any_batch():
         ({"hidden": (4, 0)}, "each width in hidden must be a whole number of at least 1, not 0"),
         ({"hidden": None}, "hidden must be a sequence of layer widths"),
         ({"activation": "gelu"}, "activation must be one of relu, tanh, sigmoid, softplus, not"),
-        ({"likelihood": "laplace"}, "likelihood must be one of gaussian, bernoulli, not 'laplace'"),
+        (
+            {"likelihood": "laplace"},
+            "likelihood must be one of gaussian, bernoulli, categorical, mixed, not 'laplace'",
+        ),
         ({"sigma": 0}, "sigma (or 'auto') must be a finite number above 0, not 0"),
         ({"output": "tanh"}, "output must be one of identity, sigmoid, not 'tanh'"),
         ({"beta": -1}, "beta must be a finite number of at least 0, not -1"),

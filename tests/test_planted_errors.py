@@ -13,6 +13,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 import test_backends
+import test_columns
 import test_latent
 import test_layers
 import test_likelihood
@@ -20,7 +21,8 @@ import test_model
 import test_optim
 import test_ppca
 
-from tinyvae.core import likelihood, optim
+from tinyvae.core import columns, likelihood, optim
+from tinyvae.core.columns import Categorical, Columns, DiagonalGaussian
 from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.core.layers import Dense, ReLU, Sigmoid, Tanh
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian, gaussian_nll
@@ -79,6 +81,24 @@ doubled = partial(test_model.test_a_doubled_batch_has_the_same_loss_and_gradient
 textbook = partial(test_optim.test_adam_follows_the_textbook_for_2000_steps, {}, "float64", 1e-12)
 strict_step = test_backends.test_a_training_step_needs_nothing_that_cupy_lacks_and_copies_nothing
 
+densities = {
+    name: seeded(
+        test_columns.test_nll_is_minus_the_log_of_the_density_of_what_was_observed, name, True
+    )
+    for name in ("per feature", "categorical", "mixed")
+}
+differences_columns = {
+    name: seeded(
+        test_columns.test_gradient_matches_differences_for_a_factor_of_each_row, name, 5, True
+    )
+    for name in densities
+}
+integrated = seeded(test_columns.test_a_missing_cell_is_one_that_is_integrated_over)
+sigma_moves = seeded(
+    test_columns.test_sigma_moves_towards_the_mean_squared_errors_of_what_was_observed
+)
+best_sigma = seeded(test_columns.test_the_mean_squared_errors_make_the_loss_smallest)
+
 PLANTED, SEEN_BY_AUTOGRAD = {}, {}
 
 
@@ -86,7 +106,7 @@ def planted(
     error: str,
     red: list,
     green: tuple = (),
-    raises: type = AssertionError,
+    raises: type | tuple = AssertionError,
     autograd: str | None = None,
 ) -> Callable:
     """Register an error: what turns red, what stays green, and where autograd sees it."""
@@ -302,6 +322,90 @@ def _(plant):
         return -(x * np.log(p) + (1 - x) * np.log(1 - p))
 
     plant(likelihood.cross_entropy, wrong)
+
+
+# Tables
+
+
+@planted(
+    "σ_d in the place of σ_d²",
+    red=[densities["per feature"], densities["mixed"]],
+    green=(differences_columns["per feature"],),
+)
+def _(plant):
+    cells, slope = DiagonalGaussian.cells, DiagonalGaussian.slope
+
+    def of_root(method):
+        return lambda self, y, x: method(DiagonalGaussian(self.variance**0.5), y, x)
+
+    plant(cells, of_root(cells))
+    plant(slope, of_root(slope))
+
+
+@planted(
+    "a missing cell's normalisation counted",
+    red=[densities["per feature"], integrated],
+    green=(differences_columns["per feature"],),
+)
+def _(plant):
+    def wrong(self, y, x):
+        m = np.isnan(x)
+        return self.cells(y, np.where(m, y, x))  # no error, but still ½ log 2πσ²
+
+    plant(Columns.observed_cells, wrong)
+
+
+@planted(
+    "a missing cell read as 0",
+    red=[differences_columns["per feature"], differences_columns["mixed"]],
+    green=(densities["mixed"],),
+)
+def _(plant):
+    def wrong(self, dnll):
+        self.dnll = dnll
+        return self.slope(self.y, np.nan_to_num(self.x)) * dnll
+
+    plant(Columns.backward, wrong)
+
+
+@planted(
+    "missing cells counted among the squares",
+    red=[sigma_moves, best_sigma],
+    green=(differences_columns["per feature"],),
+)
+def _(plant):
+    def wrong(self, y, x):
+        error = np.nan_to_num(x - y)
+        return np.concatenate([error**2, np.ones_like(error)], axis=1)
+
+    plant(DiagonalGaussian.squares, wrong)
+
+
+@planted("x − p of the categories", red=[differences_columns["categorical"]])
+def _(plant):
+    slope = Categorical.slope
+    plant(slope, lambda self, y, x: -slope(self, y, x))
+
+
+@planted(
+    "categories averaged over their columns",
+    red=[densities["categorical"], densities["mixed"]],
+    green=(differences_columns["categorical"],),
+)
+def _(plant):
+    cells, slope = Categorical.cells, Categorical.slope
+    plant(cells, lambda self, y, x: cells(self, y, x) / x.shape[1])
+    plant(slope, lambda self, y, x: slope(self, y, x) / x.shape[1])
+
+
+@planted(
+    "softmax without the largest y taken out",
+    red=[partial(test_columns.test_categories_are_stable_for_any_logit, "float64")],
+    green=(differences_columns["categorical"], densities["categorical"]),
+    raises=(AssertionError, FloatingPointError),
+)
+def _(plant):
+    plant(columns.log_softmax, lambda y: y - np.log(np.exp(y).sum(axis=1, keepdims=True)))
 
 
 # Layers

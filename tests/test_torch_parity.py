@@ -150,3 +150,77 @@ def test_weights_free_bits_and_labels_agree_with_autograd(options, dtype):
     assert_parity(model, 5, {"sigma": 0.6}, options.get("free_bits", 0.0), labels)
     if "free_bits" in options:
         assert 0 < model.counts.sum() < L  # both sides of the bound were compared
+
+
+# Tables: each variable by a distribution of PyTorch, and missing cells taken out of the sum
+
+
+COLUMNS = [("gaussian", 2), ("categorical", 3), ("bernoulli", 1)]  # D columns in all
+TABLES = {
+    "per feature": {"sigma": "per-feature"},
+    "categorical": {"likelihood": "categorical"},
+    "mixed": {"likelihood": "mixed", "columns": COLUMNS},
+}
+
+
+def log_p_of_table(y, x, sigma, columns):
+    """Return log p(x|z) of each row (B,): sums over its observed cells and variables."""
+    total, start = torch.zeros(len(x), dtype=y.dtype), 0
+    for kind, n in columns:
+        logits, cells = y[:, start : start + n], x[:, start : start + n]
+        known = ~torch.isnan(cells)
+        filled = torch.where(known, cells, torch.zeros_like(cells))
+        if kind == "categorical":
+            log_p = torch.distributions.Categorical(logits=logits).log_prob(filled.argmax(dim=1))
+            total = total + torch.where(known[:, 0], log_p, torch.zeros_like(log_p))
+        else:
+            scale = (
+                torch.tensor(sigma[start : start + n], dtype=y.dtype) if sigma is not None else 1
+            )
+            p = Normal(logits, scale) if kind == "gaussian" else Bernoulli(logits=logits)
+            total = total + (p.log_prob(filled) * known).sum(dim=1)
+        start += n
+    return total
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("missing", [False, True, "mask"])
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_agree_with_autograd(name, missing, dtype):
+    model = VAE(D, L, hidden=(7,), activation="tanh", missing=missing, **TABLES[name], dtype=dtype,
+                backend="numpy")  # fmt: skip
+    rng = np.random.default_rng(2)
+    model.parameters.theta += 0.1 * rng.standard_normal(model.parameters.theta.size)
+    if model.likelihood.moves:
+        model.likelihood.sigma = rng.uniform(0.4, 2.0, D)
+    x, eps = rng.random((5, D)).astype(dtype), rng.standard_normal((5, L)).astype(dtype)
+    if name == "mixed":
+        x[:, 2:5], x[:, 5] = np.eye(3)[[0, 2, 1, 1, 0]], [0, 1, 1, 0, 1]
+    if name == "categorical":
+        x[:] = np.eye(D)[[0, 5, 1, 1, 3]]
+    if missing and name == "categorical":
+        x[2] = np.nan
+    elif missing:
+        x[0, 1] = x[1, 5] = x[3, 2:5] = np.nan
+    terms = model.forward(x, eps=eps)
+    model.backward()
+
+    weights = {k: torch.tensor(v, requires_grad=True) for k, v in model.parameters.items()}
+    data = torch.tensor(x)
+    seen = torch.nan_to_num(data)
+    if missing == "mask":
+        seen = torch.cat([seen, (~torch.isnan(data)).to(data.dtype)], dim=1)
+    mu, logvar = network(weights, "encoder", seen, "tanh").chunk(2, dim=1)
+    q = Normal(mu, torch.exp(logvar / 2))
+    y = network(weights, "decoder", q.loc + q.scale * torch.tensor(eps), "tanh")
+    log_p = log_p_of_table(y, data, model.sigma, model.columns)
+    kl = kl_divergence(q, Normal(torch.zeros_like(mu), torch.ones_like(mu))).sum(dim=1)
+    loss = (kl - log_p).mean()
+    loss.backward()
+
+    limit = LIMITS[dtype]
+    assert abs(float(terms.loss) - loss.item()) <= limit * max(1.0, abs(loss.item()))
+    for key, weight in weights.items():
+        true = weight.grad.numpy()
+        difference = np.linalg.norm(model.parameters.gradients[key] - true)
+        assert difference <= 10 * limit * np.linalg.norm(true)

@@ -28,42 +28,30 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "VAE": "models",
-    "Autoencoder": "models",
-    "IWAE": "models",
-    "Terms": "core.model",
-    "Adam": "core.optim",
-    "SGD": "core.optim",
-    "Sequential": "core.layers",
-    "Dense": "core.layers",
-    "ReLU": "core.layers",
-    "Tanh": "core.layers",
-    "Sigmoid": "core.layers",
-    "Softplus": "core.layers",
-    "Parameters": "models",
-    "Gaussian": "core.likelihood",
-    "CalibratedGaussian": "core.likelihood",
-    "Bernoulli": "core.likelihood",
-    "fit": "train.loop",
-    "save": "train.checkpoint",
-    "load": "train.checkpoint",
-    "load_dataset": "data",
-}
-__all__ = [*_HOMES, "__version__"]
 
-
-def _lazy(package: str, homes: dict[str, str]) -> tuple[Callable, Callable]:
-    """Return `__getattr__` and `__dir__` of a package whose names are loaded when first asked for:
-    an import stays light, and pulls in no drawing library. `homes` maps a name to its module."""
+def _lazy(package: str, modules: dict[str, str]) -> tuple[list[str], Callable, Callable]:
+    """Return `__all__`, `__getattr__` and `__dir__` of a package whose names are loaded when first
+    asked for: an import stays light. `modules` lists the names that each of its modules has."""
+    homes = {name: module for module, names in modules.items() for name in names.split()}
 
     def get(name: str) -> Any:
         if name in homes:
-            return getattr(import_module(f"tinyvae.{homes[name]}"), name)
+            return getattr(import_module(f"{package}.{homes[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return get, lambda: sorted({*vars(import_module(package)), *homes})
+    return [*homes], get, lambda: sorted({*vars(import_module(package)), *homes})
 
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+    _MODULES = {
+        "models": "VAE Autoencoder IWAE Parameters",
+        "core.model": "Terms",
+        "core.optim": "Adam SGD",
+        "core.layers": "Sequential Dense ReLU Tanh Sigmoid Softplus",
+        "core.likelihood": "Gaussian CalibratedGaussian Bernoulli",
+        "train.loop": "fit",
+        "train.checkpoint": "save load",
+        "data": "load_dataset",
+    }
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)
+    __all__ += ["__version__"]

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from itertools import pairwise
 from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, cast
@@ -27,6 +28,9 @@ from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
 
+KINDS = ("gaussian", "bernoulli", "categorical")  # of columns
+LIKELIHOODS = (*KINDS, "mixed")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -39,40 +43,39 @@ def widths(name: str, value: object) -> tuple[int, ...]:
     return tuple(integer(f"each width in {name}", width, 1) for width in value)
 
 
-def unmasked(name: str, x: Any) -> Any:
-    """Return x, or raise ValueError where it has masked entries, which an array would show."""
+def host_array(x: Any) -> np.ndarray:
+    """Return x as a NumPy array, in which a masked or missing cell (pandas' too) is NaN.
+
+    Raises TypeError for what is no number among Python objects.
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        return x.filled(math.nan) if x.dtype.kind == "f" else np.asarray(unmasked(x))
+    x = np.asarray(x)
+    if x.dtype != object or not x.ndim:
+        return x
+    cells = np.empty(x.shape)  # as pandas' nullable columns come
+    for place, value in np.ndenumerate(x):
+        missing = value is None or repr(value) == "<NA>"
+        if not (missing or isinstance(value, Real)):
+            where = "row {}, column {}".format(*place) if x.ndim == 2 else f"place {place}"
+            problem = f"{shown(value)} in {where} (counted from 0) is no number"
+            raise InputTypeError(problem, remedy="leave it out, or write it as one")
+        cells[place] = math.nan if missing else value
+    return cells
+
+
+def unmasked(x: Any) -> Any:
+    """Return x, or raise ValueError where it has masked cells, which an array would show."""
     if np.ma.is_masked(x):
-        row, *column = np.argwhere(np.ma.getmaskarray(x))[0].tolist()
-        place = f"row {row}" + "".join(f", column {c}" for c in column)
-        problem = f" is masked in {place} (counted from 0): a model takes every value"
-        raise InputError(Argument(name, bare=True), problem, remedy="fill it in, or leave it out")
+        place = ", ".join(map(str, np.argwhere(np.ma.getmaskarray(x))[0].tolist()))
+        problem = f"the cell ({place}), counted from 0, is masked"
+        raise InputError(problem, remedy="fill it in, or leave it out")
     return x
 
 
-def array(name: str, x: Any, xp: Any = np) -> Any:
-    """Return x as an array, of the module xp where it is one already.
-
-    Raises ValueError for masked entries, and TypeError for what is no number among Python objects,
-    such as pandas' missing cells.
-    """
-    if isinstance(x, xp.ndarray) and not isinstance(x, np.ndarray):
-        return x
-    found = np.asarray(unmasked(name, x))
-    if found.dtype != object or not found.ndim:
-        return found
-    for place, value in np.ndenumerate(found):  # as pandas' nullable columns come
-        if not isinstance(value, Real):
-            where = "row {}, column {}".format(*place) if found.ndim == 2 else f"{place}"
-            problem = f" holds {shown(value)} in {where} (counted from 0), which is no number"
-            remedy = "fill it in, or leave it out"
-            raise InputTypeError(Argument(name, bare=True), problem, remedy=remedy)
-    whole = all(isinstance(value, Integral) for value in found.flat)
-    return found.astype(np.int64 if whole else np.float64)
-
-
-def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
-    """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1), or raise
-    ValueError.
+def batch(name: str, x: Any, width: int, *, unit: bool = False, missing: bool = False) -> Any:
+    """Return x (B, width) if it is a matrix of finite floats (with `unit`, from 0 to 1; with
+    `missing`, or NaN), or raise ValueError.
 
     Values on a device are not looked at: that would wait for the device.
     """
@@ -87,13 +90,93 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False) -> Any:
     if not isinstance(x, np.ndarray):
         return x
     low, high = x.min(), x.max()  # NaN, where there is one
+    if missing and math.isnan(low):
+        low, high = np.fmin.reduce(x, axis=None), np.fmax.reduce(x, axis=None)
+        if math.isnan(low):  # nothing is observed at all
+            return x
     if not (math.isfinite(low) and math.isfinite(high)):
-        row, column = np.argwhere(~np.isfinite(x))[0]
+        row, column = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))[0]
         problem = f" holds {x[row, column]} in row {row}, column {column}"
-        raise InputError(subject, problem, remedy="remove or replace it first")
+        ways: list[Any] = ["remove or replace it first"]
+        if np.isnan(x[row, column]) and name.startswith("x"):
+            ways += [", or let cells be missing, ", Argument("missing", True)]
+        raise InputError(subject, problem, remedy=ways)
     if unit:
         unit_interval(name, low, high)
     return x
+
+
+def flag(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise wrong(name, value, "be True or False")
+
+
+def missing(value: Any) -> bool | str:
+    """Return `value` if it says how missing cells are taken, or raise ValueError."""
+    if not (isinstance(value, bool) or (isinstance(value, str) and value == "mask")):
+        raise wrong("missing", value, "be True, False or 'mask'")
+    return value
+
+
+def columns(value: Any, likelihood: Any) -> list[tuple[str, int]] | None:
+    """Return the columns of a "mixed" likelihood as pairs (kind, n); None for any other."""
+    if (isinstance(likelihood, str) and likelihood == "mixed") != (value is not None):
+        both: list[Any] = [Argument("likelihood", "mixed"), " and ", Argument("columns")]
+        raise InputError(*both, " go together", remedy="give both, or neither")
+    return None if value is None else [_pair(pair, value) for pair in _listed(value)]
+
+
+def _listed(value: Any) -> list:
+    """Return what may be a list with something in it as one; [None] for anything else."""
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    return (list(value) if is_list else []) or [None]
+
+
+def _pair(pair: Any, value: Any) -> tuple[str, int]:
+    """Return a pair (kind, n) out of `columns`, or raise ValueError."""
+    if len(parts := _listed(pair)) != 2:
+        wanted = "be a list of pairs such as ('gaussian', 3), ('categorical', 5)"
+        raise wrong("columns", value, wanted)
+    kind = choice("a kind in columns", parts[0], KINDS)
+    least = 2 if kind == "categorical" else 1
+    return kind, integer(f"the number of {kind} columns", parts[1], least)
+
+
+def columns_of(value: list | None, likelihood: Any, width: int) -> list[tuple[str, int]]:
+    """Return the variables of a model's `width` columns as pairs (kind, n)."""
+    if value is None:
+        known = isinstance(likelihood, str) and likelihood in KINDS
+        return [(likelihood if known else "gaussian", width)]
+    if (total := sum(n for _, n in value)) != width:
+        problem = f" add up to {total}, but n_features is {width}"
+        raise InputError(Argument("columns", value, bare=True), problem)
+    return value
+
+
+def cells(name: str, x: np.ndarray, columns: list[tuple[str, int]]) -> None:
+    """Raise ValueError unless the cells of x (N, D) are what their columns take: a Bernoulli's in
+    [0, 1], a category's one-hot, or all missing."""
+    ends = np.cumsum([0, *(n for _, n in columns)]).tolist()
+    for (kind, _), (start, stop) in zip(columns, pairwise(ends), strict=True):
+        block, subject = x[:, start:stop], Argument(name, bare=True)
+        if kind == "gaussian":
+            continue
+        for row, column in np.argwhere((block < 0) | (block > 1)):
+            place = f"{block[row, column]:g} in row {row}, column {start + column}"
+            raise InputError(subject, f" holds {place}, a {kind} one, which takes [0, 1]")
+        total = block.sum(axis=1)  # NaN where a cell is missing
+        none = np.isnan(block).all(axis=1)
+        for (row,) in np.argwhere(~(abs(total - 1) < 1e-3) & ~none) if kind != "bernoulli" else ():
+            place = f" holds no category in row {row}, columns {start} to {stop - 1}"
+            raise InputError(subject, place, remedy="a 1 in one of them, 0 in the others")
+
+
+def observed_columns(name: str, x: np.ndarray) -> None:
+    """Raise ValueError if a column of x (N, D) was observed in no row."""
+    for (column,) in np.argwhere(np.isnan(x).all(axis=0)):
+        problem = f" has no observed cell in column {column}"
+        raise InputError(Argument(name, bare=True), problem, remedy="leave the column out")
 
 
 def unit_interval(name: str, low: float, high: float) -> None:

@@ -47,6 +47,10 @@ class Backend:
             array = np.asarray(array, order="C")
         return self.xp.asarray(array, dtype=dtype)
 
+    def holds(self, array: Any) -> bool:
+        """Return whether `array` lies on this backend's device, and not on the host."""
+        return self.xp is not np and isinstance(array, self.xp.ndarray)
+
     def to_numpy(self, array: Any) -> np.ndarray:
         """Return `array` as a NumPy array, copied from the device where it lies there."""
         return array.get() if hasattr(array, "get") else np.asarray(array)

@@ -1,10 +1,9 @@
-"""`VAEEstimator`: a VAE that scikit-learn takes for one of its own transformers and density models,
-in a Pipeline, a GridSearchCV, cross_val_score. Needs the extra `sklearn`, which nothing else needs.
+"""Wrap a VAE as a scikit-learn transformer and density model, for a Pipeline, a GridSearchCV or
+cross_val_score. Needs the extra `sklearn`, which nothing else needs.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -29,6 +28,7 @@ ELBO_SAMPLES = 10  # draws of z per example behind a score
 FLOATS = [np.float64, np.float32]
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn has its own of both
 class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A variational autoencoder with scikit-learn's interface.
 
@@ -88,53 +88,30 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     (200, 2)
     """
 
-    def __init__(
-        self,
-        latent_dim: int = 2,
-        hidden: tuple[int, ...] = (256,),
-        activation: str = "relu",
-        likelihood: str = "gaussian",
-        sigma: float | str = "auto",
-        output: str = "identity",
-        beta: float = 1.0,
-        reconstruction_weight: float = 1.0,
-        free_bits: float = 0.0,
-        epochs: int = 50,
-        batch_size: int = 128,
-        lr: float = 1e-3,
-        lr_schedule: str = "constant",
-        optimizer: str = "adam",
-        kl_warmup: float = 0,
-        importance_samples: int = 0,
-        dtype: str = "auto",
-        backend: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.hidden = hidden
-        self.activation = activation
-        self.likelihood = likelihood
-        self.sigma = sigma
-        self.output = output
-        self.beta = beta
-        self.reconstruction_weight = reconstruction_weight
-        self.free_bits = free_bits
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.optimizer = optimizer
-        self.kl_warmup = kl_warmup
-        self.importance_samples = importance_samples
-        self.dtype = dtype
-        self.backend = backend
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int = 2
+    hidden: tuple[int, ...] = (256,)
+    activation: str = "relu"
+    likelihood: str = "gaussian"
+    sigma: float | str = "auto"
+    output: str = "identity"
+    beta: float = 1.0
+    reconstruction_weight: float = 1.0
+    free_bits: float = 0.0
+    epochs: int = 50
+    batch_size: int = 128
+    lr: float = 1e-3
+    lr_schedule: str = "constant"
+    optimizer: str = "adam"
+    kl_warmup: float = 0
+    importance_samples: int = 0
+    dtype: str = "auto"
+    backend: str = "auto"
+    random_state: Any = None
+    verbose: bool = False
 
-    def fit(self, X: Any, y: Any = None) -> VAEEstimator:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Train on the rows of X (N, D); y is ignored. Return the estimator itself."""
-        X = validate_data(self, checks.unmasked("X", X), dtype=FLOATS)
+        X = validate_data(self, checks.unmasked(X), dtype=FLOATS)
         checks.integer("importance_samples", self.importance_samples, 0)
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
         checks.choice("optimizer", self.optimizer, ["adam", "sgd"])
@@ -163,10 +140,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         """Return x_hat (N, D), decoded from codes (N, L)."""
         check_is_fitted(self)
         Z = check_array(X, dtype=FLOATS, input_name="X")
-        if Z.shape[1] != self.model_.latent_dim:
-            raise ValueError(
-                f"X has {Z.shape[1]} columns, but codes of this VAE have {self.model_.latent_dim}"
-            )
+        n, L = Z.shape[1], self.model_.latent_dim
+        if n != L:
+            raise ValueError(f"X has {n} columns, but codes of this VAE have {L}")
         return self._to_numpy(self.model_.decode(Z), Z.dtype)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -195,8 +171,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         return self._to_numpy(self.model_.sample(n_samples, seed=_seed(random_state), noise=noise))
 
     def _rows(self, X: Any) -> np.ndarray:
+        """Return X (N, D), checked, where the estimator is fitted."""
         check_is_fitted(self)
-        return validate_data(self, checks.unmasked("X", X), dtype=FLOATS, reset=False)
+        return validate_data(self, checks.unmasked(X), dtype=FLOATS, reset=False)
 
     def _to_numpy(self, array: Any, dtype: np.dtype | None = None) -> np.ndarray:
         return np.array(self.model_.backend.to_numpy(array), dtype=dtype)
@@ -213,18 +190,17 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     def __getstate__(self) -> dict:
         """Return what copies and worker processes need: the model as its configuration and θ."""
         state = dict(super().__getstate__())
-        if "model_" in state:
-            model = state.pop("model_")
+        if model := state.pop("model_", None):
             theta = model.backend.to_numpy(model.parameters.theta)
             state["_model"] = (model_config(model), theta, model.sigma)
         return state
 
     def __setstate__(self, state: dict) -> None:
-        stored = state.pop("_model", None)
+        """Build the model again."""
+        config, theta, sigma = state.pop("_model", (None, None, None))
         super().__setstate__(state)
-        if stored:
-            config, theta, sigma = stored
-            self.model_ = build(config, self.backend)
+        if config:
+            self.model_ = cast(VAE, build(config, self.backend))
             self.model_.parameters.theta[:] = self.model_.backend.asarray(theta)
             self.model_.likelihood.sigma = sigma
 

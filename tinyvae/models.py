@@ -5,6 +5,10 @@ made from them, and what a model is given, data and labels, becomes what its net
 """
 
 import copy
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +18,14 @@ from tinyvae import checks
 from tinyvae.checks import by_keyword
 from tinyvae.core import iwae, model
 from tinyvae.core.arrays import Array, Ops
+from tinyvae.core.columns import (
+    Categorical,
+    Columns,
+    DiagonalGaussian,
+    Fill,
+    IndependentBernoulli,
+    Mixed,
+)
 from tinyvae.core.copies import apply, duplicate
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
@@ -29,6 +41,10 @@ ACTIVATIONS: dict[str, tuple[type, str]] = {
     "sigmoid": (Sigmoid, "glorot"),
     "softplus": (Softplus, "he"),
 }
+SHARED = (
+    "wait for it, or give each thread a copy (copy.deepcopy); encode, decode and sample may go on"
+)
+SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
 
 
 class Autoencoder(model.Autoencoder):
@@ -37,15 +53,26 @@ class Autoencoder(model.Autoencoder):
     Parameters
     ----------
     n_features, latent_dim : int
-        D and L. May be left out where `encoder` and `decoder` tell them.
+        D and L (2 unless given). May be left out where `encoder` and `decoder`, or `columns`, tell
+        them.
     hidden : tuple of int
         Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
     activation : {"relu", "tanh", "sigmoid", "softplus"}
-    likelihood : {"gaussian", "bernoulli"}, or an object of your own
-        p(x|z); see `tinyvae.core.contracts.Likelihood`.
-    sigma : float or "auto"
+    likelihood : {"gaussian", "bernoulli", "categorical", "mixed"}, or an object of your own
+        p(x|z); see `tinyvae.core.contracts.Likelihood`. "categorical" takes all columns for the
+        one-hot categories of one variable, "mixed" is for tables: see `columns`.
+    sigma : float, "auto" or "per-feature"
         The Gaussian's standard deviation, in the units of x; "auto" learns it
-        (`tinyvae.core.likelihood.CalibratedGaussian`).
+        (`tinyvae.core.likelihood.CalibratedGaussian`), "per-feature" learns one of each feature
+        (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table; in a loop of
+        one's own, `model.likelihood.move()` then follows each step of the optimizer.
+        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1].
+    columns : list of (str, int), for likelihood "mixed"
+        The variables from left to right: ("gaussian", n) or ("bernoulli", n) for n columns of that
+        kind, ("categorical", K) for one variable, one-hot in K columns.
+    missing : bool or "mask"
+        Whether cells of x may be missing, NaN: they take no part in the likelihood, and the encoder
+        sees 0, a standardised feature's mean. With "mask" it also sees which are observed.
     output : {"identity", "sigmoid"}
         "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
     reconstruction_weight : float
@@ -56,7 +83,8 @@ class Autoencoder(model.Autoencoder):
     encoder, decoder : Sequential
         Your own layers, instead of `hidden` and `activation`.
     backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of first weights and noise.
+        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of all that is random, in
+        training too.
 
     Raises
     ------
@@ -65,6 +93,8 @@ class Autoencoder(model.Autoencoder):
     """
 
     outputs_per_latent = 1  # the encoder gives z
+    user = caller = 0  # the threads that are at work on it, and that called `forward` last
+    missing: bool | str = False
 
     @by_keyword
     def __init__(
@@ -72,10 +102,14 @@ class Autoencoder(model.Autoencoder):
         hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
         likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
         reconstruction_weight: float = 1.0, n_classes: int = 0,
+        columns: Any = None, missing: bool | str = False,
         encoder: Any = None, decoder: Any = None,
         backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         C = self.n_classes = checks.integer("n_classes", n_classes, 0)
+        columns = checks.columns(columns, likelihood)
+        if columns and n_features is None:
+            n_features = sum(n for _, n in columns)
         D, L = _widths(encoder, decoder, n_features, latent_dim, C)
         self.n_features, self.latent_dim = D, L
         self.reconstruction_weight = checks.number("reconstruction_weight", reconstruction_weight)
@@ -84,31 +118,47 @@ class Autoencoder(model.Autoencoder):
         hidden = checks.widths("hidden", hidden)
         checks.choice("activation", activation, ACTIVATIONS)
         checks.choice("output", output, ["identity", "sigmoid"])
-        sigma = sigma if isinstance(sigma, str) and sigma == "auto" else checks.sigma(sigma)
+        learned = isinstance(sigma, str)
+        sigma = checks.choice("sigma", sigma, SIGMAS) if learned else checks.sigma(sigma)
         self.config: dict[str, Any] | None = {  # what rebuilds the model from a file
             "n_features": D, "latent_dim": L, "hidden": hidden, "activation": activation,
             "likelihood": likelihood, "sigma": sigma, "output": output, "n_classes": C,
             "reconstruction_weight": self.reconstruction_weight, "dtype": dtype, "seed": self.seed,
         }  # fmt: skip
+        if columns:
+            self.config["columns"] = columns
         if encoder is not None or not isinstance(likelihood, str):
             self.config = None  # one's own layers and likelihoods can't be rebuilt
-        self.likelihood = _likelihood(likelihood, sigma)
-        self.encoder = encoder or mlp([D + C, *hidden, self.outputs_per_latent * L], activation)
+        ones = self.backend.xp.ones(D, dtype=dtype)
+        self.columns = checks.columns_of(columns, likelihood, D)
+        self.likelihood = _likelihood(likelihood, sigma, ones, self.columns)
+        missing = checks.missing(missing)
+        n_in = D + C + (D if missing == "mask" else 0)
+        self.encoder = encoder or mlp([n_in, *hidden, self.outputs_per_latent * L], activation)
         self.decoder = decoder or mlp([L + C, *reversed(hidden), D], activation, "small")
-        if output == "sigmoid" and isinstance(self.likelihood, Gaussian):
-            self.decoder = Sequential(self.decoder, Sigmoid())
+        if output == "sigmoid":
+            self.decoder = self._in_unit_interval(self.decoder)
+        if missing:
+            self._fill(missing)
         self.parameters: FlatParameters = Parameters(self.networks, self.backend, dtype, seed)
         self.take(self.backend.ops)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
+        self.draws = self.backend.generator(seed_sequence(seed, "sample", epoch=1))
         if encoder is not None:
             _check_outputs(self)
 
     def __repr__(self) -> str:
         hidden = self.config["hidden"] if self.config else ["…"]  # one's own layers or likelihood
         parts = ["-".join(map(str, [self.n_features, *hidden, self.latent_dim]))]
-        parts.append("gaussian" if self.sigma else type(self.likelihood).__name__.lower())
-        if self.sigma:
-            parts.append(f"sigma {self.sigma:.2g}")
+        likelihood, sigma = self.likelihood, self.sigma
+        gaussian = isinstance(likelihood, Gaussian | DiagonalGaussian)
+        name = "gaussian" if gaussian else type(likelihood).__name__
+        parts.append("mixed" if isinstance(likelihood, Mixed) else name.lower())
+        if gaussian:
+            one = isinstance(sigma, float)
+            parts.append(f"sigma {sigma:.2g}" if one else "a sigma of each feature")
+        if self.missing:
+            parts.append("missing cells")
         if self.n_classes:
             parts.append(f"{self.n_classes} classes")
         parts += [f"{self.parameters.theta.size:,} weights", self.dtype, self.backend.name]
@@ -120,8 +170,15 @@ class Autoencoder(model.Autoencoder):
         return {"encoder": self.encoder, "decoder": self.decoder}
 
     @property
-    def sigma(self) -> float | None:
-        """The standard deviation of p(x|z), in the units of x; None for Bernoulli."""
+    def fingerprint(self) -> str:
+        """A hash of θ and sigma, by which a file can say which model it shows."""
+        theta = self.backend.to_numpy(self.parameters.theta)
+        return hashlib.sha256(theta.tobytes() + repr(self.sigma).encode()).hexdigest()[:16]
+
+    @property
+    def sigma(self) -> Any:
+        """The standard deviation of p(x|z), in the units of x, an array (D,) if each feature has
+        its own; None where no column is Gaussian."""
         return getattr(self.likelihood, "sigma", None)
 
     @by_keyword
@@ -131,18 +188,37 @@ class Autoencoder(model.Autoencoder):
         `labels` (B,) are for a conditional model.
         """
         x = self.as_batch(x)
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            self.caller = self.user
             return self.loss(x, self.one_hot(labels, len(x)))
 
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`.
 
-        Raises RuntimeError where there was none.
+        Raises RuntimeError where there was none, or where it was another thread's.
         """
         if not self.B:
             raise RuntimeError("backward needs what forward remembers: call forward(x) before it")
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            if self.caller != self.user:
+                raise RuntimeError(f"the last forward was another thread's: {SHARED}")
             self.gradient()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what this model remembers, and its weights, for this thread, in a `with` block.
+
+        Raises RuntimeError where another thread has them. (`setdefault` is one step.)
+        """
+        me = threading.get_ident()
+        before = vars(self).get("user")
+        if vars(self).setdefault("user", me) != me:
+            raise RuntimeError(f"another thread is training this model: {SHARED}")
+        try:
+            yield
+        finally:
+            if before != me:  # not within another such block
+                del self.user
 
     @by_keyword
     def encode(self, x: Array, *, labels: Array | None = None) -> Any:
@@ -174,10 +250,46 @@ class Autoencoder(model.Autoencoder):
 
     def as_batch(self, x: Array, name: str = "x", width: int | None = None) -> Array:
         """Return x, checked, as a batch of this model's backend and dtype."""
-        x = checks.array(name, x, self.backend.xp)
-        unit = name == "x" and isinstance(self.likelihood, Bernoulli)
-        checks.batch(name, x, width or self.n_features, unit=unit)
+        x = x if self.backend.holds(x) else checks.host_array(x)
+        if name == "x":
+            self.check_x(name, x)
+        else:
+            checks.batch(name, x, width or self.n_features)
         return self.backend.asarray(x, self.dtype)
+
+    def check_x(self, name: str, x: Array, missing: bool = False) -> None:
+        """Raise ValueError unless this model takes the rows x (N, D), where cells may be missing if
+        the model or `missing` says so."""
+        unit, missing = isinstance(self.likelihood, Bernoulli), missing or bool(self.missing)
+        checks.batch(name, x, self.n_features, unit=unit, missing=missing)
+        if isinstance(self.likelihood, Categorical | Mixed) and isinstance(x, np.ndarray):
+            checks.cells(name, x, self.columns)
+
+    def accept_missing(self) -> None:
+        """Let cells of x be missing from now on, as `missing=True` does; `fit(missing=True)` calls
+        this.
+
+        Under sigma="auto", all features then share one σ² that moves from step to step, as that of
+        "per-feature" does. Raises ValueError for a likelihood of one's own.
+        """
+        if not self.missing:
+            self._fill(True)
+
+    def _fill(self, how: bool | str) -> None:
+        """Begin the encoder with a `Fill`, and take a likelihood of observed cells."""
+        self.likelihood = of_observed_cells(self.likelihood, self.backend.xp.ones(1, self.dtype))
+        mask = self.n_features if how == "mask" else 0
+        self.encoder, self.missing = Sequential(Fill(mask), self.encoder), how
+        self.take(self.backend.ops)
+        if self.config:
+            self.config["missing"] = how
+
+    def _in_unit_interval(self, decoder: Any) -> Any:
+        """Return the decoder, with a Sigmoid at its end if x is Gaussian."""
+        if isinstance(self.likelihood, Mixed):
+            raise ValueError("output='sigmoid' is for likelihood='gaussian', not for 'mixed'")
+        gaussian = isinstance(self.likelihood, Gaussian | DiagonalGaussian)
+        return Sequential(decoder, Sigmoid()) if gaussian else decoder
 
     def one_hot(self, labels: Array | None, n: int) -> Array | None:
         """Return labels (n,), checked, one-hot (n, C); None for a model without."""
@@ -187,20 +299,21 @@ class Autoencoder(model.Autoencoder):
         one_hot = self.backend.asarray(labels)[:, None] == self.backend.xp.arange(self.n_classes)
         return one_hot.astype(self.dtype)
 
-    def on(self, ops: Ops, theta: Array | None = None, grad: Array | None = None) -> "Autoencoder":
-        """Return a copy of this model whose large operations are done by `ops`, on the same weights
-        or in the vectors `theta` and `grad`; what it remembers is its own."""
+    def on(self, ops: Ops) -> "Autoencoder":
+        """Return a copy of this model, on the same weights, whose large operations are done by
+        `ops`; what it remembers is its own."""
         twin, found = object.__new__(type(self)), {}  # type: ignore[var-annotated]
         vars(twin).update(vars(self))
         for name in ("encoder", "decoder", "likelihood"):
             setattr(twin, name, duplicate(getattr(self, name), found))
-        if theta is not None:
-            twin.parameters = FlatParameters(weights_of(twin.networks), theta, grad)
         twin.take(ops)
         return twin
 
     def __copy__(self) -> "Autoencoder":
         return copy.deepcopy(self)  # a copy that shared θ would be trained with this one
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "user"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -221,7 +334,7 @@ class VAE(Autoencoder, model.VAE):
     Parameters
     ----------
     n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
-    n_classes, encoder, decoder, backend, dtype, seed
+    n_classes, columns, missing, encoder, decoder, backend, dtype, seed
         See `Autoencoder`.
     beta : float
         Factor of the KL (Higgins et al. 2017).
@@ -256,14 +369,15 @@ class VAE(Autoencoder, model.VAE):
         hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
         likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
         beta: float = 1.0, reconstruction_weight: float = 1.0, free_bits: float = 0.0,
-        n_classes: int = 0, encoder: Any = None, decoder: Any = None,
+        n_classes: int = 0, columns: Any = None, missing: bool | str = False,
+        encoder: Any = None, decoder: Any = None,
         backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(
             n_features, latent_dim, hidden=hidden, activation=activation, likelihood=likelihood,
             sigma=sigma, output=output, reconstruction_weight=reconstruction_weight,
-            n_classes=n_classes, encoder=encoder, decoder=decoder, backend=backend, dtype=dtype,
-            seed=seed,
+            n_classes=n_classes, columns=columns, missing=missing, encoder=encoder,
+            decoder=decoder, backend=backend, dtype=dtype, seed=seed,
         )  # fmt: skip
         self.beta = checks.number("beta", beta)
         self.free_bits = checks.number("free_bits", free_bits)
@@ -278,8 +392,9 @@ class VAE(Autoencoder, model.VAE):
         loss an ordinary function of the weights. `labels` (B,) are for a conditional model.
         """
         x = self.as_batch(x)
-        eps = self.draw_eps(len(x)) if eps is None else self.as_eps(eps, len(x))
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            self.caller = self.user
+            eps = self.draw_eps(len(x)) if eps is None else self.as_eps(eps, len(x))
             return self.loss(x, self.one_hot(labels, len(x)), eps)
 
     @by_keyword
@@ -298,7 +413,7 @@ class VAE(Autoencoder, model.VAE):
         standard deviation of z (1 for the prior), `labels` (n,) are for a conditional model.
         """
         shape = (checks.integer("n", n, 1), self.latent_dim)
-        rng = self.noise if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
+        rng = self.draws if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
         z = rng.standard_normal(shape, dtype=np.dtype(self.dtype))
         z *= checks.number("temperature", temperature)
         y = self.decoder_output(z, labels=labels)
@@ -331,7 +446,7 @@ class IWAE(VAE, iwae.IWAE):
     Parameters
     ----------
     n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
-    n_classes, encoder, decoder, backend, dtype, seed, beta
+    n_classes, columns, missing, encoder, decoder, backend, dtype, seed, beta
         See `VAE`. Under sigma="auto", σ² is the mean squared error over all draws of the batch.
     free_bits : float
         Refused above 0: the bound has no KL of a dimension to count.
@@ -345,14 +460,15 @@ class IWAE(VAE, iwae.IWAE):
         hidden: int | tuple[int, ...] = (256,), activation: str = "relu",
         likelihood: Any = "gaussian", sigma: float | str = "auto", output: str = "identity",
         beta: float = 1.0, reconstruction_weight: float = 1.0, free_bits: float = 0.0,
-        importance_samples: int = 5, n_classes: int = 0, encoder: Any = None, decoder: Any = None,
+        importance_samples: int = 5, n_classes: int = 0, columns: Any = None,
+        missing: bool | str = False, encoder: Any = None, decoder: Any = None,
         backend: str | Backend = "auto", dtype: str = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(
             n_features, latent_dim, hidden=hidden, activation=activation, likelihood=likelihood,
             sigma=sigma, output=output, beta=beta, reconstruction_weight=reconstruction_weight,
-            free_bits=free_bits, n_classes=n_classes, encoder=encoder, decoder=decoder,
-            backend=backend, dtype=dtype, seed=seed,
+            free_bits=free_bits, n_classes=n_classes, columns=columns, missing=missing,
+            encoder=encoder, decoder=decoder, backend=backend, dtype=dtype, seed=seed,
         )  # fmt: skip
         if self.free_bits:
             remedy = "take a VAE, or free_bits=0"
@@ -433,17 +549,43 @@ def _width(name: str, width: int | None, network: Any, n_classes: int) -> int:
     return first["W"][0] - n_classes
 
 
-def _likelihood(value: Any, sigma: Any) -> Any:
+def _likelihood(value: Any, sigma: Any, ones: Array, columns: list) -> Any:
     """Return one of the likelihoods by name, or one's own if it has what a model calls."""
     if isinstance(value, str):
-        if checks.choice("likelihood", value, ["gaussian", "bernoulli"]) == "bernoulli":
-            return Bernoulli()
-        return CalibratedGaussian() if sigma == "auto" else Gaussian(sigma)
+        checks.choice("likelihood", value, checks.LIKELIHOODS)
+        learned = isinstance(sigma, str)
+        if value == "mixed":
+            gaussian = any(kind == "gaussian" for kind, _ in columns)
+            return Mixed(ones if learned else ones * sigma**2, columns, learned and gaussian)
+        if value == "gaussian":
+            if sigma == "per-feature":
+                return DiagonalGaussian(ones)
+            return CalibratedGaussian() if sigma == "auto" else Gaussian(sigma)
+        return Categorical() if value == "categorical" else Bernoulli()
     lacks = [name for name in ("forward", "backward") if not hasattr(value, name)]
     if lacks or isinstance(value, type):
-        wanted = "'gaussian', 'bernoulli' or an object with forward(y, x) and backward(dnll)"
+        names = ", ".join(map(repr, checks.LIKELIHOODS))
+        wanted = f"one of {names} or an object with forward(y, x) and backward(dnll)"
         raise ValueError(f"likelihood must be {wanted}, not {value!r}")
     return value
+
+
+def of_observed_cells(likelihood: Any, one: Array) -> Columns:
+    """Return a model's likelihood as one that knows its cells, and sums over those observed.
+
+    `one` (1,) holds a 1, on the backend. Raises ValueError for a likelihood of one's own.
+    """
+    if isinstance(likelihood, Columns):
+        return likelihood
+    if isinstance(likelihood, Gaussian):
+        found = DiagonalGaussian(one, moves=isinstance(likelihood, CalibratedGaussian))
+        found.sigma = likelihood.sigma
+        return found
+    if isinstance(likelihood, Bernoulli):
+        return IndependentBernoulli()
+    kind = type(likelihood).__name__
+    remedy = "missing cells and shares are for those of tinyvae"
+    raise ValueError(f"the cells of your own likelihood {kind} are not known: {remedy}")
 
 
 def _check_outputs(model: Autoencoder) -> None:

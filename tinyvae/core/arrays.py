@@ -18,7 +18,7 @@ def array_module(array: Array) -> ModuleType:
 
 
 class Ops:
-    """The three operations that an engine may take over: threads, worker processes, ranks."""
+    """Three operations that an engine replaces where it shares the work among cores or ranks."""
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Return the product a b, in `out` if it is given."""
@@ -29,7 +29,7 @@ class Ops:
         return values.sum(axis=0) / len(values)
 
     def over(self, function: Callable[[int, int], None], size: int, width: int = 1) -> None:
-        """Call function(start, stop) for ranges of 0 … size, with `width` numbers at each place."""
+        """Call function(start, stop) for ranges of 0 … size; a place stands for `width` numbers."""
         function(0, size)
 
 
@@ -55,6 +55,6 @@ def softplus(x: Array) -> Array:
     xp.negative(y, out=y)
     xp.exp(y, out=y)
     y += 1.0
-    xp.log(y, out=y)  # log1p would also keep an e^(−|x|) below the rounding of 1, at twice the time
+    xp.log(y, out=y)  # an e^(−|x|) below the rounding of 1 is lost
     y += relu(x)
     return y

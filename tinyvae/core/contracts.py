@@ -15,7 +15,13 @@ class Layer(Protocol):
 
 
 class Likelihood(Protocol):
-    """What a model asks of p(x|z). The first two methods are enough to train."""
+    """What a model asks of p(x|z), for the decoder's output y and the data x, (B, D) each.
+
+    `forward` returns nll = −log p(x|z) (B,) and remembers what `backward` needs, which returns
+    dy (B, D) from dnll, a number or (B, 1): enough to train. `nll`, which remembers nothing, is for
+    evaluation; `mean` (B, D) for decoding, and `sample` (B, D) for draws. A `sigma`, if there is
+    one, is kept in checkpoints.
+    """
 
     def forward(self, y: Array, x: Array) -> Array: ...
     def backward(self, dnll: Any) -> Array: ...
@@ -25,7 +31,9 @@ class Likelihood(Protocol):
 
 
 class Optimizer(Protocol):
-    """What `fit` asks of an optimizer; `step` alone is enough where it need not be resumed."""
+    """What `fit` asks of an optimizer; `state` and `set_state` where a run folder is to be left."""
+
+    lr: float
 
     def step(self) -> None: ...
     def state(self) -> dict[str, Array]: ...

@@ -34,7 +34,7 @@ class IWAE(VAE):
     """
 
     def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
-        """Return the loss of a batch with the noise eps (B, k, L), and remember what `backward`
+        """Return the loss of a batch with the noise eps (B, k, L), and remember what `gradient`
         needs.
 
         `reconstruction` is the mean over all draws, and `kl` the closed form, so that `elbo` is
@@ -61,7 +61,7 @@ class IWAE(VAE):
         return Terms(-bound.mean(), nll.mean(), kl(mu, logvar).sum(axis=1).mean())
 
     def gradient(self) -> None:
-        """Write the gradient of the last loss into `parameters.grad`.
+        """Write the gradient of the last loss into the dW and db of all layers.
 
         log w_i = … + beta · ½ Σ (eps² − z² + logvar) depends on mu and logvar through z, with
         ∂/∂z = −beta z, and on logvar also directly, with ½ beta for each of the k draws, whose ŵ

@@ -1,11 +1,11 @@
 """The latent space: how z is drawn from q(z|x), and how far q(z|x) is from the prior N(0, I).
 
-The prior p(z) = N(0, I) is what codes are expected to look like before an x is seen: standard
-normal, each dimension by itself. The encoder answers an x with no point but a distribution, the
-(approximate) posterior q(z|x) = N(mu, σ²), with one mu and one logvar = log σ² for each of the L
-latent dimensions. (A logarithm, because any real number is a valid logvar, while a variance must be
-positive.) This σ is the encoder's; the decoder's, in `likelihood.py`, is another one. E_q[…] is the
-mean over draws z ~ q(z|x). All arrays here are (B, L), or broadcast to it.
+An example x is described by a code z of L numbers, from which the decoder restores it. The prior
+p(z) = N(0, I) is what codes are expected to look like before an x is seen: standard normal, each
+dimension by itself. The encoder answers an x not with a point but with a distribution, the
+(approximate) posterior q(z|x) = N(mu, σ²), with one mu and one logvar = log σ² (any real number is
+a valid logvar) for each dimension. This σ is the encoder's; the decoder's, in `likelihood.py`, is
+another. E_q[…] is the mean over draws z ~ q(z|x). Arrays are (B, L) for B examples, or broadcast.
 """
 
 from tinyvae.core.arrays import Array, array_module

@@ -42,7 +42,7 @@ class Dense:
         self.shapes = {"W": (n_in, n_out), "b": (n_out,)}
         choices = ["glorot", "he", "small"]
         self.initialization = values.choice("initialization", initialization, choices)
-        self.W, self.b = Dense.initialize(self, np.random.default_rng(0)).values()
+        self.W, self.b = Dense.initialize(self, np.random.default_rng(0)).values()  # till then
         self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -132,7 +132,7 @@ class Sequential:
 
     def __call__(self, x: Array) -> Array:
         for layer in self.layers:
-            x = apply(layer, x)
+            x = apply(layer, x)  # layer(x), also of one's own that has no __call__
         return x
 
     def forward(self, x: Array) -> Array:

@@ -37,11 +37,11 @@ class Autoencoder:
     decoder: Any
     likelihood: Any
     latent_dim: int
-    reconstruction_weight, beta, free_bits, importance_samples = 1.0, 0.0, 0.0, 1
+    reconstruction_weight, beta, free_bits, importance_samples = 1.0, 1.0, 0.0, 1
     ops, B = Ops(), 0  # B: examples in the last batch
 
     def loss(self, x: Array, c: Array | None = None) -> Terms:
-        """Return the loss of a batch, and remember what `backward` needs."""
+        """Return the loss of a batch, and remember what `gradient` needs."""
         z = self.encoder.forward(beside(x, c))  # (B, L)
         y = self.decoder.forward(beside(z, c))  # (B, D)
         self.B = len(x)
@@ -51,7 +51,7 @@ class Autoencoder:
         )
 
     def gradient(self) -> None:
-        """Write the gradient of the last loss into `parameters.grad`."""
+        """Write the gradient of the last loss into the dW and db of all layers."""
         self.encoder.backward(self.backward_to_code(), need_dx=False)
 
     def backward_to_code(self, weights: Any = 1.0) -> Array:
@@ -67,8 +67,8 @@ class VAE(Autoencoder):
         reconstruction = mean over the batch of −log p(x|z),    z ~ q(z|x), one draw
         kl             = mean over the batch of KL(q(z|x) ‖ N(0, I))
 
-    With both weights 1, −loss is the evidence lower bound (Kingma & Welling 2014). For any q(z|x),
-    as the logarithm is concave (Jensen's inequality: log of a mean ≥ mean of logs),
+    With both weights 1, −loss is in expectation the evidence lower bound (Kingma & Welling 2014).
+    For any q(z|x), as the logarithm is concave (Jensen: log of a mean ≥ mean of logs),
 
         log p(x) = log E_q[ p(x|z) p(z) / q(z|x) ]          E_q: mean over draws z ~ q(z|x)
                  ≥ E_q[ log p(x|z) ] − E_q[ log q(z|x) − log p(z) ]
@@ -78,7 +78,7 @@ class VAE(Autoencoder):
     """
 
     def loss(self, x: Array, c: Array | None = None, eps: Any = None) -> Terms:
-        """Return the loss of a batch with the noise eps, and remember what `backward` needs."""
+        """Return the loss of a batch with the noise eps, and remember what `gradient` needs."""
         mu, logvar = self.split(self.encoder.forward(beside(x, c)))  # (B, L) each
         z = reparameterize(mu, logvar, eps)  # (B, L)
         y = self.decoder.forward(beside(z, c))  # (B, D)
@@ -91,7 +91,7 @@ class VAE(Autoencoder):
         return Terms(loss, reconstruction, kl_per_dimension.sum())
 
     def gradient(self) -> None:
-        """Write the gradient of the last loss into `parameters.grad`.
+        """Write the gradient of the last loss into the dW and db of all layers.
 
         mu and logvar act on the loss in two ways, through z and through the KL: the two add up.
         """

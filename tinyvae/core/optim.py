@@ -1,4 +1,4 @@
-"""Optimizers: a step changes θ in place by what g says. They see a model as these two vectors."""
+"""Optimizers: a step moves all weights, the vector θ, in place by what their gradient g says."""
 
 import math
 

@@ -419,6 +419,8 @@ def _like_a_number(cell: str) -> bool:
 
 
 def _number(cell: str) -> float | None:
+    if "_" in cell or not cell.strip().isascii():  # Python's numbers, which no other reader takes
+        return None
     try:
         return float(cell)
     except ValueError:

@@ -8,10 +8,9 @@ import dataclasses
 import itertools
 import math
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
+from tinyvae.data.npz import Npz
 from tinyvae.data.scaling import BRIGHT, LEAST_PIXELS, Source
 
 ImageSize = int | tuple[int, int] | None
@@ -100,6 +100,7 @@ def read_table(
     """
     file, key = split_key(os.fspath(source))
     path = Path(file)
+    check_text(file, os.path.abspath(file))
     if not file or not path.exists():
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
@@ -208,18 +209,19 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
 
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
-    arrays = load_arrays(path, lazy=True)
-    names = f"(its arrays: {', '.join(arrays) or 'none'})"
-    if key is None and len(arrays) == 1:
-        key = next(iter(arrays))
-    key = key or next((name for name in ("x_train", "x", "X", "data") if name in arrays), None)
+    stored = array_names(path)
+    if key is None and len(stored) == 1:
+        key = stored[0]
+    key = key or next((name for name in ("x_train", "x", "X", "data") if name in stored), None)
+    names = f"(its arrays: {', '.join(stored) or 'none'})"
     if key is None:
         raise ValueError(f"{path} has no array x or x_train {names}: give {path.name}:NAME")
     for name in (key, labels):
-        if name is not None and name not in arrays:
+        if name is not None and name not in stored:
             raise ValueError(f"{path} has no array {name!r} {names}")
+    arrays = load_arrays(path, (key, labels, "x_test" if key == "x_train" else None))
     table = _array_table(path, arrays[key], image_size)
-    if key == "x_train" and "x_test" in arrays:
+    if "x_test" in arrays and key == "x_train":
         table.test = _array_table(path, arrays["x_test"], image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
             raise ValueError(f"{path}: x_test has other columns than x_train")
@@ -227,35 +229,36 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size: Image
         table.labels = arrays[labels]
         if table.test:
             beside = labels.replace("train", "test")
-            table.test.labels = arrays[beside] if beside in arrays else None
+            table.test.labels = load_arrays(path, [beside]).get(beside)
         return table
-    found = next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
+    found = next((n for n in ("y_train", "y", "labels") if n in stored and n != key), None)
     if found is None:
         return table
-    names = [found, *(["y_test"] if table.test else [])]
-    for name, part in zip(names, (table, table.test), strict=False):
-        problem = _no_labels(arrays, name, part.raw.shape[0])
+    for name, part in ((found, table), ("y_test", table.test)):
+        if part is None:
+            continue
+        part.labels, problem = _labels_of(path, name, part.raw.shape[0])
         if problem:
-            table.remark = f"{name} {problem} and is passed over"
-            table.labels = None
+            table.labels, table.remark = None, f"{name} {problem} and is passed over"
             break
-        part.labels = arrays[name]
     return table
 
 
-def _no_labels(arrays: Mapping[str, np.ndarray], name: str, n_rows: int) -> str:
-    """Return why an array that was not asked for holds no labels of these rows, or ""."""
-    if name not in arrays:
-        return "is missing"
+def _labels_of(path: Path, name: str, n_rows: int) -> tuple[np.ndarray | None, str]:
+    """Return an array that was not asked for as labels of rows, or why it holds none."""
     try:
-        y = arrays[name]
-    except ValueError:
-        return "holds Python objects, which are never loaded (save it as .astype(str)),"
+        y = load_arrays(path, [name]).get(name)
+    except ValueError as error:
+        if f"{name} holds Python objects" not in str(error):
+            raise
+        return None, "holds Python objects, which are never loaded (save it as .astype(str)),"
+    if y is None:
+        return None, "is missing"
     if y.shape != (n_rows,):
-        return f"has the shape {y.shape}, not {(n_rows,)},"
+        return None, f"has the shape {y.shape}, not {(n_rows,)},"
     if y.dtype.kind not in "biufU":
-        return f"is of the type {y.dtype}"
-    return "" if _whole(y) else "has fractions"
+        return None, f"is of the type {y.dtype}"
+    return (y, "") if _whole(y) else (None, "has fractions")
 
 
 def _array_table(path: Path, array: np.ndarray, image_size: ImageSize) -> Table:
@@ -263,57 +266,47 @@ def _array_table(path: Path, array: np.ndarray, image_size: ImageSize) -> Table:
     return Table(array.reshape(len(array), -1), shape)
 
 
-class _Archive(Mapping[str, np.ndarray]):
-    """The arrays of an .npz file, each read when it is asked for."""
-
-    def __init__(self, path: Path, names: list[str]) -> None:
-        self.path, self.names = path, names
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.names:
-            raise KeyError(name)
-        return load_arrays(self.path, only=name)[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an .npz, none of which is read."""
+    with _errors_in_one_line(path), Npz(path) as file:
+        return file.names
 
 
-def load_arrays(
-    path: Path, only: str | None = None, lazy: bool = False, **options: Any
-) -> np.ndarray | Mapping[str, np.ndarray]:
-    """Load arrays without pickle, those of an .npz as a dict (`only` one of them, or each when it
-    is asked for); an error is one line."""
+def load_arrays(path: Path, names: Iterable[str | None] = (), **options: Any) -> Any:
+    """Return the array in an .npy, by np.load with these options; of an .npz a dict of those of
+    `names` that it has. No pickle is loaded."""
+    with _errors_in_one_line(path):
+        if path.suffix.lower() == ".npz":
+            with Npz(path) as file:
+                return {name: file[name] for name in file.names if name in names}
+        loaded = np.load(path, allow_pickle=False, **options)
+        if not isinstance(loaded, np.ndarray):
+            loaded.close()
+            raise ValueError("it is an .npz by its content")
+        return loaded
+
+
+@contextmanager
+def _errors_in_one_line(path: Path) -> Iterator[None]:
+    """Turn what is raised on a damaged file, which has no common class, into a ValueError."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
-    array_file = False
     try:
+        with warnings.catch_warnings(action="ignore"):  # of odd headers
+            yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError):  # without the file's name
+            why = error.strerror or first_line(error)
+            raise ValueError(f"{path} cannot be read: {why}") from None
         with path.open("rb") as file:
             array_file = file.read(2) in (b"PK", b"\x93N")  # a zip of arrays, or one array
-        loaded = np.load(path, allow_pickle=False, **options)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                names = loaded.files if only is None else [only]
-                loaded = _Archive(path, names) if lazy else {name: loaded[name] for name in names}
-    except OSError as error:  # without the file's name
-        raise ValueError(f"{path} cannot be read: {error.strerror or first_line(error)}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problem = "it holds Python objects, or is no array file"
-        which = path if only is None else f"{only} of {path}"
         if array_file:
             why = first_line(error)
             problem = f"is it cut off or damaged, or does it hold Python objects? ({why})"
-        raise ValueError(f"{which} cannot be read: {problem}; pickles are never loaded") from None
-    if isinstance(loaded, Mapping) != (path.suffix.lower() == ".npz"):
-        raise ValueError(
-            f"{path} cannot be read: its content is of the other kind of .npy and .npz"
-        )
-    return loaded
+        raise ValueError(f"{path} cannot be read: {problem}; pickles are never loaded") from None
 
 
 def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[int, ...] | None:
@@ -362,6 +355,13 @@ def _whole(labels: np.ndarray) -> bool:
     return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
 
 
+def check_text(source: str, name: str) -> None:
+    """Raise ValueError for a name that no UTF-8 file can hold."""
+    if not name.isascii() and name.encode(errors="replace").decode() != name:
+        remedy = "rename it in UTF-8"
+        raise ValueError(f"{source!a}: {name!a} is no name in UTF-8: {remedy}")
+
+
 def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
     """Return labels as ints from 0, those of a test split at the end, and the labels' names."""
     tables = [table] if table.test is None else [table, table.test]
@@ -376,6 +376,8 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
             problem = f"{source} has {counted(n_rows, 'row')} whose labels are {shape}"
             raise InputError(problem, remedy=f"expected one each{more}")
     values = np.concatenate([part.labels for part in tables])
+    for value in values.tolist() if values.dtype.kind == "U" else ():
+        check_text(source, value)
     if values.dtype.kind in "OS":
         values = values.astype(str)
     missing = np.isin(values, ("", "nan", "NaN", "None")) if values.dtype.kind == "U" else []

@@ -67,6 +67,7 @@ class Scaling:
         """Return the `scale` that chooses this scaling, whatever the data."""
         return {"uint8": 255.0, "divide": self.divisor}.get(self.kind, self.kind)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite is refused later
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """Return raw values (B, D) in the model's units, float32.
 
@@ -173,6 +174,7 @@ class Source(NamedTuple):
         return f"column {self.columns[column] if self.columns else column + 1}"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of signalling NaN, and of squares
 def scan(table: RawRows, index: np.ndarray, source: Source) -> Statistics:
     """Return statistics of the rows `index` of a table. Raises ValueError if one is not finite.
 

@@ -1,5 +1,5 @@
-"""The ranks of a job: who they are, and how they add up arrays. MPI carries the messages; between
-GPUs, one to a rank, NCCL carries the arrays, and MPI only what NCCL needs to start.
+"""Find the ranks of a job, and add up arrays over them. MPI carries the messages; between GPUs, one
+to a rank, NCCL carries the arrays, and MPI only what NCCL needs to start.
 
 A rank that fails must end the others, which would wait for it for ever, and say why only once.
 """
@@ -7,12 +7,17 @@ A rank that fails must end the others, which would wait for it for ever, and say
 import contextlib
 import importlib.util
 import io
+import math
 import os
+import platform
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +25,12 @@ import numpy as np
 from tinyvae import checks
 from tinyvae.core.arrays import Array, array_module
 
+PATIENCE = 60.0  # seconds that a rank waits for the others before it says so
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK", "PMI_SIZE": "PMI_RANK"}
 
 
 class Communicator:
-    """What a training needs of its ranks; here of a single one, with nobody to exchange with."""
+    """What a training needs of its ranks; here of a single one, which exchanges nothing."""
 
     rank, size = 0, 1
 
@@ -40,8 +46,7 @@ class Communicator:
 
     def first_then_others(self, make: Callable[[], Any]) -> Any:
         """Return make(), which the others call when the first rank is done: it may fill a cache."""
-        if not self.rank:
-            made = make()
+        made = None if self.rank else make()
         self.barrier()
         return make() if self.rank else made
 
@@ -49,7 +54,7 @@ class Communicator:
 class MPI(Communicator):
     """The ranks that mpiexec started, and for each a share of the cores and a GPU of its own.
 
-    An exception that nobody catches ends all ranks, which would wait for this one for ever.
+    An uncaught exception ends all ranks, which would wait for this one for ever.
     """
 
     def __init__(self) -> None:
@@ -62,13 +67,52 @@ class MPI(Communicator):
         self.own_device = _take_device(neighbours.rank, neighbours.size)
         excepthook = sys.excepthook
 
-        def tell_and_abort(*error: Any) -> None:
+        def print_and_abort(*error: Any) -> None:
             excepthook(*error)
-            self.abort(1)
+            _abort(self.world, 1)
 
-        sys.excepthook = tell_and_abort
+        sys.excepthook = print_and_abort
+        self.places = self.world.allgather((platform.node(), os.getpid()))
+        self.since = math.inf  # when this rank began to wait, if it does
+        threading.Thread(target=self._watch, name="tinyvae-ranks", daemon=True).start()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self.since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.since = math.inf
+
+    def _watch(self) -> None:
+        """Tell on stderr, once for each wait, that it is long, and which processes are late."""
+        noted = math.inf
+        while True:
+            time.sleep(PATIENCE / 12)
+            since = self.since
+            if time.monotonic() - since > PATIENCE and since != noted:
+                noted, stopped = since, self._stopped()
+                if self.rank == min(set(range(self.size)) - stopped, default=self.rank):
+                    late = sorted(stopped or set(range(self.size)) - {self.rank})
+                    names = [f"rank {i} (pid {self.places[i][1]})" for i in late]
+                    text = f"note: rank {self.rank} has waited for {PATIENCE:g} s for "
+                    text += ", ".join(names) + (": stopped" if stopped else "")
+                    print(text, file=sys.__stderr__, flush=True)
+
+    def _stopped(self) -> set[int]:
+        """Return the ranks on this machine whose processes are stopped."""
+        stopped = set()
+        for rank, (node, pid) in enumerate(self.places):
+            with contextlib.suppress(OSError):  # no /proc, or it has ended: mpiexec will tell
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+                stopped |= {rank} if node == platform.node() and state in "tT" else set()
+        return stopped
 
     def all_reduce(self, array: Array) -> None:
+        with self._waiting():
+            self._all_reduce(array)
+
+    def _all_reduce(self, array: Array) -> None:
         if isinstance(array, np.ndarray):
             self.world.Allreduce(self.in_place, array)
         elif self._nccl:
@@ -96,15 +140,12 @@ class MPI(Communicator):
         return nccl.NcclCommunicator(self.size, name, self.rank)
 
     def broadcast(self, value: Any) -> Any:
-        return self.world.bcast(value)
+        with self._waiting():
+            return self.world.bcast(value)
 
     def barrier(self) -> None:
-        self.world.Barrier()
-
-    def abort(self, status: int) -> None:
-        """End all ranks with this exit status."""
-        _flush()
-        self.world.Abort(status)
+        with self._waiting():
+            self.world.Barrier()
 
 
 def find(name: str = "auto") -> Communicator:
@@ -133,7 +174,7 @@ def _mpi(started: int) -> MPI:
 
 
 def _started() -> tuple[int, int]:
-    """Return rank and number of ranks, as mpiexec's environment tells them; (0, 1) without."""
+    """Return rank and number of ranks, as mpiexec's environment gives them; (0, 1) without."""
     for size, rank in LAUNCHERS.items():
         if os.environ.get(size, "").isdecimal():
             return int(os.environ.get(rank, 0)), int(os.environ[size])
@@ -141,9 +182,9 @@ def _started() -> tuple[int, int]:
 
 
 def _share_cores(n: int) -> None:
-    """Hold the matrix library to this rank's share of the cores, unless its environment says."""
-    said = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"} & set(os.environ)
-    if n > 1 and not said:
+    """Hold the matrix library to this rank's share of the cores, unless its environment does."""
+    limits = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    if n > 1 and not limits & set(os.environ):
         from threadpoolctl import threadpool_limits
 
         allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
@@ -165,7 +206,7 @@ def _take_device(place: int, n: int) -> bool:
     return n <= devices
 
 
-def speak_once(command: Callable[[], int]) -> int:
+def run_on_ranks(command: Callable[[], int]) -> int:
     """Return the exit status of a command that runs on all ranks; its failure ends them all.
 
     One message is printed: the first rank's, or, where that rank is still at work after a moment,
@@ -174,11 +215,11 @@ def speak_once(command: Callable[[], int]) -> int:
     rank, size = _started()
     if size == 1:
         return command()
-    said, aside = io.StringIO(), contextlib.ExitStack()
+    errors, redirected = io.StringIO(), contextlib.ExitStack()
     if rank:
-        aside.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        aside.enter_context(contextlib.redirect_stderr(said))
-    with aside:
+        redirected.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        redirected.enter_context(contextlib.redirect_stderr(errors))
+    with redirected:
         try:
             status = command()
         except SystemExit as end:  # of the parser, which comes to the same on every rank
@@ -188,15 +229,15 @@ def speak_once(command: Callable[[], int]) -> int:
             status = 1
     if status and rank:
         time.sleep(2)
-        print(f"rank {rank}: {said.getvalue().strip()}", file=sys.stderr)
+        print(f"rank {rank}: {errors.getvalue().strip()}", file=sys.stderr)
     if status and "mpi4py.MPI" in sys.modules:
-        _flush()
-        sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(status)
+        _abort(sys.modules["mpi4py.MPI"].COMM_WORLD, status)
     return status
 
 
-def _flush() -> None:
-    """Hand on what was printed, before mpiexec ends the job and drops what it has not read."""
+def _abort(world: Any, status: int) -> None:
+    """End all ranks with this exit status, once mpiexec has read what was printed."""
     sys.stdout.flush()
     sys.stderr.flush()
     time.sleep(0.3)
+    world.Abort(status)

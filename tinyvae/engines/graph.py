@@ -22,6 +22,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import Array, Ops
+from tinyvae.core.columns import Columns
 from tinyvae.core.layers import Dense, ReLU, Sequential
 from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.optim import Adam
@@ -64,6 +65,8 @@ def _obstacle(steps: Steps) -> str | None:
         return "several ranks share each batch"
     if not isinstance(steps.x, model.backend.xp.ndarray):
         return "the data stay on the host"
+    if isinstance(model.likelihood, Columns):
+        return "the likelihood is one of columns"
     foreign = steps.foreign()
     return f"{foreign} is code of your own" if foreign else None
 

@@ -1,4 +1,4 @@
-"""Data-parallel training: N processes ("ranks"), each on its rows of every batch, one gradient.
+"""Split training over N processes ("ranks"), each on its rows of every batch, one gradient.
 
 The loss is a mean over the B rows of a batch. Rank r, with B_r of them, computes the gradient g_r
 of the mean over its own; the batch's is g = Σ_r (B_r / B) g_r, one all-reduce of one vector, after
@@ -23,7 +23,7 @@ ROWS = 10_000  # of validation data that a rank holds at once
 
 
 class DataParallel:
-    """Splits the batches of one training over the ranks, and puts what they compute together."""
+    """Split the batches of one training over the ranks, and put what they compute together."""
 
     def __init__(self, ranks: Communicator) -> None:
         self.ranks, self.several, self.first = ranks, ranks.size > 1, ranks.rank == 0

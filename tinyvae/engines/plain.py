@@ -1,4 +1,4 @@
-"""The plain engine: each step calls the model and the optimizer, in this process."""
+"""Take each step by calling the model and the optimizer, in this process: the plain engine."""
 
 import math
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import Array
+from tinyvae.core.columns import Columns
 from tinyvae.core.likelihood import CalibratedGaussian
 from tinyvae.core.model import Terms
 from tinyvae.data.blocks import batches
@@ -20,7 +21,7 @@ Batch = tuple[Any, dict[str, Any]]  # rows x (B, D), and {"labels": (B,)} or {}
 
 
 class Steps:
-    """Takes every step by calling the model: on any backend, with any layers and data.
+    """Take every step by calling the model: on any backend, with any layers and data.
 
     A step is `draw`, `forward`, `backward`, `step`, `note`. `log` (steps of an epoch, 4) holds
     loss, reconstruction, KL and σ² of this epoch's steps, and `sizes` the number of rows in each of
@@ -43,24 +44,20 @@ class Steps:
 
     def foreign(self) -> str | None:
         """Return a class that takes part in a step and has code that is not tinyvae's, if any."""
-        model = self.model
-        layers = [*model.encoder.layers, *model.decoder.layers]
-        whole = [model, model.likelihood, self.optimizer, model.encoder, model.decoder]
-        return checks.foreign(whole + layers)
+        model, encoder, decoder = self.model, self.model.encoder, self.model.decoder
+        parts = [model, model.likelihood, self.optimizer, encoder, decoder]
+        return checks.foreign([*parts, *encoder.layers, *decoder.layers])
 
     def settings_but(self, *known: str) -> list[dict]:
         """Return the numbers that a callback may change, but for those that are `known` anew in
         every step, and those that the steps themselves change."""
         likelihood = self.model.likelihood
-        known += ("B", "t", "variance")
+        known += ("B", "t", "variance", "user", "caller")
         known += ("_sigma",) if isinstance(likelihood, CalibratedGaussian) else ()
+        parts = (vars(part).items() for part in (self.model, likelihood, self.optimizer))
         return [
-            {
-                name: value
-                for name, value in vars(part).items()
-                if isinstance(value, int | float) and name not in known
-            }
-            for part in (self.model, likelihood, self.optimizer)
+            {name: n for name, n in part if isinstance(n, int | float) and name not in known}
+            for part in parts
         ]
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:
@@ -70,9 +67,8 @@ class Steps:
         """
         if isinstance(self.x, BinarizedRows):
             self.x.set_epoch(epoch)
-        self.model.noise = self.model.backend.generator(
-            seed_sequence(self.model.seed, "eps", epoch)
-        )
+        noise = seed_sequence(self.model.seed, "eps", epoch)
+        self.model.noise = self.model.backend.generator(noise)  # `forward` draws eps from it
         rng = np.random.default_rng(seed_sequence(self.model.seed, "batches", epoch))
         self.batches = list(batches(len(self.x), self.batch_size, rng))
         self.betas = betas
@@ -99,8 +95,10 @@ class Steps:
         self.model.backward()
 
     def step(self) -> None:
-        """Move θ."""
+        """Move θ, and σ² where each feature has its own."""
         self.optimizer.step()
+        if moves(self.model):
+            self.model.likelihood.move()
 
     def note(self, step: int, terms: Terms) -> None:
         """Write the terms of a step into the log, without a copy to the host."""
@@ -120,11 +118,15 @@ class Steps:
             return str(error)
         fixed, row = step_bytes(self.model)
         fits = int(min((0.9 * self.free - fixed) / row, self.batch_size // 2))
-        needs = (
-            f"a step on {self.batch_size} rows needs about {_size(fixed + self.batch_size * row)}"
-        )
+        needed, free = _size(fixed + self.batch_size * row), _size(self.free)
         remedy = f"a batch size of {fits} would fit" if fits > 0 else "take narrower layers"
-        return f"out of memory on the GPU: {needs}, {_size(self.free)} were free: {remedy}"
+        problem = f"a step on {self.batch_size} rows needs about {needed}, {free} were free"
+        return f"out of memory on the GPU: {problem}: {remedy}"
+
+
+def moves(model: Autoencoder) -> bool:
+    """Return whether a model's likelihood learns σ² without a gradient, by its `move`."""
+    return isinstance(model.likelihood, Columns) and model.likelihood.moves
 
 
 def step_bytes(model: Autoencoder) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The engine of ranks: each step on this rank's rows, with the others' by one all-reduce."""
+"""Take each step on this rank's rows, with the others' by one all-reduce: the engine of ranks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ class RankNoise:
 
 
 class RankSteps(Steps):
-    """Takes every step with the other ranks. Until `close`, the model's means are over all ranks'
+    """Take every step with the other ranks. Until `close`, the model's means are over all ranks'
     rows, and so is its noise."""
 
     def start(self, epoch: int, betas: list[float] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How good is a trained model, and what is in its latent space? In nats per example."""
+"""Measure how good a trained model is, and what is in its latent space, in nats per example."""
 
 from typing import TYPE_CHECKING
 
@@ -16,27 +16,19 @@ if TYPE_CHECKING:
     from tinyvae.evaluate.evaluation import log_likelihood as log_likelihood
     from tinyvae.evaluate.evaluation import own_bound as own_bound
     from tinyvae.evaluate.evaluation import table as table
+    from tinyvae.evaluate.imputation import Imputed as Imputed
+    from tinyvae.evaluate.imputation import Shares as Shares
+    from tinyvae.evaluate.imputation import impute as impute
+    from tinyvae.evaluate.imputation import shares as shares
     from tinyvae.evaluate.information import MutualInformation as MutualInformation
     from tinyvae.evaluate.information import mutual_information as mutual_information
     from tinyvae.evaluate.information import standard_error as standard_error
-
-_HOMES = {
-    "elbo": "evaluate.evaluation",
-    "elbo_per_example": "evaluate.evaluation",
-    "log_likelihood": "evaluate.evaluation",
-    "own_bound": "evaluate.evaluation",
-    "kl_per_dimension": "evaluate.evaluation",
-    "active_units": "evaluate.evaluation",
-    "evaluate": "evaluate.evaluation",
-    "table": "evaluate.evaluation",
-    "Elbo": "evaluate.evaluation",
-    "LogLikelihood": "evaluate.evaluation",
-    "mutual_information": "evaluate.information",
-    "MutualInformation": "evaluate.information",
-    "standard_error": "evaluate.information",
-    "mutual_information_gap": "evaluate.disentangle",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+else:
+    _MODULES = {
+        "evaluation": "elbo elbo_per_example log_likelihood own_bound kl_per_dimension"
+        " active_units evaluate table Elbo LogLikelihood",
+        "imputation": "impute Imputed shares Shares",
+        "information": "mutual_information MutualInformation standard_error",
+        "disentangle": "mutual_information_gap",
+    }
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)

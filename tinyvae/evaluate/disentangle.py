@@ -1,8 +1,8 @@
-"""Which latent dimension follows which factor, where the factors of the data are known: the mutual
-information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
+"""Measure which latent dimension follows which factor, where the factors of the data are known: the
+mutual information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,12 +29,14 @@ def mutual_information_gap(codes: np.ndarray, factors: np.ndarray, bins: int = 2
 
     Parameters
     ----------
-    codes : (N, L)
-        Posterior means. As in Locatello et al. (2019), each dimension is cut into `bins` intervals
-        of equal width, and the information is that of the table of counts. (Chen et al. draw from
-        q(z|x) instead, so the numbers differ a little.)
-    factors : (N, F)
+    codes : array (N, L)
+        Posterior means.
+    factors : array (N, F)
         Each with few distinct values; a factor that never varies is an error.
+    bins : int
+        As in Locatello et al. (2019), each dimension is cut into so many intervals of equal width,
+        and the information is that of the table of counts. (Chen et al. draw from q(z|x) instead,
+        so the numbers differ a little.)
 
     Returns
     -------
@@ -91,5 +93,5 @@ def gap_of_dataset(model: Autoencoder, dataset: Dataset) -> Gap:
         raise ValueError(f"{dataset.name} has no known factors: the data set shapes has them")
     parts = (dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)
     codes = [posterior(model, x, y if model.n_classes else None)[0] for x, y in parts]
-    factors = [dataset.factors_train, dataset.factors_test]
+    factors: list[Any] = [dataset.factors_train, dataset.factors_test]
     return mutual_information_gap(np.concatenate(codes), np.concatenate(factors))

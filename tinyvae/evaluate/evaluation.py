@@ -1,11 +1,11 @@
-"""How good is a trained model, and what is in its latent space? The ELBO and its terms, log p(x) by
-importance sampling, KL per latent dimension, active units, mutual information. Everything is in
-nats per example; functions take NumPy, or rows that are read lazily, and return NumPy.
+"""Measure a trained model: the ELBO and its terms, log p(x) by importance sampling, KL per latent
+dimension, active units, mutual information. Everything is in nats per example; functions take
+NumPy, or rows that are read lazily, and return NumPy.
 An example's result depends on its row and the seed alone (`tinyvae.evaluate.passes`).
 """
 
 import textwrap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -13,11 +13,18 @@ from tqdm import tqdm
 from tinyvae import checks
 from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
-from tinyvae.core.latent import kl, reparameterize
+from tinyvae.core.latent import kl
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.dataset import counted
 from tinyvae.evaluate.information import mutual_information, standard_error
-from tinyvae.evaluate.passes import checked, posterior, posterior_draws, same_noise
+from tinyvae.evaluate.passes import (
+    Weights,
+    checked,
+    log_weights,
+    posterior,
+    posterior_draws,
+    same_noise,
+)
 from tinyvae.models import IWAE, VAE, Autoencoder
 
 ELBO_SAMPLES = 10  # draws per example behind the ELBO that `evaluate` reports
@@ -27,15 +34,25 @@ FEW = 10  # effective samples, below which log p(x) is not to be trusted
 
 
 class Elbo(NamedTuple):
-    """The evidence lower bound and its terms: elbo = −(reconstruction + kl)."""
+    """The evidence lower bound and its terms: elbo = −(reconstruction + kl), in nats.
 
-    elbo: float | np.ndarray
-    reconstruction: float | np.ndarray
-    kl: float | np.ndarray
+    Parameters
+    ----------
+    elbo, reconstruction, kl : floats, means over the data, or arrays (N,)
+    """
+
+    elbo: Any
+    reconstruction: Any
+    kl: Any
 
 
 class LogLikelihood(NamedTuple):
-    """log p(x) of each example (N,), its Monte Carlo error, and how many samples carry it."""
+    """log p(x) of each example, in nats, its Monte Carlo error, and how many samples carry it.
+
+    Parameters
+    ----------
+    log_likelihood, standard_error, effective_samples : arrays (N,)
+    """
 
     log_likelihood: np.ndarray
     standard_error: np.ndarray
@@ -46,10 +63,40 @@ class LogLikelihood(NamedTuple):
 def elbo(
     model: Autoencoder, x: Array, *, samples: int = 1, seed: int = 0, labels: Array | None = None
 ) -> Elbo:
-    """Return the evidence lower bound and its two terms, as means over the data x (N, D).
+    """Return the evidence lower bound and its two terms, as means over the data.
 
-    The reconstruction −log p(x|z) is a mean over `samples` draws of z ~ q(z|x), at the model's
-    stored sigma; the KL is the closed form. For an Autoencoder, z is the code and the kl is 0.
+    The reconstruction −log p(x|z) is a mean over draws of z ~ q(z|x), at the model's stored sigma;
+    the KL is the closed form. For an Autoencoder, z is the code and the kl is 0.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x : array (N, D) of floats, or rows that are read lazily
+    samples : int
+        Draws of z for each example.
+    seed : int
+        An example's draws depend on it and on the example's row alone.
+    labels : array (N,) of int
+        For a conditional model.
+
+    Returns
+    -------
+    Elbo
+        Of floats, in nats per example.
+
+    Raises
+    ------
+    ValueError
+        For unfit x, labels, samples or seed.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, evaluate, load_dataset
+    >>> x = load_dataset("digits").x_test[:50]
+    >>> vae = VAE(784, 2, hidden=(16,), likelihood="bernoulli", backend="numpy")
+    >>> terms = evaluate.elbo(vae, x, samples=10)
+    >>> abs(terms.elbo + terms.reconstruction + terms.kl) < 1e-9
+    True
     """
     per_example = elbo_per_example(model, x, samples=samples, seed=seed, labels=labels)
     return Elbo(*(float(term.mean()) for term in per_example))
@@ -59,7 +106,12 @@ def elbo(
 def elbo_per_example(
     model: Autoencoder, x: Array, *, samples: int = 1, seed: int = 0, labels: Array | None = None
 ) -> Elbo:
-    """Return the evidence lower bound of each example and its two terms, arrays (N,)."""
+    """Return the evidence lower bound of each example and its two terms, arrays (N,).
+
+    Parameters
+    ----------
+    model, x, samples, seed, labels : as of `elbo`, which tells the errors too
+    """
     samples = checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
     reconstruction, divergence = np.zeros((2, len(x)))
@@ -88,6 +140,15 @@ def log_likelihood(
     In expectation it is a lower bound that rises with S (`samples`) from the ELBO to log p(x).
     The sums run over blocks, scaled by the largest weight so far, so memory does not grow with S.
 
+    Parameters
+    ----------
+    model : VAE
+    x, seed, labels : as of `elbo`
+    samples : int
+        S, draws of z for each example.
+    progress : bool
+        Show a progress bar, if the output is a terminal.
+
     Returns
     -------
     LogLikelihood
@@ -99,6 +160,14 @@ def log_likelihood(
     ------
     ValueError
         For an Autoencoder, which has no distribution, and for unfit x, labels or samples.
+
+    Examples
+    --------
+    >>> from tinyvae import VAE, evaluate, load_dataset
+    >>> x = load_dataset("digits").x_test[:50]
+    >>> vae = VAE(784, 2, hidden=(16,), likelihood="bernoulli", backend="numpy")
+    >>> evaluate.log_likelihood(vae, x, samples=20).log_likelihood.shape
+    (50,)
     """
     if not isinstance(model, VAE):
         raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
@@ -113,43 +182,30 @@ def log_likelihood(
 @by_keyword
 def own_bound(model: IWAE, x: Array, *, seed: int = 0, labels: Array | None = None) -> np.ndarray:
     """Return the bound that an IWAE is trained by, minus its loss, of each example (N,): with its
-    number of draws, its beta and its reconstruction_weight."""
+    number of draws, its beta and its reconstruction_weight.
+
+    Parameters
+    ----------
+    model : IWAE
+    x, seed, labels : as of `elbo`, which tells the errors too
+    """
     k, weights = model.importance_samples, (model.beta, model.reconstruction_weight)
-    return _mean_weight(model, *checked(model, x, labels), k, seed, False, weights)[0]
+    return _mean_weight(model, *checked(model, x, labels), k, seed, weights=weights)[0]
 
 
 def _mean_weight(
-    model: VAE, x: Array, labels: Array | None, S: int, seed: int, progress: bool,
+    model: VAE, x: Array, labels: Array | None, S: int, seed: int, progress: bool = False,
     weights: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
-    peak, total, squares = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(len(x))
-    bar = tqdm(total=len(x), unit="example", leave=False, disable=None if progress else True)
-    with bar:
+    sums = Weights(len(x))
+    quiet = None if progress else True  # None: where the output is no terminal
+    with tqdm(total=len(x), unit="example", leave=False, disable=quiet) as bar:
         for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
-            log_w = model.backend.to_numpy(_log_weights(mu, logvar, eps, nll, *weights))
-            log_w = log_w.astype(float)  # (R, s)
-            highest = np.maximum(peak[rows], log_w.max(axis=1))  # (R,)
-            rescale = np.exp(peak[rows] - highest)
-            w = np.exp(log_w - highest[:, None])  # (R, s)
-            total[rows] = total[rows] * rescale + w.sum(axis=1)
-            squares[rows] = squares[rows] * rescale**2 + (w * w).sum(axis=1)
-            peak[rows] = highest
+            log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, *weights))
+            sums.add(rows, log_w.astype(float))  # (R, s)
             bar.update(log_w.size / S)
-    return peak + np.log(total / S), total**2 / squares
-
-
-def _log_weights(
-    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float, reconstruction_weight: float
-) -> Array:
-    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
-
-    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
-    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
-    """
-    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
-    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
-    return beta * log_ratio - reconstruction_weight * nll
+    return sums.log_mean(S), sums.effective_samples
 
 
 @by_keyword
@@ -157,6 +213,10 @@ def kl_per_dimension(model: Autoencoder, x: Array, *, labels: Array | None = Non
     """Return the mean over the data of each latent dimension's KL(q(z|x) ‖ N(0, 1)), (L,).
 
     The sum is the KL of the ELBO; for an Autoencoder, zeros.
+
+    Parameters
+    ----------
+    model, x, labels : as of `elbo`, which tells the errors too
     """
     mu, logvar = posterior(model, *checked(model, x, labels))
     return np.zeros(model.latent_dim) if logvar is None else kl(mu, logvar).mean(axis=0)
@@ -170,6 +230,12 @@ def active_units(
 
     A unit is active where the variance over the data of its mu is above `threshold` (Burda et al.
     2016, section 4.3).
+
+    Parameters
+    ----------
+    model, x, labels : as of `elbo`, which tells the errors too
+    threshold : float
+        In squared units of mu.
     """
     mu, _ = posterior(model, *checked(model, x, labels))
     return mu.var(axis=0) > checks.number("threshold", threshold)
@@ -190,16 +256,24 @@ def evaluate(
     Standard errors `…_standard_error` say how far another N examples would move a mean;
     `monte_carlo_error` how far other samples of z would move the log likelihood's. What lessens
     the trust in a number is told in `warnings`, a list of sentences.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x, samples, seed, labels, progress : as of `log_likelihood`, which tells the errors too
     """
     checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
     few_samples = min(samples, ELBO_SAMPLES)
     bound = elbo_per_example(model, x, samples=few_samples, seed=seed, labels=labels)
     N, sigma = len(x), model.sigma
-    result = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
+    sigma = sigma.tolist() if isinstance(sigma, np.ndarray) else sigma
+    result: dict[str, Any] = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
     result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
     result["elbo_standard_error"] = standard_error(bound.elbo)
-    warnings = result["warnings"] = _grey_values(model, x)
+    some = np.asarray(x[:1000])
+    grey = isinstance(model.likelihood, Bernoulli) and ((some > 0) & (some < 1)).any()
+    warnings = result["warnings"] = [GREY] if grey else []
     if not isinstance(model, VAE):
         warnings.append("an Autoencoder has no distribution over z: no KL, no ELBO, no log p(x)")
         return {name: value for name, value in result.items() if name[:4] not in ("elbo", "kl")}
@@ -225,9 +299,10 @@ def evaluate(
         "kl_per_dimension": kl_per_dimension(model, x, labels=labels).tolist(),
         "active_units": int(active_units(model, x, labels=labels).sum()),
     }
-    result |= mutual_information(model, x, labels=labels, seed=seed)._asdict()
-    limit = result["information_limit"]
-    if limit - result["mutual_information"] < 1:
+    information = mutual_information(model, x, labels=labels, seed=seed)
+    result |= information._asdict()
+    limit = information.information_limit
+    if limit - information.mutual_information < 1:
         warnings.append(
             f"the mutual information is near the most that {counted(N, 'example')} can"
             f" show (log N = {limit:.2f}): the data may hold more, and the aggregate KL less"
@@ -235,47 +310,46 @@ def evaluate(
     return result
 
 
-def _grey_values(model: Autoencoder, x: Array) -> list[str]:
-    """Return a warning where a Bernoulli's log p(x) is of grey values."""
-    if not isinstance(model.likelihood, Bernoulli):
-        return []
-    rows = np.asarray(x[:1000])
-    return [GREY] if ((rows > 0) & (rows < 1)).any() else []
+TABLE = {
+    "elbo": "ELBO",
+    "reconstruction": "  reconstruction −log p(x|z)",
+    "kl": "  KL(q(z|x) ‖ p(z))",
+    "log_likelihood": "log p(x), {samples:,} samples",
+    "effective_samples_median": "  effective samples, median",
+    "effective_samples_least": "  effective samples, least",
+    "mutual_information": "mutual information I(x; z)",
+    "aggregate_kl": "aggregate KL(q(z) ‖ p(z))",
+    "active_units": "active units",
+    "kl_per_dimension": "KL of each latent dimension",
+    "mutual_information_gap": "mutual information gap (0 to 1)",
+}
 
 
 def table(result: dict) -> str:
-    """Return what `evaluate` found as lines to print."""
+    """Return what `evaluate` found as lines to print.
 
-    def line(name: str, key: str, remark: str = "") -> str:
-        error = result.get(f"{key}_standard_error")
-        plus_minus = "" if error is None else f" ± {error:.2f}"
-        return f"{name:<34}{result[key]:>10.2f}{plus_minus:<9}{remark}".rstrip()
-
-    lines = [
-        f"{counted(result['examples'], 'example')}, nats per example,"
-        " ± standard error over the examples",
-        line("ELBO", "elbo") if "elbo" in result else "",
-        line("  reconstruction −log p(x|z)", "reconstruction"),
-        line("  KL(q(z|x) ‖ p(z))", "kl") if "kl" in result else "",
-    ]
-    if "log_likelihood" in result:
-        monte_carlo = result["monte_carlo_error"]
-        remark = "" if monte_carlo is None else f" (from the samples alone ± {monte_carlo:.3f})"
-        L = len(result["kl_per_dimension"])
-        order = sorted(enumerate(result["kl_per_dimension"]), key=lambda pair: -pair[1])
-        # The no-break space keeps a number with its dimension where the line is wrapped.
-        kls = ", ".join(f"z{i + 1}:\N{NO-BREAK SPACE}{value:.2f}" for i, value in order)
-        lines += [
-            line(f"log p(x), {result['samples']:,} samples", "log_likelihood", remark),
-            line("  effective samples, median", "effective_samples_median"),
-            line("  effective samples, least", "effective_samples_least"),
-            line("mutual information I(x; z)", "mutual_information"),
-            line("aggregate KL(q(z) ‖ p(z))", "aggregate_kl"),
-            f"{'active units':<34}{result['active_units']:>7} of {L}",
-            textwrap.fill(f"KL of each latent dimension: {kls}", 100, subsequent_indent="  "),
-        ]
-    if "mutual_information_gap" in result:
-        lines.append(line("mutual information gap (0 to 1)", "mutual_information_gap"))
-    return "\n".join(
-        [text for text in lines if text] + [f"note: {warning}" for warning in result["warnings"]]
-    )
+    Parameters
+    ----------
+    result : dict
+        What `evaluate` returned, which may hold "mutual_information_gap" too.
+    """
+    examples = counted(result["examples"], "example")
+    lines = [f"{examples}, nats per example, ± standard error over the examples"]
+    for key, name in TABLE.items():
+        value, error = result.get(key), result.get(f"{key}_standard_error")
+        if value is None:
+            continue
+        if key == "active_units":
+            text = f"{name:<34}{value:>7} of {len(result['kl_per_dimension'])}"
+        elif key == "kl_per_dimension":
+            order = sorted(enumerate(value), key=lambda pair: -pair[1])
+            # The no-break space keeps a number with its dimension where the line is wrapped.
+            kls = ", ".join(f"z{j + 1}:\N{NO-BREAK SPACE}{kl:.2f}" for j, kl in order)
+            text = textwrap.fill(f"{name}: {kls}", 100, subsequent_indent="  ")
+        else:
+            plus_minus = "" if error is None else f" ± {error:.2f}"
+            text = f"{name.format(**result):<34}{value:>10.2f}{plus_minus:<9}"
+            if key == "log_likelihood" and result["monte_carlo_error"] is not None:
+                text += f" (from the samples alone ± {result['monte_carlo_error']:.3f})"
+        lines.append(text.rstrip())
+    return "\n".join(lines + [f"note: {warning}" for warning in result["warnings"]])

@@ -1,5 +1,5 @@
-"""How much a latent code tells of the data: the mutual information I(x; z) and what is left of the
-KL when it is taken away, KL(q(z) ‖ p(z)), both in nats.
+"""Measure how much a latent code tells of the data: the mutual information I(x; z), and the rest of
+the KL, KL(q(z) ‖ p(z)), both in nats.
 """
 
 import math
@@ -17,12 +17,19 @@ from tinyvae.models import VAE
 
 
 class MutualInformation(NamedTuple):
-    """The two parts of the KL, their standard errors, and log N, which the first cannot exceed."""
+    """The two parts of the KL, their standard errors, and log N, which the first cannot exceed.
+
+    Parameters
+    ----------
+    mutual_information, aggregate_kl : float
+        In nats.
+    mutual_information_standard_error, aggregate_kl_standard_error, information_limit : float
+    """
 
     mutual_information: float
-    mutual_information_standard_error: float
+    mutual_information_standard_error: float | None
     aggregate_kl: float
-    aggregate_kl_standard_error: float
+    aggregate_kl_standard_error: float | None
     information_limit: float
 
 
@@ -38,11 +45,28 @@ def mutual_information(
     I(x; z) is the information about *which of these N examples* it was, so at most log N nats. Of
     the distribution that the data come from it is, in expectation, a lower bound: near log N it
     tells little, and KL(q(z) ‖ p) then holds what is missing. Work grows with draws · N.
+
+    Parameters
+    ----------
+    model : VAE
+    x, seed, labels : as of `elbo`
+    draws : int
+        How many examples z is drawn for.
+
+    Returns
+    -------
+    MutualInformation
+
+    Raises
+    ------
+    ValueError
+        For an Autoencoder, fewer than 2 draws, and unfit x or labels.
     """
     if not isinstance(model, VAE):
         raise ValueError("an Autoencoder has no distribution over z, so no information: take a VAE")
     draws = checks.integer("draws", draws, 2)
     mu, logvar = posterior(model, *checked(model, x, labels))
+    assert logvar is not None  # of a VAE
     N = len(mu)
     rng = np.random.default_rng(checks.integer("seed", seed, 0))
     chosen = rng.permutation(N)[:draws]
@@ -77,5 +101,10 @@ def _log_mixture(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> np.ndarra
 
 
 def standard_error(values: np.ndarray) -> float | None:
-    """Return the standard error of the mean, or None for a single value."""
+    """Return the standard error of the mean, or None for a single value.
+
+    Parameters
+    ----------
+    values : array (N,)
+    """
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None

@@ -1,5 +1,5 @@
-"""The passes over a data set that evaluation is made of: checks, q(z|x) of all rows, and draws of z
-with their −log p(x|z), in blocks of bounded size whatever the number of rows and draws.
+"""Pass over a data set, as evaluation does: checks, q(z|x) of all rows, and draws of z with their
+−log p(x|z), in blocks of bounded size whatever the number of rows and draws.
 
 An example's noise is keyed by (seed, the bytes of its row): its result depends neither on its place
 nor on its batch (but for the rounding of matrix products), and more draws extend fewer.
@@ -25,9 +25,9 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     """Return x and labels on the host, or raise ValueError in one line."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     if not isinstance(x, LazyRows | BinarizedRows):
-        x = model.backend.to_numpy(checks.array("x", x, model.backend.xp))
-    checks.batch("x", x, model.n_features)
-    if isinstance(model.likelihood, Bernoulli):
+        x = model.backend.to_numpy(x) if model.backend.holds(x) else checks.host_array(x)
+    model.check_x("x", x)
+    if isinstance(model.likelihood, Bernoulli) and not model.missing:
         checks.unit_interval("x", *value_range(x))
     if not model.n_classes:
         return x, None
@@ -36,12 +36,15 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
 
 
 def posterior(
-    model: Autoencoder, x: Array, labels: Array | None
+    model: Autoencoder, x: Array, labels: Array | None, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return mu and logvar (N, L) of the whole data in float64; an Autoencoder's code, and None."""
+    """Return mu and logvar (N, L) of the whole data, or of some `rows`, in float64; an
+    Autoencoder's code, and None."""
+    rows = np.arange(len(x)) if rows is None else rows
     done = []
-    for rows in blocks(len(x), BLOCK // _width(model)):
-        codes = model.codes(x[rows], None if labels is None else labels[rows])
+    for block in blocks(len(rows), BLOCK // _width(model)):
+        some = rows[block]
+        codes = model.codes(x[some], None if labels is None else labels[some])
         parts = [part for part in codes if part is not None]
         done.append([model.backend.to_numpy(part).astype(float) for part in parts])
     mu, *rest = (np.concatenate(parts) for parts in zip(*done, strict=True))
@@ -55,6 +58,15 @@ def posterior_draws(
 
     A block is R whole examples with all of their draws, or s of the many draws of one example.
     """
+    for rows, *codes, eps, y, target in decoded_draws(model, x, labels, samples, seed):
+        yield rows, *codes, eps, _nll(model, y, target).reshape(-1, eps.shape[1])
+
+
+def decoded_draws(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> Iterator[tuple[slice, Array, Array | None, Array, Array, Array]]:
+    """Yield (rows, mu, logvar, eps, y, target): the same, with the decoder's output y (R s, D) of
+    each draw, and its row of x (R s, D)."""
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
@@ -74,7 +86,75 @@ def posterior_draws(
                 repeated = None if label is None else np.repeat(label, s)
                 y = model.decoder_output(z.reshape(-1, L), labels=repeated)  # (R s, D)
                 target = xp.broadcast_to(batch[:, None], (len(batch), s, D)).reshape(y.shape)
-                yield rows, mu, logvar, eps, _nll(model, y, target).reshape(-1, s)
+                yield rows, mu, logvar, eps, y, target
+
+
+def log_weights(
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float = 1.0, weight: float = 1.0
+) -> Array:
+    """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
+
+    With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
+    """
+    z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
+    log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
+    return beta * log_ratio - weight * nll
+
+
+class Weights:
+    """Sums up the importance weights of N examples, as their draws come in blocks.
+
+    The largest weight of an example so far, at the height `peak`, counts as 1: nothing overflows.
+    """
+
+    def __init__(self, N: int) -> None:
+        self.peak, self.total, self.squares = np.full(N, -np.inf), np.zeros(N), np.zeros(N)
+
+    def add(self, rows: slice, log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return w (R, s) of more draws, and the factor (R,) that what was summed up before from
+        such weights has to be multiplied by."""
+        highest = np.maximum(self.peak[rows], log_w.max(axis=1))  # (R,)
+        rescale = np.exp(self.peak[rows] - highest)
+        w = np.exp(log_w - highest[:, None])  # (R, s)
+        self.total[rows] = self.total[rows] * rescale + w.sum(axis=1)
+        self.squares[rows] = self.squares[rows] * rescale**2 + (w * w).sum(axis=1)
+        self.peak[rows] = highest
+        return w, rescale
+
+    def log_mean(self, S: int) -> np.ndarray:
+        """Return the logarithm of each example's mean weight over S draws (N,)."""
+        return self.peak + np.log(self.total / S)
+
+    @property
+    def effective_samples(self) -> np.ndarray:
+        """How many draws carry each example's sums: (Σw)² / Σw² (N,)."""
+        return self.total**2 / self.squares
+
+
+def mean_squares(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> np.ndarray:
+    """Return the means (2D,) over rows and draws of what `DiagonalGaussian.squares` returns: of the
+    decoder's answers to draws from q(z|x), or, without `samples`, of the answer 0."""
+    x, labels = checked(model, x, labels)
+    total = np.zeros(2 * model.n_features)
+    for y, target in _answers(model, x, labels, samples, seed):
+        total += model.backend.to_numpy(model.likelihood.squares(y, target).sum(axis=0))
+    return total / (len(x) * max(1, samples))
+
+
+def _answers(
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+) -> Iterator[tuple[Array, Array]]:
+    """Yield (y, target), the decoder's answers to draws, or 0, and their rows of x, in blocks."""
+    if samples:
+        for *_, y, target in decoded_draws(model, x, labels, samples, seed):
+            yield y, target
+        return
+    for rows in blocks(len(x), BLOCK // model.n_features):
+        batch = model.as_batch(x[rows])
+        yield 0.0 * batch, batch
 
 
 def _nll(model: Autoencoder, y: Array, target: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Every picture, from arrays: each function takes NumPy arrays and returns a Matplotlib figure,
+"""Draw every picture from arrays: each function takes NumPy arrays and returns a Matplotlib figure,
 which notebooks show and `figure.savefig(path)` writes as PNG, SVG or PDF. Images come as rows
 (N, D) in [0, 1]; grey ones on a black ground are drawn as ink on paper. No model is known here.
 """
@@ -27,29 +27,11 @@ if TYPE_CHECKING:
     from tinyvae.figures.latent_plane import quantile_grid as quantile_grid
     from tinyvae.figures.latent_plane import square as square
     from tinyvae.figures.latent_plane import three_panels as three_panels
-
-_HOMES = {
-    "NEAR_PRIOR": "figures.latent_plane",
-    "aggregate": "figures.dimensions",
-    "curves": "figures.images",
-    "factor_figure": "figures.dimensions",
-    "image_grid": "figures.images",
-    "interpolations": "figures.images",
-    "kl_over_training": "figures.dimensions",
-    "manifold": "figures.latent_plane",
-    "plane": "figures.latent_plane",
-    "plane_grid": "figures.latent_plane",
-    "posterior": "figures.images",
-    "quantile_grid": "figures.latent_plane",
-    "reconstructions": "figures.images",
-    "row_reconstructions": "figures.features",
-    "row_samples": "figures.features",
-    "row_traversals": "figures.features",
-    "square": "figures.latent_plane",
-    "three_panels": "figures.latent_plane",
-    "traversals": "figures.dimensions",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+else:
+    _MODULES = {
+        "dimensions": "aggregate factor_figure kl_over_training traversals",
+        "features": "row_reconstructions row_samples row_traversals",
+        "images": "curves image_grid interpolations posterior reconstructions",
+        "latent_plane": "NEAR_PRIOR manifold plane plane_grid quantile_grid square three_panels",
+    }
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)

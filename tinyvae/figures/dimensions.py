@@ -1,8 +1,6 @@
-"""Pictures of the latent dimensions: what moving along one of them changes, how many nats each
+"""Draw the latent dimensions: what moving along one of them changes, how many nats each
 carries, and whether all the data together look like the prior.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -45,7 +43,7 @@ def traversals(
     title: str = "Traversals",
     subtitle: str = "Each row moves one latent dimension and leaves the others where they are.",
 ) -> Figure:
-    """Images decoded along each latent dimension.
+    """Draw images decoded along each latent dimension.
 
     Parameters
     ----------
@@ -58,18 +56,18 @@ def traversals(
     """
     K, S, D = decoded.shape
     ink = is_ink(decoded.reshape(K * S, D), image_shape)
-    gap, cell = gap_for(image_shape), 0.66
-    height = K * cell * image_shape[0] / image_shape[1]
+    cell = 0.66
+    cell_height = cell * image_shape[0] / image_shape[1]
     left = MARGIN + cell + 1.4
-    fig = page(max(9.4, left + S * cell + MARGIN), height + 1.2 + MARGIN, title, subtitle)
-    ax = bare(panel(fig, left, 1.2, S * cell, height))
-    sheet = tile(as_pixels(decoded.reshape(K * S, D), image_shape, ink), S, gap)
+    fig = page(max(9.4, left + S * cell + MARGIN), K * cell_height + 1.2 + MARGIN, title, subtitle)
+    ax = bare(panel(fig, left, 1.2, S * cell, K * cell_height))
+    pixels = as_pixels(decoded.reshape(K * S, D), image_shape, ink)
+    sheet = tile(pixels, S, gap_for(image_shape))
     show_pixels(ax, sheet, ink, (0, S, K, 0))
     top_labels(ax, [i + 0.5 for i in range(S)], [f"{v:.2g}".replace("-", "−") for v in values])
     ax.tick_params(axis="x", labelcolor=GREY)
     side_labels(ax, [i + 0.5 for i in range(K)], list(names))
     if original is not None:
-        cell_height = cell * image_shape[0] / image_shape[1]
         ax = bare(panel(fig, MARGIN, 1.2, cell, cell_height))
         show_pixels(ax, as_pixels(original[None], image_shape, ink)[0], ink)
         top_labels(ax, [image_shape[1] / 2], ["image"])
@@ -86,7 +84,7 @@ def kl_over_training(
     subtitle: str = "KL(q(z|x) ‖ N(0, 1)) in nats on the validation data: how much of x each "
     "dimension tells.",
 ) -> Figure:
-    """KL per latent dimension (E, L) over E epochs, sorted by the last epoch's, largest on top."""
+    """Draw the KL per latent dimension (E, L) over E epochs, the last epoch's largest on top."""
     E, L = kl.shape
     order = np.argsort(-kl[-1], kind="stable")[:MAX_ROWS]
     rows, epochs = len(order), epochs if epochs is not None else range(1, E + 1)
@@ -136,7 +134,7 @@ def aggregate(
     subtitle: str = "Where they differ, the decoder is asked for codes it has never seen, or never "
     "asked for codes it knows.",
 ) -> Figure:
-    """The aggregate posterior q(z) = mean over the data of N(mu, sigma²), against N(0, I).
+    """Draw the aggregate posterior q(z) = mean over the data of N(mu, sigma²), against N(0, I).
 
     It is drawn as the mixture it is, without bins or smoothing; only posteriors that would fall
     between two points of the grid are widened to its step.
@@ -155,12 +153,11 @@ def aggregate(
     marginals = [density(mu[:, j], wide[:, j], at) for j in order]  # each (N, G)
     prior = np.exp(-0.5 * at * at) / np.sqrt(2 * np.pi)  # (G,)
     side, left = 3.7, 0.65
-    flat = len(order) < 2
-    fig = page(13.2 if not flat else 6.4, 1.35 + side + 0.7, title, subtitle)
-    if not flat:
+    plane = len(order) > 1
+    fig = page(13.2 if plane else 6.4, 1.35 + side + 0.7, title, subtitle)
+    if plane:
         joint = marginals[1].T @ marginals[0] / len(mu)  # (G, G): rows are the second dimension
-        pairs = (("Data: q(z)", joint), ("Prior: N(0, I)", np.outer(prior, prior)))
-        for name, values in pairs:
+        for name, values in (("Data: q(z)", joint), ("Prior: N(0, I)", np.outer(prior, prior))):
             ax = panel(fig, left, 1.35, side, side)
             extent = (-reach, reach, -reach, reach)
             look = {"cmap": DENSITY, "vmin": 0, "vmax": 2 * prior.max() ** 2}
@@ -169,7 +166,7 @@ def aggregate(
             circles(ax, text=values is not joint)
             ax.set_title(name, pad=8)
             left += side + 0.55
-    ax = panel(fig, left + 0.1, 1.35, 2.6 if not flat else 4.0, side)
+    ax = panel(fig, left + 0.1, 1.35, 2.6 if plane else 4.0, side)
     _ridges(ax, at, marginals, prior, mu, sigma, order)
     return fig
 
@@ -203,7 +200,7 @@ def factor_figure(
     title: str = "Which latent dimension follows which factor",
     score_name: str = "mutual information gap",
 ) -> Figure:
-    """Mutual information (L, F) of latent dimensions and true factors, as parts of their entropy.
+    """Draw the mutual information (L, F) of dimensions and factors, as parts of their entropy.
 
     `score` stands in the heading; the mutual information gap of Chen et al. 2018 unless named.
     """

@@ -1,8 +1,6 @@
-"""From a model, its data and its history to figures: computes the arrays, calls `figures`, and
-writes files. Data sets larger than memory are seen through at most a few thousand of their rows.
+"""Draw the figures of a model, its data and its history: compute the arrays, call `figures`, and
+write files. Data sets larger than memory are seen through at most a few thousand of their rows.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
@@ -17,7 +15,7 @@ from tinyvae.evaluate.disentangle import gap_of_dataset
 from tinyvae.evaluate.evaluation import KL_ROWS
 from tinyvae.figures.picture import Picture, plain
 from tinyvae.figures.view import View
-from tinyvae.train.files import make_folder, write_atomically
+from tinyvae.train.files import holds, make_folder, write_atomically
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
 
@@ -30,8 +28,7 @@ def _reconstructions(view: View):
     classes = 1 if view.labels is None else len(np.unique(view.labels[view.examples]))
     columns = 10 // classes * classes  # so that each column shows one label
     places = view.examples[: 3 * columns if view.shape else 6]
-    labels = None if view.labels is None else view.labels[places]
-    x, x_hat = view.x(places), view.decode(view.codes[0][places], labels=labels)
+    x, x_hat = view.x(places), view.decode(view.codes[0][places], view.labels_of(places))
     if view.shape is None:
         return figures.row_reconstructions(x, x_hat, view.dataset.feature_names, view.unit)
     return figures.reconstructions(view.images(x), view.images(x_hat), view.shape, columns)
@@ -41,20 +38,18 @@ def _samples(view: View):
     C = view.model.n_classes
     if view.shape is None:
         places = np.linspace(0, len(view.rows) - 1, min(60, len(view.rows))).astype(int)
-        labels = {"labels": view.labels[places]} if C else {}
-        new = view.model.sample(len(places), seed=0, noise=True, **labels)
+        labels = view.labels[places] if C else None
+        new = view.model.sample(len(places), seed=0, noise=True, labels=labels)
         new = view.model.backend.to_numpy(new)
         return figures.row_samples(new, view.x(places), view.dataset.feature_names, view.unit)
-    rng = np.random.default_rng(0)
-    title = "Samples from the prior"
+    rng, title = np.random.default_rng(0), "Samples from the prior"
     if not C:
-        z = rng.standard_normal((128, view.L))
+        images = view.decoded(rng.standard_normal((128, view.L)))
         subtitle = "Images that nobody drew: z ~ N(0, I), decoded."
-        images = view.images(view.decode(z))
         return figures.image_grid(images, view.shape, 16, title=title, subtitle=subtitle)
     rows = min(C, 12)
     z = np.tile(rng.standard_normal((14, view.L)), (rows, 1))
-    images = view.images(view.decode(z, labels=np.repeat(np.arange(rows), 14)))
+    images = view.decoded(z, np.repeat(np.arange(rows), 14))
     names = [view.name_of(c) for c in range(rows)]
     subtitle = "One label a row, one z ~ N(0, I) a column: the label says what, z says how."
     return figures.image_grid(images, view.shape, 14, title, subtitle, names)
@@ -63,20 +58,20 @@ def _samples(view: View):
 def _plane(view: View):
     mu, sigma = view.codes
     pair = view.order[:2]
-    z = seen = mu[:, pair]
+    z = shown = mu[:, pair]
     ellipses = None
     if view.is_vae:
-        few, labels = _typical(view, z)
+        few = _typical(view, z)
         centres, reach = mu[few][:, pair], sigma[few][:, pair]
-        ellipses = (centres, reach, labels)
-        seen = np.concatenate([z, centres - reach, centres + reach])
-    extent = figures.square(seen, centred=view.is_vae)
+        ellipses = (centres, reach, view.labels_of(few))
+        shown = np.concatenate([z, centres - reach, centres + reach])
+    extent = figures.square(shown, centred=view.is_vae)
     decoded, right = None, "What each place decodes to"
     if view.shape:
         grid = figures.plane_grid(extent, _cells(view, 22))
-        full = np.zeros((len(grid), view.L)) if view.is_vae else np.tile(mu.mean(0), (len(grid), 1))
+        full = np.tile(np.zeros(view.L) if view.is_vae else mu.mean(axis=0), (len(grid), 1))
         full[:, pair] = grid
-        decoded = view.images(view.decode(full))
+        decoded = view.decoded(full)
         if view.model.n_classes:
             right += f", with the label {plain(view.name_of(view.default_label))}"
         if view.L > 2:
@@ -100,22 +95,21 @@ def _cells(view: View, most: int) -> int:
     return max(6, min(most, 1400 // max(view.shape[:2])))
 
 
-def _typical(view: View, z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return a few examples and their labels, away from the medians where labels are written."""
+def _typical(view: View, z: np.ndarray) -> np.ndarray:
+    """Return a few examples, away from the medians where labels are written."""
     places = z[view.examples]
     if view.labels is None:
-        return view.one_each(np.arange(len(places))), None
+        return view.one_each(np.arange(len(places)))
     medians = [np.median(z[view.labels == c], axis=0) for c in np.unique(view.labels)]
     distance = np.linalg.norm(places[:, None] - np.array(medians), axis=2)
-    few = view.one_each(-np.minimum(distance.min(axis=1), 0.4))
-    return few, view.labels[few]
+    return view.one_each(-np.minimum(distance.min(axis=1), 0.4))
 
 
 def _manifold(view: View):
     title = "The decoded prior"
     if view.model.n_classes:
         title += f", with the label {plain(view.name_of(view.default_label))}"
-    images = view.images(view.decode(figures.quantile_grid(_cells(view, 20))))
+    images = view.decoded(figures.quantile_grid(_cells(view, 20)))
     return figures.manifold(images, view.shape, title=title)
 
 
@@ -129,14 +123,12 @@ def _traversals(view: View):
     for row, j in enumerate(dimensions):
         # An autoencoder's codes have a scale of their own: its steps are standard deviations.
         z[row, :, j] = steps if view.is_vae else mu[:, j].mean() + steps * mu[:, j].std()
-    label = None if view.labels is None else view.labels[place]
-    decoded = view.decode(z.reshape(-1, view.L), labels=label)
+    label = view.labels_of(place)
     measure = "{:.2f} nats" if view.is_vae else "variance {:.2g}"
     names = [f"$z_{{{j + 1}}}$  {measure.format(view.kl[j])}" for j in dimensions]
     if view.shape is None:
-        decoded = decoded.reshape(*z.shape[:2], -1)
-        return figures.row_traversals(decoded, steps, names, view.dataset.feature_names, view.unit)
-    decoded = view.images(decoded).reshape(*z.shape[:2], -1)
+        rows = view.decode(z.reshape(-1, view.L), label).reshape(*z.shape[:2], -1)  # (K, S, D)
+        return figures.row_traversals(rows, steps, names, view.dataset.feature_names, view.unit)
     which = f"the {len(names)} of {view.L} that carry most" if len(names) < view.L else "all"
     subtitle = (
         "Each row moves one latent dimension of the image's code and leaves the others; "
@@ -144,8 +136,9 @@ def _traversals(view: View):
     )
     if not view.is_vae:
         subtitle += " Steps are standard deviations of the codes."
-    original = view.images(view.x(slice(place, place + 1)))[0]
-    return figures.traversals(decoded, steps, names, view.shape, original, subtitle=subtitle)
+    original = view.images(view.x([place]))[0]
+    images = view.decoded(z, label)
+    return figures.traversals(images, steps, names, view.shape, original, subtitle=subtitle)
 
 
 def _posterior(view: View):
@@ -153,26 +146,24 @@ def _posterior(view: View):
     eps = np.random.default_rng(0).standard_normal((60, view.L))
 
     def draws(place: int, n: int) -> np.ndarray:
-        """mu and n draws of one example's posterior, decoded, (1 + n, D)."""
+        """Decode mu and n draws of one example's posterior, (1 + n, D)."""
         z = mu[place] + sigma[place] * np.concatenate([np.zeros((1, view.L)), eps[:n]])
-        return view.images(
-            view.decode(z, labels=None if view.labels is None else view.labels[place])
-        )
+        return view.decoded(z, view.labels_of(place))
 
     # Of ten images the one whose draws differ most: differences that an eye can see.
     place = max(view.examples[:10].tolist(), key=lambda i: draws(i, 12).std(axis=0).sum())
     images = draws(place, len(eps))
-    original = view.images(view.x(slice(place, place + 1)))[0]
+    original = view.images(view.x([place]))[0]
     return figures.posterior(original, images[0], images[1:], view.shape)
 
 
 def _interpolations(view: View):
     mu, _ = view.codes
-    labels = None if view.labels is None else view.labels[view.examples]
-    error = view.x(view.examples) - view.decode(mu[view.examples], labels=labels)
+    examples = view.examples
+    error = view.x(examples) - view.decode(mu[examples], view.labels_of(examples))
     few = view.one_each((error**2).sum(axis=1))
     if len(few) < 2:
-        few = view.examples[:2]
+        few = examples[:2]
     first = few[: min(6, len(few) if len(few) > 2 else 1)]
     last = np.roll(few, -3 if len(few) > 6 else -1)[: len(first)]
     t = np.linspace(0, 1, 11)[None, :, None]
@@ -181,7 +172,7 @@ def _interpolations(view: View):
     if view.labels is not None:
         labels = np.where(t[..., 0] < 0.5, view.labels[first][:, None], view.labels[last][:, None])
         labels = labels.ravel()
-    steps = view.images(view.decode(z.reshape(-1, view.L), labels=labels)).reshape(*z.shape[:2], -1)
+    steps = view.decoded(z, labels)
     ends = view.images(view.x(first)), view.images(view.x(last))
     subtitle = "A straight line in z from one image's code to another's, decoded on the way"
     subtitle += "; the label changes halfway." if view.model.n_classes else "."
@@ -189,8 +180,8 @@ def _interpolations(view: View):
 
 
 def _kl(view: View):
-    epochs = [row["epoch"] for row in view.history] if view.history else None
-    if epochs and len(epochs) != len(view.kl_history):
+    epochs = [row["epoch"] for row in view.history or []]
+    if len(epochs) != len(view.kl_history):
         epochs = None
     if len(view.dataset.x_test) <= KL_ROWS:
         return figures.kl_over_training(view.kl_history, epochs)
@@ -242,15 +233,17 @@ FIGURES = {
     "factors": Entry(_factors, ("factors",), "does each factor have a dimension of its own?"),
 }
 NAMES = tuple(FIGURES)
+NOTES = {"png": "Description", "svg": "Description", "pdf": "Subject"}  # where a file has words
 DESCRIPTIONS = {name: entry.look_at for name, entry in FIGURES.items()}
 
 
-def figure(name: str, model, dataset, history=None, kl_history=None):
+def figure(
+    name: str, model: Any, dataset: Any, history: Any = None, kl_history: Any = None
+) -> Picture:
     """Return one figure, for a notebook; arguments as in `draw`.
 
     Raises ValueError where the name is unknown, or the figure does not apply to this model.
     """
-    checks.choice("figure", name, NAMES)
     view = View(model, dataset, history, kl_history)
     _check(name, view)
     return FIGURES[name].draw(view)
@@ -283,7 +276,7 @@ def draw(
     dpi, format
         Resolution, and "png", "svg", "pdf" or another format that Matplotlib writes.
     keep : bool
-        Draw only what the folder lacks.
+        Draw only what the folder lacks, or has of other weights, as its pictures tell.
 
     Raises
     ------
@@ -292,37 +285,32 @@ def draw(
     """
     checks.choice("format", format, Picture().canvas.get_supported_filetypes())
     checks.number("dpi", dpi, above=True)
-    view = View(model, dataset, history, kl_history)
-    if only is None:
-        names = [name for name in NAMES if _missing(name, view) is None]
-        if keep:
-            names = [name for name in names if not (Path(folder) / f"{name}.{format}").exists()]
-    else:
+    view, folder = View(model, dataset, history, kl_history), Path(folder)
+    names = [name for name in NAMES if not _missing(name, view)]
+    if only is not None:
         names = [only] if isinstance(only, str) else list(only)
         for name in names:
-            checks.choice("figure", name, NAMES)
             _check(name, view)
-    folder = Path(folder)
+    paths = {name: folder / f"{name}.{format}" for name in names}
+    if only is None and keep:
+        paths = {n: path for n, path in paths.items() if not holds(path, model.fingerprint)}
     make_folder(folder)
-    paths = []
-    for name in names:
-        paths.append(folder / f"{name}.{format}")
+    for name, path in paths.items():
         picture = FIGURES[name].draw(view)
-        save = partial(picture.savefig, format=format, dpi=dpi)
-        write_atomically(paths[-1], save)
-    return paths
+        shown = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
+        how = {"format": format, "dpi": dpi, "metadata": shown or None}
+        write_atomically(path, partial(picture.savefig, **how))
+    return list(paths.values())
 
 
-def _missing(name: str, view: View) -> str | None:
-    """Return what a figure needs and this view lacks, in words, or None."""
-    for need in FIGURES[name].needs:
-        words, holds = NEEDS[need]
-        if not holds(view):
-            return words
-    return None
+def _missing(name: str, view: View) -> str:
+    """Return what a figure needs and this view lacks, in words, or ""."""
+    needs = (NEEDS[need] for need in FIGURES[name].needs)
+    return next((words for words, holds in needs if not holds(view)), "")
 
 
 def _check(name: str, view: View) -> None:
-    missing = _missing(name, view)
-    if missing:
+    """Raise ValueError where the name is unknown, or the figure does not apply."""
+    checks.choice("figure", name, NAMES)
+    if missing := _missing(name, view):
         raise ValueError(f"figure {name!r} does not apply here: it needs {missing}")

@@ -1,10 +1,9 @@
-"""Sheets of images, and the curves of a training."""
-
-from __future__ import annotations
+"""Draw sheets of images, and the curves of a training."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -34,7 +33,7 @@ from tinyvae.figures.picture import (
 
 @styled
 def curves(history: Sequence[dict], title: str = "Training") -> Figure:
-    """Loss, reconstruction and KL by epoch: training as a line, validation as another.
+    """Draw loss, reconstruction and KL by epoch: training as a line, validation as another.
 
     Parameters
     ----------
@@ -60,19 +59,19 @@ def curves(history: Sequence[dict], title: str = "Training") -> Figure:
     return fig
 
 
-def _curve(ax, history: Sequence[dict], term: str) -> None:
+def _curve(ax: Axes, history: Sequence[dict], term: str) -> None:
+    """Draw one term of training and validation, within the range of the later epochs."""
     epochs = [row["epoch"] for row in history]
-    seen = []
+    later = []  # the first epochs would flatten all others: they may leave the panel
     for key, color, name in ((term, INK, "training"), (f"val_{term}", ACCENT, "validation")):
         y = np.array([row.get(key) for row in history], dtype=float)
-        if not np.isfinite(y).any():
-            continue
-        ax.plot(epochs, y, color=color, lw=1.6, marker="o" if len(epochs) < 4 else "", label=name)
-        seen.append(y)
-    # The first epochs would flatten all others: they may leave the panel.
-    later = np.concatenate([y[min(len(y) // 20, 5) :] for y in seen])
-    later = later[np.isfinite(later)]
-    low, high = later.min(), later.max()
+        if np.isfinite(y).any():
+            marker = "o" if len(epochs) < 4 else ""
+            ax.plot(epochs, y, color=color, lw=1.6, marker=marker, label=name)
+            later.append(y[min(len(y) // 20, 5) :])
+    finite = np.concatenate(later)
+    finite = finite[np.isfinite(finite)]
+    low, high = finite.min(), finite.max()
     ax.set_ylim(low - 0.06 * (high - low) - 1e-9, high + 0.08 * (high - low) + 1e-9)
     ax.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
@@ -89,18 +88,16 @@ def image_grid(
     subtitle: str = "",
     row_labels: Sequence[str] | None = None,
 ) -> Figure:
-    """Images (N, D) side by side, row by row; without a title, nothing else."""
+    """Draw images (N, D) side by side, row by row; without a title, nothing else."""
     check_sheet(len(images), image_shape)
     ink = is_ink(images, image_shape)
     columns = min(columns or columns_for(len(images), image_shape), len(images))
     sheet = tile(as_pixels(images, image_shape, ink), columns, gap_for(image_shape))
-    left = MARGIN + (0.1 + 0.075 * max(map(len, row_labels)) if row_labels else 0)
-    width = min(9.4 - left - MARGIN, 1.2 * columns)
-    if not title:
-        left = width = min(9.0, 1.2 * columns)
-        left = 0.0
+    left, top, width = 0.0, 0.0, min(9.0, 1.2 * columns)
+    if title:
+        left = MARGIN + (0.1 + 0.075 * max(map(len, row_labels)) if row_labels else 0)
+        top, width = 0.85, min(9.4 - left - MARGIN, 1.2 * columns)
     height = width * sheet.shape[0] / sheet.shape[1]
-    top = 0.85 if title else 0.0
     fig = page(9.4 if title else width, height + top + (MARGIN if title else 0), title, subtitle)
     ax = bare(panel(fig, left, top, width, height))
     show_pixels(ax, sheet, ink, (0, columns, -(-len(images) // columns), 0))
@@ -119,7 +116,7 @@ def reconstructions(
     title: str = "Reconstructions",
     subtitle: str = "Each image over what the decoder makes of its code.",
 ) -> Figure:
-    """Originals x (N, D) over their reconstructions x_hat (N, D), in as many bands as needed."""
+    """Draw originals x (N, D) over reconstructions x_hat (N, D), in as many bands as needed."""
     check_sheet(len(x), image_shape, each=2)
     ink = is_ink(x, image_shape)
     columns, gap = min(columns, len(x)), gap_for(image_shape)
@@ -139,11 +136,8 @@ def reconstructions(
     show_pixels(ax, sheet, ink, (0, columns, len(sheet), 0))
     own_pixels(fig, ax, sheet)
     tops = np.cumsum([0] + [len(band) for band in bands])[:-1][::2]
-    side_labels(
-        ax,
-        [top + image_shape[0] / 2 for top in tops],
-        ["original", "decoded"] * (len(tops) // 2),
-    )
+    middles = [top + image_shape[0] / 2 for top in tops]
+    side_labels(ax, middles, ["original", "decoded"] * (len(tops) // 2))
     return fig
 
 
@@ -158,7 +152,7 @@ def posterior(
     subtitle: str = "The encoder answers with a distribution: each small image is decoded from "
     "another draw of it.",
 ) -> Figure:
-    """One image decoded from many samples of its own posterior.
+    """Draw one image decoded from many samples of its own posterior.
 
     Parameters
     ----------
@@ -176,12 +170,13 @@ def posterior(
     fig = page(left + side + 0.5 + width + MARGIN, top + height + MARGIN, title, subtitle)
     spread = draws.std(axis=0).reshape(*image_shape[:2], -1).mean(axis=2)
     names = ("original", "decoded from μ", f"standard deviation (≤ {spread.max():.2f})")
-    axes = [bare(panel(fig, left, top + i * (each + 0.42), side, each)) for i in range(3)]
-    for ax, name, image in zip(axes, names, (original, mean, None), strict=True):
+    for i, name in enumerate(names):
+        ax = bare(panel(fig, left, top + i * (each + 0.42), side, each))
         ax.set_title(name, pad=4, size=8.5)
-        if image is not None:
-            show_pixels(ax, as_pixels(image[None], image_shape, ink)[0], ink)
-    axes[2].imshow(spread, cmap=DENSITY, vmin=0, interpolation="bicubic", aspect="auto")
+        if i < 2:
+            show_pixels(ax, as_pixels((original, mean)[i], image_shape, ink)[0], ink)
+        else:
+            ax.imshow(spread, cmap=DENSITY, vmin=0, interpolation="bicubic", aspect="auto")
     ax = bare(panel(fig, left + side + 0.5, top, width, width * sheet.shape[0] / sheet.shape[1]))
     show_pixels(ax, sheet, ink)
     ax.set_title(f"decoded from {len(draws)} draws of z ~ N(μ, σ²)", pad=4, size=8.5)
@@ -197,7 +192,7 @@ def interpolations(
     title: str = "Interpolations",
     subtitle: str = "A straight line in z from one image's code to another's, decoded on the way.",
 ) -> Figure:
-    """Pairs of images and the way between them.
+    """Draw pairs of images and the way between them.
 
     Parameters
     ----------
@@ -209,15 +204,14 @@ def interpolations(
     P, S, _ = steps.shape
     check_sheet(P * (S + 2), image_shape)
     ink = is_ink(first, image_shape)
-    gap, aspect = gap_for(image_shape), image_shape[0] / image_shape[1]
     cell = min(0.72, 7.0 / S)
-    height = P * cell * aspect
+    height = P * cell * image_shape[0] / image_shape[1]
     fig = page(2 * MARGIN + cell * (S + 2) + 0.5, height + 1.2 + MARGIN, title, subtitle)
     sheets = [(first, 1), (steps.reshape(P * S, -1), S), (last, 1)]
     left = MARGIN
     for images, columns in sheets:
         ax = bare(panel(fig, left, 1.15, columns * cell, height))
-        sheet = tile(as_pixels(images, image_shape, ink), columns, gap)
+        sheet = tile(as_pixels(images, image_shape, ink), columns, gap_for(image_shape))
         show_pixels(ax, sheet, ink, (0, columns, P, 0))
         own_pixels(fig, ax, sheet)
         if columns > 1 or S == 1:

@@ -1,8 +1,6 @@
-"""Pictures of the latent plane: where the encoder puts the data, what each place decodes to, and
+"""Draw the latent plane: where the encoder puts the data, what each place decodes to, and
 the three planes that explain what the two terms of the loss do.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -67,6 +65,7 @@ def quantile_grid(cells: int) -> np.ndarray:
 
 
 def plane_axes(ax: Axes, extent: tuple[float, ...], names: Sequence[str]) -> None:
+    """Lay out axes that show a part of the plane, with names and few ticks."""
     ax.set(xlim=extent[:2], ylim=extent[2:], xlabel=names[0], ylabel=names[1])
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(8, integer=extent[1] - extent[0] > 4, steps=[1, 2, 5]))
@@ -94,6 +93,7 @@ def circles(ax: Axes, text: bool = True, z: np.ndarray | None = None) -> None:
 
 
 def _points(ax: Axes, z: np.ndarray, labels: np.ndarray | None, size: float | None = None) -> None:
+    """Draw codes (N, 2) as dots, smaller where there are many."""
     size = size or float(np.clip(9000 / len(z), 2.5, 18))
     look = {"s": size, "alpha": 0.8, "lw": 0, "zorder": 2}
     if labels is None:
@@ -162,7 +162,7 @@ def plane(
     subtitle: str = "",
     right_title: str = "What each place decodes to",
 ) -> Figure:
-    """Codes of the data on the left; on the right, on the same coordinates, what they decode to.
+    """Draw codes of the data on the left; on the right, on the same axes, what they decode to.
 
     Parameters
     ----------
@@ -206,11 +206,16 @@ def plane(
     return fig
 
 
+def _seamless(decoded: np.ndarray, image_shape: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+    """Return images (cells², D) of a square grid as one sheet, and whether they are ink."""
+    ink = is_ink(decoded, image_shape)
+    pixels = as_pixels(decoded, image_shape, ink)
+    return tile(pixels, round(len(decoded) ** 0.5), seam_for(image_shape, ink)), ink
+
+
 def _decoded_plane(ax, decoded, image_shape, extent, fade: bool) -> None:
     """Draw images decoded on a grid; with `fade`, paler where the prior has little mass."""
-    cells = round(len(decoded) ** 0.5)
-    ink = is_ink(decoded, image_shape)
-    sheet = tile(as_pixels(decoded, image_shape, ink), cells, seam_for(image_shape, ink))
+    sheet, ink = _seamless(decoded, image_shape)
     if fade:
         z1, z2 = (np.linspace(*extent[2 * i : 2 * i + 2], sheet.shape[1 - i]) for i in (0, 1))
         r = np.hypot(z1, z2[::-1, None])  # (H, W)
@@ -227,10 +232,8 @@ def manifold(
     subtitle: str = "Every cell holds the same share of the prior: z at equally likely quantiles "
     "of N(0, I).",
 ) -> Figure:
-    """Images decoded at `quantile_grid(cells)`, (cells², D), as one seamless picture."""
-    cells = round(len(decoded) ** 0.5)
-    ink = is_ink(decoded, image_shape)
-    sheet = tile(as_pixels(decoded, image_shape, ink), cells, seam_for(image_shape, ink))
+    """Draw images decoded at `quantile_grid(cells)`, (cells², D), as one seamless picture."""
+    sheet, ink = _seamless(decoded, image_shape)
     side = 7.4
     fig = page(0.75 + side + MARGIN, 0.95 + side + 0.7, title, subtitle)
     ax = panel(fig, 0.75, 0.95, side, side)
@@ -310,8 +313,10 @@ def _shared_square(planes: Sequence[np.ndarray]) -> tuple[float, ...]:
 
 
 def _legend(fig: Figure, classes: np.ndarray, top: float) -> None:
-    """Write the classes in their colours, so many inches below the page's upper edge."""
+    """Write the classes beside their marks, so many inches below the page's upper edge."""
     W, H = fig.get_size_inches()
+    glyphs = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼"}
     for i, c in enumerate(classes):
-        look = {"size": 11, "weight": "bold", "color": COLORS[c % len(COLORS)]}
-        fig.text((MARGIN + 0.2 * i) / W, 1 - top / H, str(c), ha="left", va="top", **look)
+        marker, color = mark(int(c))
+        look = {"size": 10, "weight": "bold", "color": color, "ha": "left", "va": "top"}
+        fig.text((MARGIN + 0.36 * i) / W, 1 - top / H, f"{glyphs[marker]}{c}", **look)

@@ -1,10 +1,7 @@
-"""What the figures see of a model and its data: a bounded number of rows, their codes, which
-examples to show, and the values of the model as pixels.
+"""Show a model and its data to the figures: a bounded number of rows, their codes, which examples
+to draw, and the values of the model as pixels.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 
 from tinyvae.core.latent import kl
 from tinyvae.data.blocks import blocks
+from tinyvae.evaluate.passes import posterior
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
@@ -22,8 +20,7 @@ class View:
     """A model and its data, as the figures want them; each array is computed when first used."""
 
     def __init__(self, model: Any, dataset: Any, history: Any, kl_history: Any) -> None:
-        self.model, self.dataset = model, dataset
-        self.history = history
+        self.model, self.dataset, self.history = model, dataset, history
         given = kl_history is not None and len(kl_history)
         self.kl_history = np.asarray(kl_history, dtype=float) if given else None  # (epochs, L)
         self.L, self.shape = model.latent_dim, dataset.image_shape
@@ -37,23 +34,18 @@ class View:
         """Return examples (n, D) in the model's units; places count within `rows`."""
         return np.asarray(self.dataset.x_test[self.rows[places]])
 
-    def _blocks(self, n: int) -> Iterator[slice]:
-        return blocks(n, BLOCK_VALUES // max(self.model.n_features, 1024))
-
-    def _conditions(self, labels: np.ndarray | None, part: slice = slice(None)) -> dict:
-        return {"labels": labels[part]} if self.model.n_classes else {}
+    def labels_of(self, places: Any) -> Any:
+        """Return the labels of examples, or None where the data have none."""
+        return None if self.labels is None else self.labels[places]
 
     @cached_property
     def codes(self) -> tuple[np.ndarray, np.ndarray]:
         """mu and sigma (N, L) of all rows; an autoencoder's code has sigma 0."""
-        parts = []
-        for part in self._blocks(len(self.rows)):
-            code = self.model.encode(self.x(part), **self._conditions(self.labels, part))
-            mu, logvar = code if self.is_vae else (code, code)
-            parts.append([self.model.backend.to_numpy(a).astype(float) for a in (mu, logvar)])
-        mu, logvar = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        labels = self.dataset.y_test if self.model.n_classes else None
+        mu, logvar = posterior(self.model, self.dataset.x_test, labels, self.rows)
         # Clipped far beyond what can be seen, so that no square of it overflows.
-        return mu, np.exp(0.5 * np.clip(logvar, -60, 60)) if self.is_vae else np.zeros_like(mu)
+        sigma = np.zeros_like(mu) if logvar is None else np.exp(0.5 * np.clip(logvar, -60, 60))
+        return mu, sigma
 
     @cached_property
     def kl(self) -> np.ndarray:
@@ -68,18 +60,22 @@ class View:
 
     def decode(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
         """Return x_hat (n, D) in the model's units; `labels` (n,), or one for all."""
-        if self.model.n_classes:
+        model, z, parts = self.model, z.astype(self.model.dtype), []
+        if model.n_classes:
             labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
-        z = z.astype(self.model.dtype)
-        parts = [
-            self.model.decode(z[part], **self._conditions(labels, part))
-            for part in self._blocks(len(z))
-        ]
-        return np.concatenate([self.model.backend.to_numpy(part) for part in parts])
+        for part in blocks(len(z), BLOCK_VALUES // max(model.n_features, 1024)):
+            conditions = labels[part] if model.n_classes else None
+            parts.append(model.backend.to_numpy(model.decode(z[part], labels=conditions)))
+        return np.concatenate(parts)
 
     def images(self, x: np.ndarray) -> np.ndarray:
         """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""
         return self.dataset.scaling.to_picture(x)
+
+    def decoded(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
+        """Return codes z (…, L) decoded as images (…, D)."""
+        images = self.images(self.decode(z.reshape(-1, self.L), labels))
+        return images.reshape(*z.shape[:-1], -1)
 
     @cached_property
     def examples(self) -> np.ndarray:
@@ -105,6 +101,7 @@ class View:
         return int(self.labels[self.examples[0]])
 
     def name_of(self, label: int) -> str:
+        """Return a label's name, or its number where it has none."""
         names = self.dataset.label_names
         return str(names[label]) if names else str(label)
 

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from tinyvae.gradcheck.comparison import TOLERANCE as TOLERANCE
     from tinyvae.gradcheck.comparison import check as check
     from tinyvae.gradcheck.report import Report as Report
-
-_HOMES = {
-    "check": "gradcheck.comparison",
-    "TOLERANCE": "gradcheck.comparison",
-    "Report": "gradcheck.report",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+else:
+    _MODULES = {"comparison": "check TOLERANCE", "report": "Report"}
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)

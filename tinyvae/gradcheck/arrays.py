@@ -1,7 +1,7 @@
 """Make the arrays that a gradient check moves, and find those that a layer or a model holds."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,7 @@ class Place:
     def __init__(self, backend: Backend, dtype: str, rng: np.random.Generator) -> None:
         self.backend, self.dtype, self.rng = backend, dtype, rng
 
-    def named_inputs(self, function: Callable, inputs: tuple) -> dict[str, Any]:
+    def named_inputs(self, function: Callable, inputs: Sequence) -> dict[str, Any]:
         """Return copies of the inputs under the function's names for them; floats in our dtype."""
         names = list(arguments(function))[: len(inputs)]
         names += [f"input {i}" for i in range(len(names), len(inputs))]
@@ -31,12 +31,12 @@ class Place:
 
     def own(self, value: Any) -> Any:
         """Return a copy of `value` as an array of this place; whole-number arrays stay as such."""
-        is_array = hasattr(value, "dtype")
-        if not is_array and not isinstance(value, int | float | list | tuple):
-            return value
-        whole = is_array and value.dtype.kind != "f"
-        array = value if is_array else np.asarray(value)
-        return self.backend.asarray(array, None if whole else self.dtype).copy()
+        if hasattr(value, "dtype"):
+            dtype = self.dtype if value.dtype.kind == "f" else None
+            return self.backend.asarray(value, dtype).copy()
+        if isinstance(value, int | float | list | tuple):
+            return self.backend.asarray(np.asarray(value), self.dtype).copy()
+        return value
 
     def bind(self, layers: list[Any]) -> None:
         """Give layers with `shapes` their W, b, dW, db; they keep values that they have."""
@@ -78,10 +78,8 @@ def own_weights(thing: Any) -> tuple[dict[str, Array], Callable] | None:
     for name in ("parameters", "params"):
         weights = _named(getattr(thing, name, None), name)
         if weights and all(hasattr(array, "dtype") for array in weights.values()):
-            home = next((g for g in ("gradients", "grads") if hasattr(thing, g)), None)
-            return weights, lambda name=name, home=home: _named(
-                getattr(thing, home or "", {}), name
-            )
+            grads = "gradients" if hasattr(thing, "gradients") else "grads"
+            return weights, lambda name=name, grads=grads: _named(getattr(thing, grads, {}), name)
     return None
 
 
@@ -93,8 +91,8 @@ def _named(arrays: Any, label: str) -> dict[str, Any]:
 
 
 def floats(inputs: dict[str, Any]) -> dict[str, Array]:
-    arrays = {name: value for name, value in inputs.items() if hasattr(value, "dtype")}
-    return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+    """Return the arrays of floats among the inputs."""
+    return {k: a for k, a in inputs.items() if hasattr(a, "dtype") and a.dtype.kind == "f"}
 
 
 def arguments(function: Callable) -> dict[str, bool]:

@@ -1,6 +1,5 @@
-"""`check`: analytic gradients beside central differences, array by array."""
+"""Compare analytic gradients with central differences, array by array."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,19 @@ from tinyvae.gradcheck.report import (
 from tinyvae.gradcheck.subjects import FunctionPair, Module, NotCheckable
 
 TOLERANCE = {"float64": 1e-7, "float32": 1e-2}
-MAX_KINKS = 0.25  # the share of an array's entries that may be left out at one point
+HELD = "{} is held still: backward returns no gradient for it"
+FRESH_NOISE = (
+    "forward gives another result for the same input: it draws fresh noise. Hold the "
+    "noise still: draw eps once and pass it in, as in check(model, x, eps=eps)"
+)
+DY_CHANGED = (
+    "backward changes dy in place: no harm in a plain chain of layers, but wrong as soon "
+    "as dy is used twice"
+)
+BESIDE_KINKS = (
+    "the point given lies on kinks (such as a ReLU at 0), where there is no derivative: "
+    "compared at random points 0.1 to 0.3 beside it"
+)
 
 
 def check(
@@ -74,6 +85,13 @@ def check(
         Where `subject` has no forward and backward, or returns neither an array nor a number.
     ValueError
         Where an array is empty, or an option is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyvae.gradcheck import check
+    >>> bool(check(np.sin, lambda x: np.cos(x), np.linspace(0.0, 1.0, 5)))
+    True
     """
     checks.choice("dtype", dtype, TOLERANCE)
     checks.integer("entries", entries, 1)
@@ -83,15 +101,14 @@ def check(
     place = Place(get_backend(backend), dtype, rng)
     with np.errstate(all="ignore"):
         examined = _subject(subject, inputs, constants, shape, place)
-        for name, array in examined.arrays.items():
-            if not array.size:
-                raise ValueError(
-                    f"{name} is empty, of the shape {array.shape}: give it at least one number"
-                )
         start = {name: array.copy() for name, array in examined.arrays.items()}
+        for name, array in start.items():
+            if not array.size:
+                found = f"{name} is empty, of the shape {array.shape}"
+                raise ValueError(f"{found}: give it at least one number")
         try:
             report = _examine(examined, rng, tolerance, entries)
-            if report.passed and any(map(_crowded, report.arrays.values())):
+            if report.passed and any(array.on_kinks for array in report.arrays.values()):
                 report = _beside_the_kinks(examined, rng, tolerance, entries)
         finally:
             for name, array in start.items():
@@ -100,6 +117,7 @@ def check(
 
 
 def _subject(subject: Any, inputs: tuple, constants: dict, shape: Any, place: Place) -> Any:
+    """Return what is to be checked as a `Module` or a `FunctionPair`."""
     name = getattr(subject, "__name__", type(subject).__name__)
     if isinstance(subject, type):
         raise NotCheckable(f"{name} is a class: give an object of it, check({name}(…))")
@@ -113,25 +131,18 @@ def _subject(subject: Any, inputs: tuple, constants: dict, shape: Any, place: Pl
     raise NotCheckable(f"{name} has no {' and no '.join(lacking)}: a layer needs both")
 
 
-def _crowded(array: ArrayCheck) -> bool:
-    return array.kinks > MAX_KINKS * (array.kinks + array.checked)
-
-
 def _beside_the_kinks(subject: Any, rng: Any, tolerance: float | None, entries: int) -> Report:
     """Examine beside the given point, where that has too many kinks (as a ReLU at zeros has)."""
     for array in subject.arrays.values():
         offset = rng.uniform(0.1, 0.3, array.shape) * rng.choice([-1, 1], array.shape)
         array += array_module(array).asarray(offset, dtype=array.dtype)
     report = _examine(subject, rng, tolerance, entries)
-    report.notes.append(
-        "the point given lies on kinks (such as a ReLU at 0), where there is no derivative: "
-        "compared at random points 0.1 to 0.3 beside it"
-    )
+    report.notes.append(BESIDE_KINKS)
     report.problems += [
         f"{a.name}: forward jumps or bends in {a.kinks} of {a.kinks + a.checked} entries, so no "
         "gradient can be confirmed: does it round, threshold, or compute in float32 inside?"
         for a in report.arrays.values()
-        if _crowded(a)
+        if a.on_kinks
     ]
     return report
 
@@ -141,26 +152,23 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
     dtype = min((str(a.dtype) for a in subject.arrays.values()), default="float64")
     if dtype not in TOLERANCE:
         raise NotCheckable(f"{subject.name} has {dtype} arrays; float32 and float64 can be checked")
-    tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
-    report = Report(subject.name, {}, tolerance, dtype, list(subject.problems), subject.notes)
-    y = _watched(subject, report, subject.forward, "forward")
-    y = y if isinstance(y, float) else y.copy()  # the layer may write to it again
-    if not isinstance(y, float) and str(y.dtype) != dtype:
-        report.problems.append(f"forward turns {dtype} into {y.dtype}: keep the dtype of x")
-        return report
+    report = Report(subject.name, {}, tolerance or TOLERANCE[dtype], dtype)
+    y = _unchanging(subject, report, "forward")
+    if not isinstance(y, float):
+        y = y.copy()  # the layer may write to it again
+        if str(y.dtype) != dtype:
+            report.problems.append(f"forward turns {dtype} into {y.dtype}: keep the dtype of x")
+            return report
     if not np.isfinite(to_host(y)).all():
         report.problems.append("forward returns nan or inf")
         return report
-    dy = _draw_dy(y, subject, rng)
+    dy = _draw_dy(y, subject.sums, rng)
     subject.clear()
     analytic = _analytic(subject, report, dy)
     if report.problems:
         return report
     if not np.array_equal(to_host(y), to_host(subject.forward())):
-        report.problems.append(
-            "forward gives another result for the same input: it draws fresh noise. Hold the "
-            "noise still: draw eps once and pass it in, as in check(model, x, eps=eps)"
-        )
+        report.problems.append(FRESH_NOISE)
         return report
     again = _analytic(subject, report, dy)
     report.problems += [*repeat_problems(analytic, again), *subject.problems]
@@ -170,24 +178,21 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         weighted = (subject.forward() - y) * dy
         return weighted if isinstance(y, float) else float(to_host(weighted.sum(dtype="float64")))
 
+    others = {"y": y, "dy": dy} | subject.constants | subject.arrays
     for name, array in subject.arrays.items():
-        trouble = shape_problem(name, array, analytic.get(name))
         if name in subject.inputs and name not in analytic:
-            if not subject.is_model:
-                report.notes.append(f"{name} is held still: backward returns no gradient for it")
-            continue
-        if trouble:
+            report.notes += [] if subject.is_model else [HELD.format(name)]
+        elif trouble := shape_problem(name, array, analytic.get(name)):
             report.problems.append(trouble)
-            continue
-        chosen = np.arange(array.size)
-        if array.size > entries:
-            chosen = np.sort(rng.choice(array.size, entries, replace=False))
-        indices = [tuple(map(int, np.unravel_index(i, array.shape))) for i in chosen]
-        numeric = slopes(change, array, indices, size, tolerance)
-        others = {"y": y, "dy": dy} | subject.constants | subject.arrays
-        report.arrays[name] = _compare(
-            name, analytic[name], indices, numeric, report, others, subject.sizes
-        )
+        else:
+            chosen = np.arange(array.size)
+            if array.size > entries:
+                chosen = np.sort(rng.choice(array.size, entries, replace=False))
+            indices = [tuple(map(int, np.unravel_index(i, array.shape))) for i in chosen]
+            found = slopes(change, array, indices, size, report.tolerance)
+            report.arrays[name] = _compare(
+                name, analytic[name], indices, found, report.tolerance, others, subject.sizes
+            )
     for name, value in subject.inputs.items():
         if name not in subject.arrays and hasattr(value, "dtype"):
             report.notes.append(f"{name} holds {value.dtype} and is held still")
@@ -196,15 +201,15 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
     names = [name for name in report.arrays if name not in subject.inputs]
     enters = where_it_enters(names, [not report.arrays[name].passed for name in names])
     report.notes += [enters] if enters else []
-    report.problems = list(dict.fromkeys(report.problems))
+    report.problems = list(dict.fromkeys(report.problems))  # each once
     report.notes = list(dict.fromkeys(report.notes))
     return report
 
 
-def _watched(subject: Any, report: Report, call: Callable, name: str) -> Any:
-    """Return call(), and report it if it changes the inputs or weights in place."""
+def _unchanging(subject: Any, report: Report, name: str, *arguments: Any) -> Any:
+    """Call the subject's forward or backward, and report it if inputs or weights change."""
     before = {name: array.copy() for name, array in subject.arrays.items()}
-    result = call()
+    result = getattr(subject, name)(*arguments)
     for array_name, array in subject.arrays.items():
         if not np.array_equal(to_host(before[array_name]), to_host(array), equal_nan=True):
             array[...] = before[array_name]
@@ -215,34 +220,24 @@ def _watched(subject: Any, report: Report, call: Callable, name: str) -> Any:
 def _analytic(subject: Any, report: Report, dy: Any) -> dict[str, np.ndarray]:
     """Return the gradients of a backward pass, on the host."""
     given = dy if isinstance(dy, float) else dy.copy()
-    gradients = _watched(subject, report, lambda: subject.backward(given), "backward")
-    gradients = {name: to_host(gradient).copy() for name, gradient in gradients.items()}
+    gradients = _unchanging(subject, report, "backward", given)
     if not np.array_equal(to_host(given), to_host(dy)):
-        report.notes.append(
-            "backward changes dy in place: no harm in a plain chain of layers, but wrong as soon "
-            "as dy is used twice"
-        )
-    return gradients
+        report.notes.append(DY_CHANGED)
+    return {name: to_host(gradient).copy() for name, gradient in gradients.items()}
 
 
-def _draw_dy(y: Any, subject: Any, rng: np.random.Generator) -> Any:
+def _draw_dy(y: Any, sums: bool, rng: np.random.Generator) -> Any:
     """Return dy: the number checked is Σ dy · y, with random dy that tell all entries apart."""
     if isinstance(y, float):
         return 1.0
-    xp = array_module(y)
-    dy = np.ones(y.shape) if subject.sums else rng.standard_normal(y.shape)
-    return xp.asarray(dy, dtype=y.dtype)
+    dy = np.ones(y.shape) if sums else rng.standard_normal(y.shape)
+    return array_module(y).asarray(dy, dtype=y.dtype)
 
 
 def _compare(
-    name: str,
-    gradient: np.ndarray,
-    indices: list[tuple[int, ...]],
-    found: Slopes,
-    report: Report,
-    others: dict[str, Any],
-    sizes: dict[str, int],
-) -> ArrayCheck:
+    name: str, gradient: np.ndarray, indices: list[tuple[int, ...]], found: Slopes,
+    tolerance: float, others: dict[str, Any], sizes: dict[str, int],
+) -> ArrayCheck:  # fmt: skip
     """Return how far an array's gradient is from the slopes found, and what the pattern suggests.
 
     `others` are arrays that could be a forgotten factor or term.
@@ -255,29 +250,21 @@ def _compare(
     off = np.where(keep, np.abs(analytic - numeric), -1.0)
     worst = int(off.argmax())
     norm = float(np.linalg.norm(numeric[keep]))
-    floor = 2 * float(np.linalg.norm(found.rounding[keep])) / report.tolerance
-    distance = float(np.linalg.norm(analytic[keep] - numeric[keep]))
+    floor = 2 * float(np.linalg.norm(found.rounding[keep])) / tolerance
+    distance = float(np.linalg.norm(off[keep]))
     error = distance / max(norm, floor) if distance else 0.0
     hint = ""
-    if error > report.tolerance:
+    if error > tolerance:
         places = [index for index, kept in zip(indices, keep, strict=True) if kept]
         relatives = {
             other: np.array([float(values[place]) for place in places])
             for other, values in ((k, to_host(v)) for k, v in others.items() if np.ndim(v))
             if values.shape == gradient.shape
         }
-        right = off[keep] <= report.tolerance * max(norm, floor)
+        right = off[keep] <= tolerance * max(norm, floor)
         hint = pattern(places, analytic[keep], numeric[keep], right, sizes, relatives)
     return ArrayCheck(
-        name=name,
-        shape=gradient.shape,
-        checked=int(keep.sum()),
-        kinks=int((~keep).sum()),
-        error=error,
-        index=indices[worst],
-        analytic=float(analytic[worst]),
-        numeric=float(numeric[worst]),
-        passed=error <= report.tolerance,
-        floor=floor if floor > norm else None,
-        hint=hint,
-    )
+        name, gradient.shape, checked=int(keep.sum()), kinks=int((~keep).sum()), error=error,
+        index=indices[worst], analytic=float(analytic[worst]), numeric=float(numeric[worst]),
+        passed=error <= tolerance, floor=floor if floor > norm else None, hint=hint,
+    )  # fmt: skip

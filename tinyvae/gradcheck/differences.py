@@ -79,6 +79,5 @@ def _five_points(
     finally:
         array[index] = start
     wide, narrow = (f[2] - f[-2]) / (2 * h), (f[1] - f[-1]) / h
-    third = abs(wide - narrow)
-    fourth = abs(f[2] + f[-2] - 4 * (f[1] + f[-1])) / h
-    return narrow + (narrow - wide) / 3, max(third, fourth), -f[-1] * 2 / h, f[1] * 2 / h
+    roughness = max(abs(wide - narrow), abs(f[2] + f[-2] - 4 * (f[1] + f[-1])) / h)
+    return narrow + (narrow - wide) / 3, roughness, -f[-1] * 2 / h, f[1] * 2 / h

@@ -1,4 +1,4 @@
-"""The parts of tinyvae whose gradients `python -m tinyvae.gradcheck` checks, each at a few shapes.
+"""Check the gradient of every part of tinyvae, each at a few shapes, as the command does.
 
 B = 1, L = 1 and D = 1 are among them, as they are where broadcasting errors hide.
 """
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyvae.core.columns import Fill, Mixed
 from tinyvae.core.latent import kl, kl_backward, reparameterize, reparameterize_backward
 from tinyvae.core.layers import Dense, ReLU, Sigmoid, Softplus, Tanh
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
@@ -45,11 +46,46 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         )
 
     def model(kind: type, **arguments: Any) -> Callable[..., Report]:
-        return lambda B, D, L: _model(kind, B, D, L, arguments, rng, backend, dtype)
+        """Check models with one hidden layer of 4 on random data, with the noise held still."""
+
+        def checked(B: int, D: int, L: int) -> Report:
+            settings = {"hidden": (4,), "backend": backend, "dtype": dtype} | arguments
+            built = kind(D, L, **settings)
+            theta = built.parameters.theta  # biases of 0 would put dead ReLUs on their kink
+            theta += backend.asarray(0.3 * rng.standard_normal(theta.shape), dtype)
+            held = {"labels": rng.integers(3, size=B)} if built.n_classes else {}
+            if isinstance(built, VAE):
+                draws = (built.importance_samples,) if kind is IWAE else ()
+                held["eps"] = rng.standard_normal((B, *draws, L))
+            x = rng.random((B, D))
+            if built.missing:
+                x[::2, -1] = np.nan
+            return check(built, x, **held)
+
+        return checked
+
+    def columns(*kinds: str) -> Callable[..., Report]:
+        """Check a likelihood of columns, D of each kind; half of the rows lack a cell."""
+
+        def checked(B: int, D: int) -> Report:
+            variance = backend.asarray(rng.uniform(0.5, 2.0, len(kinds) * D), dtype)
+            likelihood = Mixed(variance, [(kind, D) for kind in kinds])
+            one_hot = np.eye(D)[rng.integers(D, size=B)]
+            x = [one_hot if kind == "categorical" else rng.random((B, D)) for kind in kinds]
+            x = np.concatenate(x, axis=1)
+            if kinds[-1] != "categorical":
+                x[::2, -1] = np.nan
+            x = backend.asarray(x, dtype)
+            value, gradient = _mean_nll(likelihood)
+            y = rng.standard_normal(x.shape)
+            return check(lambda y: value(y, x), lambda y: gradient(y, x), y, **options)
+
+        return checked
 
     yield part("Dense", layer(lambda D: Dense(D, 2)))
     for activation in (ReLU, Tanh, Sigmoid, Softplus):
         yield part(activation.__name__, layer(lambda D, activation=activation: activation()))
+    yield part("Fill, with the mask", layer(lambda D: Fill(mask=D)))
     yield part("Sequential: Dense, Tanh, Dense", layer(lambda D: mlp([D, 4, 2], "tanh")))
     yield part("reparameterize", pair(reparameterize, _reparameterize_backward, 3))
     yield part("KL", pair(kl, kl_backward, 2))
@@ -60,6 +96,13 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
     ):
         yield part(name, pair(*_mean_nll(likelihood), n_inputs=2))
     yield part("Gaussian, sigma auto at its floor", pair(*_nll_at_the_floor(), n_inputs=1))
+    for name, report in (
+        ("Gaussian, a sigma of each feature", columns("gaussian")),
+        ("Bernoulli, missing cells", columns("bernoulli")),
+        ("Categorical", columns("categorical")),
+        ("Mixed columns, missing cells", columns("categorical", "gaussian", "bernoulli")),
+    ):
+        yield part(name, report)
     for name, reports in (
         ("Autoencoder, Gaussian", model(Autoencoder, sigma=0.5)),
         ("Autoencoder, Bernoulli", model(Autoencoder, likelihood="bernoulli", activation="tanh")),
@@ -72,6 +115,9 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         ("VAE, reconstruction weight ½", model(VAE, reconstruction_weight=0.5)),
         ("VAE, free bits", model(VAE, free_bits=0.3)),
         ("VAE, conditional", model(VAE, n_classes=3)),
+        ("VAE, a sigma of each feature", model(VAE, sigma="per-feature")),
+        ("VAE, missing cells and their mask", model(VAE, sigma=0.5, missing="mask")),
+        ("IWAE, a sigma of each feature", model(IWAE, sigma="per-feature", importance_samples=3)),
         ("IWAE, 3 samples, Gaussian", model(IWAE, importance_samples=3, sigma=0.5)),
         ("IWAE, 2 samples, sigma auto", model(IWAE, importance_samples=2)),
         ("IWAE, 5 samples, Bernoulli", model(IWAE, likelihood="bernoulli", activation="tanh")),
@@ -100,25 +146,3 @@ def _nll_at_the_floor() -> tuple[Callable, Callable]:
     """Return the same for y = 1e-7 u and x = 0, where a step of u leaves σ² at its floor."""
     value, gradient = _mean_nll(CalibratedGaussian())
     return lambda u: value(1e-7 * u, 0 * u), lambda u: 1e-7 * gradient(1e-7 * u, 0 * u)
-
-
-def _model(
-    kind: type,
-    B: int,
-    D: int,
-    L: int,
-    arguments: dict,
-    rng: np.random.Generator,
-    backend: Backend,
-    dtype: str,
-) -> Report:
-    """Check a model with one hidden layer of 4 on random data, with the noise held still."""
-    model = kind(D, L, **{"hidden": (4,)} | arguments, backend=backend, dtype=dtype)
-    model.parameters.theta += backend.asarray(  # biases of 0 would put dead ReLUs on their kink
-        0.3 * rng.standard_normal(model.parameters.theta.shape), dtype
-    )
-    held = {"labels": rng.integers(3, size=B)} if model.n_classes else {}
-    if isinstance(model, VAE):
-        draws = (model.importance_samples,) if kind is IWAE else ()
-        held["eps"] = rng.standard_normal((B, *draws, L))
-    return check(model, rng.random((B, D)), **held)

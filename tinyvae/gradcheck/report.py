@@ -1,14 +1,16 @@
-"""What a gradient check found, in words: the table that `print(check(...))` shows, and its hints.
+"""Report what a gradient check found: the table that `print(check(...))` shows, and its hints.
 
 A wrong gradient is most often wrong in a simple way: a factor, a sign, a transpose, a forgotten
 term. `pattern` tries these on the numbers and says which one fits.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+MAX_KINKS = 0.25  # the share of an array's entries that may be left out at one point
 CLOSE = 1e-5  # a pattern fits where it leaves less than this share of the numbers unexplained
 
 
@@ -21,7 +23,7 @@ class ArrayCheck:
     checked: int  # entries that were compared
     kinks: int  # entries left out, as the function has no derivative there
     error: float
-    index: tuple[int, ...] | None
+    index: tuple[int, ...]
     analytic: float
     numeric: float
     passed: bool
@@ -29,21 +31,22 @@ class ArrayCheck:
     hint: str = ""
 
     @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
+    def on_kinks(self) -> bool:
+        """Whether more entries lie on kinks than may be left out at one point."""
+        return self.kinks > MAX_KINKS * (self.kinks + self.checked)
 
 
 @dataclass(repr=False)
 class Report:
     """The outcome of a gradient check: true where it passed; `print(report)` explains it.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What was checked.
-    passed : bool
     arrays : dict of ArrayCheck
         By the array's name: `report.arrays["W"].error`.
+    tolerance, dtype : float, str
     problems, notes : list of str
         What fails beside the numbers, and what is worth knowing though it does not.
     """
@@ -57,13 +60,13 @@ class Report:
 
     @property
     def passed(self) -> bool:
+        """Whether no array and nothing else is wrong."""
         return not self.problems and all(array.passed for array in self.arrays.values())
 
     @property
     def worst(self) -> ArrayCheck | None:
         """The array with the largest relative error: its name, index, analytic, numeric, error."""
-        order = [a for a in self.arrays.values() if a.index is not None]
-        return max(order, key=lambda a: (not a.passed, a.error), default=None)
+        return max(self.arrays.values(), key=lambda a: (not a.passed, a.error), default=None)
 
     @property
     def error(self) -> float:
@@ -92,11 +95,9 @@ class Report:
                 f"  worst entry, {worst.name}[{place}]: backward says {worst.analytic:.6g}, "
                 f"central differences say {worst.numeric:.6g}"
             )
-        hints: dict[str, list[str]] = {}
-        for array in self.arrays.values():
-            if array.hint:
-                hints.setdefault(array.hint, []).append(array.name)
-        for hint, names in hints.items():
+        hints = [array.hint for array in self.arrays.values()]
+        for hint in dict.fromkeys(filter(None, hints)):
+            names = [name for name, array in self.arrays.items() if array.hint == hint]
             everywhere = 1 < len(names) == len(self.arrays)
             lines.append(f"  → {'every array' if everywhere else ', '.join(names)}: {hint}")
         lines += [f"  note: {note}" for note in self.notes]
@@ -106,14 +107,12 @@ class Report:
 
     def _legend(self) -> list[str]:
         """Return what the table's numbers do not say by themselves."""
-        lines = []
-        kinks = sum(a.kinks for a in self.arrays.values())
-        if kinks:
+        arrays, lines = self.arrays.values(), []
+        if kinks := sum(a.kinks for a in arrays):
             lines.append(f"  {kinks} left out: on a kink, as a ReLU's at 0, without a derivative")
-        if any(a.checked + a.kinks < a.size for a in self.arrays.values()):
+        if any(a.checked + a.kinks < math.prod(a.shape) for a in arrays):
             lines.append("  large arrays: entries drawn at random, by the seed")
-        floors = [a.floor for a in self.arrays.values() if a.floor is not None]
-        if floors:
+        if floors := [a.floor for a in arrays if a.floor is not None]:
             lines.append(
                 "  * too small to be told from rounding: the error is relative to "
                 f"{max(floors):.0e}, not to its norm"
@@ -121,22 +120,17 @@ class Report:
         return lines
 
     def _table(self) -> list[str]:
+        """Return a line for each array, in aligned columns."""
         rows = [("array", "shape", "compared", "relative error", "")]
         for a in self.arrays.values():
-            compared = f"all {a.size}" if a.checked == a.size else f"{a.checked} of {a.size}"
+            size = math.prod(a.shape)
+            compared = f"all {size}" if a.checked == size else f"{a.checked} of {size}"
             shape = "×".join(map(str, a.shape)) or "number"
-            verdict = "ok" if a.passed else "FAIL"
-            if a.floor is not None:
-                verdict += " *"
+            verdict = ("ok" if a.passed else "FAIL") + ("" if a.floor is None else " *")
             rows.append((a.name, shape, compared, f"{a.error:.1e}", verdict))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        aligned = [
-            [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
-            + [cell.rjust(width) for cell, width in zip(row[2:4], widths[2:4], strict=True)]
-            + [row[4]]
-            for row in rows
-        ]
-        return ["  " + "  ".join(row).rstrip() for row in aligned]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        line = "  {:<{w[0]}}  {:<{w[1]}}  {:>{w[2]}}  {:>{w[3]}}  {}"
+        return [line.format(*row, w=widths).rstrip() for row in rows]
 
 
 def pattern(
@@ -194,20 +188,21 @@ def _common_place(places: list[tuple[int, ...]], right: np.ndarray) -> str:
 
 def repeat_problems(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[str]:
     """Return what is wrong if a second call of backward gives something else."""
-    added, other = [], []
+    added, other, problems = [], [], []
     for name, gradient in first.items():
         if np.allclose(2 * gradient, second[name], rtol=1e-6, atol=0) and gradient.any():
             added.append(name)
         elif not np.allclose(gradient, second[name], rtol=1e-6, atol=0, equal_nan=True):
             other.append(name)
-    problems = []
     if added:
-        text = "(+=) instead of writing it (=): the second call gives twice the first"
-        problems.append(f"backward adds to the gradient of {', '.join(added)} {text}")
-    if other:
-        text = "does it draw noise of its own, instead of taking the forward pass's?"
         problems.append(
-            f"backward gives another gradient of {', '.join(other)} when it is called again: {text}"
+            f"backward adds to the gradient of {', '.join(added)} (+=) instead of writing it (=): "
+            "the second call gives twice the first"
+        )
+    if other:
+        problems.append(
+            f"backward gives another gradient of {', '.join(other)} when it is called again: "
+            "does it draw noise of its own, instead of taking the forward pass's?"
         )
     return problems
 
@@ -242,22 +237,14 @@ def _factor(a: np.ndarray, b: np.ndarray) -> float | None:
 
 def factor_in_words(factor: float, sizes: dict[str, int]) -> str:
     """Return what a factor could be, such as " (1/B with B = 5: …)", or "" for no known one."""
-    size = abs(factor)
-
-    def near(value: float) -> bool:
-        return abs(size - value) <= 1e-4 * value
-
-    sign = "the sign is flipped" if factor < 0 else ""
-    guesses = []
-    if near(0.5):
-        guesses.append("a ½ too many or a 2 forgotten")
-    if near(2.0):
-        guesses.append("a ½ forgotten or a 2 too many")
+    known = [(0.5, "a ½ too many or a 2 forgotten"), (2.0, "a ½ forgotten or a 2 too many")]
     for name, n in sizes.items():
-        if n > 1 and near(n):
-            guesses.append(f"{name} = {n}: the mean's 1/{name} is missing")
-        if n > 1 and near(1 / n):
-            guesses.append(f"1/{name} with {name} = {n}: divided by {name} once too often")
+        if n > 1:
+            known.append((n, f"{name} = {n}: the mean's 1/{name} is missing"))
+            often = f"1/{name} with {name} = {n}: divided by {name} once too often"
+            known.append((1 / n, often))
+    guesses = [words for value, words in known if abs(abs(factor) - value) <= 1e-4 * value]
+    sign = "the sign is flipped" if factor < 0 else ""
     text = ", and ".join(filter(None, [sign, "; or ".join(guesses)]))
     return f" ({text})" if text else ""
 

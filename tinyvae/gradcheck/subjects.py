@@ -25,6 +25,7 @@ class FunctionPair:
     """A function, and the function of its gradient, as `gradcheck.check` describes them."""
 
     is_model = False
+    problems = ()
 
     def __init__(
         self, value: Callable, gradient: Callable, inputs: tuple, constants: dict, place: Place
@@ -38,20 +39,19 @@ class FunctionPair:
         self.keywords = {k: v for k, v in constants.items() if k in arguments(gradient)}
         self.takes_dy, self.passed = self._call_of_gradient()
         self.sums = not self.takes_dy
-        self.problems: list[str] = []
-        self.notes: list[str] = []
 
     def forward(self) -> Any:
+        """Return f(x) as a number or an array."""
         return _number_or_array(self.value(*self.inputs.values(), **self.constants))
 
     def backward(self, dy: Any) -> dict[str, Any]:
-        first = [dy] if self.takes_dy else []
+        """Return the gradient of each input."""
         inputs = [self.inputs[name] for name in self.passed]
-        result = self.gradient(*first, *inputs, **self.keywords)
+        result = self.gradient(*([dy] if self.takes_dy else []), *inputs, **self.keywords)
         return _by_input(result, self.inputs, self.arrays)
 
     def clear(self) -> None:
-        """Functions keep no gradient."""
+        """Do nothing: functions keep no gradient."""
 
     def _call_of_gradient(self) -> tuple[bool, list[str]]:
         """Return whether the gradient's function takes dy first, and which inputs it takes.
@@ -83,7 +83,6 @@ class Module:
     ) -> None:
         self.name = type(thing).__name__
         self.problems: list[str] = []
-        self.notes: list[str] = []
         self.thing, self.constants = thing, constants
         self.is_likelihood = hasattr(thing, "nll")  # forward(y, x) gives the nll of each example
         self.homes: dict[str, tuple[Any, str]] = {}  # a layer and its attribute, by weight
@@ -91,8 +90,7 @@ class Module:
         found = own_weights(thing)
         if found is None:
             self.constants = place.own_arrays(constants)
-            found = self._layer_weights(place)
-        self.weights, self.gradients = found
+        self.weights, self.gradients = found or self._layer_weights(place)
         self.inputs = self._first_forward(inputs, shape, place)
         self.is_loss = isinstance(self.forward(), float)
         for name, (owner, attribute) in list(self.homes.items()):
@@ -103,15 +101,17 @@ class Module:
         self.sizes = _sizes(thing, self.inputs)
 
     def forward(self) -> Any:
+        """Return y of a layer, the loss of a model."""
         y = self.thing.forward(*self.inputs.values(), **self.constants)
         return _number_or_array(y.mean() if self.is_likelihood else y)
 
     def backward(self, dy: Any) -> dict[str, Any]:
+        """Return the gradients of inputs and weights; note in `problems` where they are missing."""
         if self.is_likelihood:
             dy = 1.0 / self.sizes["B"]
         alone = self.is_loss and not any(arguments(self.thing.backward).values())
         result = self.thing.backward() if alone else self.thing.backward(dy)
-        moved = {k: a for k, a in self.arrays.items() if k in self.inputs}
+        moved = floats(self.inputs)
         found = {}
         if isinstance(result, dict):
             found = {k: result.get(k, result.get(f"d{k}")) for k in self.arrays}
@@ -124,10 +124,10 @@ class Module:
         written = self.gradients()
         for name, view in self.views.items():
             if written[name] is not view:
-                a = f"d{name.rpartition('.')[2]}"
+                d = f"d{name.rpartition('.')[2]}"
+                remedy = f"write into the one that is there, self.{d}[...] = …"
                 self.problems.append(
-                    f"backward makes a new {a}, which no optimizer will see: write into the one "
-                    f"that is there, self.{a}[...] = …"
+                    f"backward makes a new {d}, which no optimizer will see: {remedy}"
                 )
         return {k: g for k, g in (found | written).items() if g is not None}
 
@@ -154,11 +154,10 @@ class Module:
                 if declared:
                     self.views[name] = getattr(owner, f"d{attribute}")
             number += bool(attributes) and prefix == "#."
-
-        def gradients() -> dict[str, Any]:
-            return {n: getattr(o, f"d{a}", None) for n, (o, a) in self.homes.items()}
-
-        return weights, gradients
+        return weights, lambda: {
+            name: getattr(owner, f"d{attribute}", None)
+            for name, (owner, attribute) in self.homes.items()
+        }
 
     def _copy_layers(self) -> list[tuple[str, Any]]:
         """Copy the thing, the layers in its `layers`, and those that are attributes of it.
@@ -182,26 +181,22 @@ class Module:
         """Return the named inputs; where there are none, draw some, of a width that fits."""
         takes = arguments(self.thing.forward)
         n_inputs = sum(required for k, required in takes.items() if k not in self.constants)
-        if inputs or not n_inputs:
-            if len(inputs) < n_inputs:
-                raise NotCheckable(f"{self.name}.forward needs {n_inputs} inputs: give them all")
-            candidates = [inputs]
-        else:
-            widths = [n for w in self.weights.values() if np.ndim(w) for n in w.shape] or [4]
+        if inputs and len(inputs) < n_inputs:
+            raise NotCheckable(f"{self.name}.forward needs {n_inputs} inputs: give them all")
+        candidates = [inputs]
+        if n_inputs and not inputs:
+            widths = [n for w in self.weights.values() for n in np.shape(w)] or [4]
             shapes = [shape] if shape else [(BATCH, n) for n in dict.fromkeys(widths)]
-            candidates = [
-                tuple(place.rng.standard_normal(s) for _ in range(n_inputs)) for s in shapes
-            ]
-        first_error = None
+            candidates = [[place.rng.standard_normal(s) for _ in range(n_inputs)] for s in shapes]
+        errors = []
         for candidate in candidates:
             self.inputs = place.named_inputs(self.thing.forward, candidate)
             try:
                 self.forward()
-            except Exception as error:
-                first_error = first_error or error
-            else:
                 return self.inputs
-        raise first_error
+            except Exception as error:
+                errors.append(error)
+        raise errors[0]
 
 
 def _number_or_array(result: Any) -> Any:
@@ -227,10 +222,7 @@ def _by_input(result: Any, inputs: dict[str, Any], moved: dict[str, Array]) -> d
 
 def _sizes(thing: Any, inputs: dict[str, Any]) -> dict[str, int]:
     """Return B, D, L as far as they can be told."""
-    sizes = {}
-    for array in inputs.values():
-        if np.ndim(array):
-            sizes = dict(zip("BD", array.shape, strict=False))
-            break
+    shape = next((array.shape for array in inputs.values() if np.ndim(array)), ())
     named = {"D": getattr(thing, "n_features", None), "L": getattr(thing, "latent_dim", None)}
-    return sizes | {name: n for name, n in named.items() if isinstance(n, int)}
+    known = {name: n for name, n in named.items() if isinstance(n, int)}
+    return dict(zip("BD", shape, strict=False)) | known

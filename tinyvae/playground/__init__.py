@@ -13,12 +13,5 @@ from tinyvae import _lazy
 if TYPE_CHECKING:
     from tinyvae.playground.page import build as build
     from tinyvae.playground.page import write as write
-
-_HOMES = {
-    "build": "playground.page",
-    "write": "playground.page",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+else:
+    __all__, __getattr__, __dir__ = _lazy(__name__, {"page": "build write"})

@@ -11,16 +11,10 @@ if TYPE_CHECKING:
     from tinyvae.train.loop import make_optimizer as make_optimizer
     from tinyvae.train.runs import Run as Run
     from tinyvae.train.runs import open_run as open_run
-
-_HOMES = {
-    "fit": "train.loop",
-    "make_optimizer": "train.loop",
-    "save": "train.checkpoint",
-    "load": "train.checkpoint",
-    "open_run": "train.runs",
-    "Run": "train.runs",
-}
-__all__ = [*_HOMES]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = _lazy(__name__, _HOMES)
+else:
+    _MODULES = {
+        "loop": "fit make_optimizer",
+        "checkpoint": "save load",
+        "runs": "open_run Run",
+    }
+    __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)

@@ -1,13 +1,15 @@
-"""A run folder: config.json, metrics.csv, checkpoint.npz and figures/, written during training.
+"""Keep a run folder: config.json, metrics.csv, checkpoint.npz and figures/, written in training.
 
 Every file is replaced as a whole, and the checkpoint holds the history too: whatever the moment of
 a kill, the folder says how to go on.
 """
 
+import atexit
 import json
 import os
 import platform
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,9 +21,10 @@ import numpy as np
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
 from tinyvae.device import Backend
+from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, files, locks
-from tinyvae.train.files import make_folder, write_csv, write_text
+from tinyvae.train.files import is_free, make_folder, write_csv, write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -30,36 +33,53 @@ COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
     *("val_loss", "val_reconstruction", "val_kl"),
 )
+NUMBERS = [name for name in COLUMNS if name != "seconds"]  # columns of the checkpoint's history
 TRAINING = (
     *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
     "threads",
 )
-History = list[dict[str, float]]
+REQUIRED = ("batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup")
+
+
+class History(list[dict[str, float]]):
+    """The rows of metrics.csv, and, of a training with `patience`, the best of these epochs."""
+
+    best_epoch: int | None = None
 
 
 class Run:
     """A run folder on disk.
 
-    Attributes
+    Parameters
     ----------
-    path : Path
+    path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    started : bool
-        Whether training has begun: from then on a failure is no longer one of the input.
     moved_to : str, optional
         Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
+
+    Attributes
+    ----------
+    started : bool
+        Whether training has begun: from then on a failure is no longer one of the input.
     created : function
         Called when the folder has been made.
+    best : dict
+        The weights of the best epoch so far, by name; empty without `patience`.
+    stopped : int
+        0, or how many epochs were asked for when the training stopped before them.
     """
 
     def __init__(
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self.lock, self.moved_to = numbered, None, None
+        self.numbered, self._lock, self.changed = numbered, None, False
+        self.moved_to: str | None = None
+        self.best: dict[str, np.ndarray] = {}
+        self.stopped = 0
         self.created: Callable[[], None] = lambda: None
 
     @property
@@ -69,7 +89,7 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.gives_way():
+        if self.path.is_dir() and not is_free(self.path) and not self.gives_way():
             remedy = ["choose another name, or continue it with ", Argument("resume", True)]
             raise TakenFolderError(f"{self.path} exists and is not empty", remedy=remedy)
         if self.path.exists() and not self.path.is_dir():
@@ -77,22 +97,21 @@ class Run:
 
     def gives_way(self) -> bool:
         """Return whether the folder is that of a run without a trained epoch, which has ended."""
-        names = {path.name.removesuffix(".partial") for path in self.path.iterdir()}
-        if not names <= {"config.json", checkpoint.FILE, "metrics.csv"}:
+        names = {p.name for p in self.path.iterdir() if p.suffix != ".partial"}
+        if not names <= {"config.json", checkpoint.FILE, "metrics.csv", locks.NAME}:
             return False
         try:
             other = open_run(self.path)
+            if self._lock is None:  # nor is it another process's, just begun
+                other.lock(patience=0)
         except (OSError, ValueError):
             return False
         try:
-            if self.lock is None:  # nor is it another process's, just begun
-                other.hold(patience=0)
             return other.done == 0
         except (OSError, ValueError):
             return False
         finally:
-            if self.lock is None:
-                other.let_go()
+            other.unlock()
 
     def create(self) -> None:
         """Make the folder, for this process alone, and write config.json."""
@@ -100,11 +119,11 @@ class Run:
             try:
                 self.check_free()
                 make_folder(self.path)
-                self.hold(patience=0)
+                self.lock(patience=0)
                 self.check_free()  # nor was it filled before it was locked
                 break
             except (FileExistsError, BlockingIOError):
-                self.let_go()
+                self.unlock()
                 if not self.numbered:
                     raise
                 self.path = next_free(self.path.parent, self.numbered)
@@ -117,14 +136,16 @@ class Run:
     ) -> Iterator[tuple[History, list[np.ndarray]]]:
         """Make the folder ready for a training, or bring it back, and give the histories so far;
         only the first rank writes. The folder is this process's until the `with` block ends."""
-        history, kl_history = [], []
         try:
-            if resume:
-                if first:
-                    self.hold()
-                history, kl_history = self.restore(model, optimizer)
+            if first and resume:
+                self.lock()
             elif first:
                 self.create()
+            if first:
+                files.remove_partial(self.path)
+            history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
+            if first and resume and self.changed:
+                self.write_config()
             if first and history:
                 self.write_metrics(history, kl_history)
             elif first:
@@ -132,20 +153,23 @@ class Run:
             self.started = True
             yield history, kl_history
         finally:
-            self.let_go()
+            self.unlock()
 
-    def hold(self, patience: float = locks.PATIENCE) -> None:
-        """Keep other processes from training in this folder, until `let_go`.
+    def lock(self, patience: float = locks.PATIENCE) -> None:
+        """Keep other processes from training in this folder, until `unlock` or this process's end.
 
-        Raises BlockingIOError where one does.
+        Raises BlockingIOError where one does so for `patience` seconds.
         """
-        if self.lock is None:
-            self.lock = locks.take(self.path, patience)
+        if self._lock is None:
+            self._lock = locks.lock(self.path, patience)
+            atexit.register(self.unlock)
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         """Let others train in this folder again."""
-        locks.release(self.lock)
-        self.lock = None
+        if self._lock is not None:
+            locks.unlock(self._lock)
+            self._lock = None
+            atexit.unregister(self.unlock)
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
@@ -160,38 +184,74 @@ class Run:
             if write:
                 self.write_config()
 
+    def go_on(self) -> None:
+        """Let a run that is made anew in Python go on as config.json says; more epochs are noted.
+
+        Raises ValueError where it was trained otherwise, or on other data.
+        """
+        if not (self.path / "config.json").exists():  # it was killed before
+            return
+        stored = open_run(self.path)
+        given, known = self.config["training"], stored.config["training"]
+        pairs = {
+            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
+        }
+        if stored.config.get("x_train") and self.config["x_train"]:
+            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
+        for name, (now, before) in pairs.items():
+            if now != before:
+                what = f"was trained with {name} {before!r}, not {now!r}"
+                what = "was trained on other data" if name == "x_train" else what
+                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        self.changed = known != given
+        self.config = stored.config | self.config
+
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
-        versions = {"tinyvae": __version__, "python": platform.python_version()}
-        self.config["versions"] = versions | {"numpy": np.__version__}
+        python, numpy = platform.python_version(), np.__version__
+        self.config["format"] = checkpoint.FORMAT
+        self.config["versions"] = {"tinyvae": __version__, "python": python, "numpy": numpy}
         text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
         write_text(self.path / "config.json", text)
 
     def save(
-        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray]
-    ) -> None:
-        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv)."""
-        columns = [name for name in COLUMNS if name != "seconds"]
-        table = np.array([[row[name] for name in columns] for row in history])
+        self, model: Autoencoder, optimizer: Any, history: History, kl_history: list[np.ndarray],
+        best: dict[str, np.ndarray] | None = None, variance: Any = None,
+    ) -> None:  # fmt: skip
+        """Write the checkpoint, then metrics.csv (and kl_per_dimension.csv).
+
+        `best` are the weights of the best epoch; `variance` is the σ² of each feature that a
+        resumed training goes on with, where the model's own is already another one.
+        """
+        extra = {f"best.{name}": array for name, array in (best or {}).items()}
+        if best:
+            extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
+        if moves(model):
+            extra["variance"] = model.likelihood.variance if variance is None else variance
+        table = np.array([[row[name] for name in NUMBERS] for row in history])
         checkpoint.save(
-            model,
-            self.path / checkpoint.FILE,
+            model, self.path / checkpoint.FILE, epoch=len(history), seed=model.seed,
             **checkpoint.optimizer_arrays(model, optimizer),
-            epoch=len(history),
-            seed=model.seed,
-            history=table.reshape(len(history), len(columns)),
+            history=table.reshape(len(history), len(NUMBERS)),
             seconds=np.array([row["seconds"] for row in history]),
             kl_per_dimension=np.array(kl_history).reshape(len(kl_history), model.latent_dim),
-        )
+            **extra,
+        )  # fmt: skip
         self.write_metrics(history, kl_history)
 
     def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
-        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it."""
-        write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
-        if kl_history:
-            names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
-            rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
-            write_csv(self.path / "kl_per_dimension.csv", names, rows)
+        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it.
+
+        Where that fails, it is noted: the checkpoint has the history too.
+        """
+        try:
+            write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+            if kl_history:
+                names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
+                rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
+                write_csv(self.path / "kl_per_dimension.csv", names, rows)
+        except OSError as error:
+            print(f"note: {error}; the checkpoint has the history too", file=sys.stderr)
 
     def restore(self, model: Autoencoder, optimizer: Any) -> tuple[History, list[np.ndarray]]:
         """Bring model and optimizer to the state of the last checkpoint; return the histories.
@@ -203,26 +263,39 @@ class Run:
             if metrics.exists() and len(metrics.read_text("utf-8").splitlines()) > 1:
                 remedy = "put the file back, or train a new run"
                 raise FileNotFoundError(f"{path} is gone, and with it the training: {remedy}")
-            return [], []
+            return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
         if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         self._check_model(arrays)
-        checkpoint.take(model, arrays, path)
-        checkpoint.take_optimizer(model, optimizer, arrays, path)
+        checkpoint.set_weights(model, arrays, path)
+        checkpoint.set_optimizer(model, optimizer, arrays, path)
+        if moves(model):
+            variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
+            model.likelihood.variance = model.backend.asarray(variance, model.dtype)
+        self.best, self.stopped = (
+            checkpoint.best_weights(arrays),
+            int(arrays["stopped"]) if "stopped" in arrays else 0,
+        )
         return history, kl_history
 
-    def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
+    def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
+        """Return the histories that a checkpoint's arrays hold."""
         path = self.path / checkpoint.FILE
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
-        columns = [name for name in COLUMNS if name != "seconds"]
-        history = []
+        shapes = [arrays.shape(name) for name in ("history", "seconds", "kl_per_dimension")]
+        n = shapes[1][0] if shapes[1] else 0
+        if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
+            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
+        history = History()
+        if "best_epoch" in arrays:
+            history.best_epoch = int(arrays["best_epoch"])
         for values, seconds in zip(arrays["history"], arrays["seconds"], strict=True):
-            row = dict(zip(columns, values.tolist(), strict=True)) | {"seconds": float(seconds)}
-            row["epoch"] = int(row["epoch"])
+            row = dict(zip(NUMBERS, values.tolist(), strict=True))
+            row |= {"epoch": int(row["epoch"]), "seconds": float(seconds)}
             history.append({name: row[name] for name in COLUMNS})
         return history, list(arrays["kl_per_dimension"])
 
@@ -244,19 +317,22 @@ class Run:
 
     def built(self, backend: Backend) -> Autoencoder:
         """Return a new model, as config.json says."""
+        if (path := self.path / checkpoint.FILE).exists():  # looked at before a model is made
+            arrays = checkpoint.read(path)
+            self._check_model(arrays)
+            checkpoint.check_size(arrays)
         try:
             checks.choice("class", self.config["model"]["class"], checkpoint.CLASSES)
             return checkpoint.build(self.config["model"], backend)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(self.path, error) from None
 
-    def _check_model(self, arrays: dict[str, np.ndarray]) -> None:
+    def _check_model(self, arrays: checkpoint.Arrays) -> None:
         """Raise ValueError where the checkpoint is of another model than config.json's."""
-        stored = json.loads(str(arrays["config"]))
+        stored = arrays.config
         for name, value in self.config["model"].items():
-            if name in checkpoint.LOSS_WEIGHTS:  # a callback may have changed them
-                continue
-            if name not in stored or stored[name] != json.loads(json.dumps(value)):
+            same = name in stored and stored[name] == json.loads(json.dumps(value))
+            if not same and name not in checkpoint.LOSS_WEIGHTS:  # a callback may change those
                 there = json.dumps(stored.get(name))
                 problem = f"{name} is {json.dumps(value)} in config.json, {there} in it"
                 remedy = "put back the file that belongs to the run"
@@ -286,11 +362,19 @@ class Run:
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:
     """Return folder/name, numbered where that is taken by more than a run without an epoch."""
-    return files.next_free(folder, name, lambda path: path.is_dir() and Run(path).gives_way())
+    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
 
 
 def open_run(path: str | os.PathLike) -> Run:
     """Return the run at `path`: `.model`, `.dataset`, `.config`, `.path`.
+
+    Parameters
+    ----------
+    path : path of a run folder
+
+    Returns
+    -------
+    Run
 
     Raises
     ------
@@ -306,8 +390,9 @@ def open_run(path: str | os.PathLike) -> Run:
     try:
         content = json.loads(config.read_text("utf-8"))
         _check_config(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, error) from None
+    checkpoint.check_format(config, content | content.get("versions", {}))
     return Run(path, content)
 
 
@@ -328,5 +413,7 @@ def _check_config(config: dict) -> None:
         raise TypeError("model, training, data, options and scaling must be objects")
     config["model"]["class"]
     checks.integer("epochs", config["training"]["epochs"], 1)
+    for name in REQUIRED:
+        config["training"][name]
     for name in config["training"]:
-        checks.choice("a setting of training", name, TRAINING)
+        checks.choice("a setting of training", name, (*TRAINING, "patience"))

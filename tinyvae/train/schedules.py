@@ -1,4 +1,4 @@
-"""What changes from step to step of a training: the learning rate, and the factor of the KL."""
+"""Change the learning rate and the factor of the KL over a training."""
 
 import math
 import sys
@@ -23,7 +23,7 @@ def betas(
 
 
 def note_short(warmup: float, period: float) -> None:
-    """Say on stderr where a period of so many epochs ends before its warm-up does."""
+    """Print a note where a period of so many epochs ends before its warm-up does."""
     if warmup > period:
         reached = f"the factor of the KL rises to {period / warmup:.2f} of beta at most"
         note = f"note: a warm-up of {warmup:g} epochs in {period:g}: {reached}"
