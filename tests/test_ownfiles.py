@@ -343,6 +343,16 @@ def test_labels_that_are_none_are_refused(y, message):
         load_dataset("x.npz", labels="y")
 
 
+def test_a_column_of_labels_is_taken_as_they_are_and_a_sparse_matrix_refused(rng):
+    np.savez("x.npz", x=rng.random((20, 2)), y=np.arange(20)[:, None] % 2)
+    assert load_dataset("x.npz").label_names == ("0", "1")
+    assert load_dataset("x.npz", labels="y").label_names == ("0", "1")
+    names = ("indices", "indptr", "format", "shape", "data")
+    np.savez("x.npz", **{name: np.arange(3) for name in names})
+    with pytest.raises(ValueError, match=r"holds a sparse matrix: .*x\.toarray"):
+        load_dataset("x.npz")
+
+
 def test_a_y_of_fractions_that_nobody_asked_for_is_passed_over_and_said():
     np.savez("x.npz", x=np.zeros((20, 2)), y=np.linspace(0, 1, 20))
     data = load_dataset("x.npz")

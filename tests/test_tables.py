@@ -75,6 +75,15 @@ def test_what_is_left_out_is_said():
     assert "2 comment lines left out" in load_dataset("x.csv").remark
 
 
+def test_rows_without_a_value_and_named_columns_that_count_are_said():
+    write("x.csv", table() + ",,\n , ,\n")
+    assert len(read().x) == 30 and read().remark == "2 rows without any value left out"
+    write("x.csv", "id,a,b,c\n" + indexed(range(1, 31)))
+    assert read().x.shape == (30, 4) and "column id counts the rows: drop it" in read().remark
+    write("x.csv", "Unnamed: 0,a,b,c\n" + indexed(range(30)))
+    assert read().x.shape == (30, 3)
+
+
 def test_an_unnamed_column_of_measurements_stays():
     write("x.csv", table(header=",b,c"))
     assert read().x.shape == (30, 3)

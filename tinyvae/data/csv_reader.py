@@ -26,6 +26,7 @@ MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
 LIKE_A_NUMBER = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*")  # 1,000 or 12 % or 2001-12-31
 PLAIN = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?")
 THOUSANDS, DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), re.compile(r"[+-]?\d*,\d+")
+UNNAMED = ("", "Unnamed: 0")  # as pandas calls such a column when it writes it again
 Line = tuple[int, list[str]]  # its number, from 1, and its cells
 Columns = str | int | Sequence[str | int] | None
 
@@ -91,11 +92,14 @@ def read(
     if not x.size:
         raise ValueError(f"{path} is empty: it has no line of numbers")
     names = [layout.columns[j] for j in layout.kept]
-    if named and not layout.columns[0] and columns is None and 0 in layout.kept and _index(x[:, 0]):
+    unnamed = named and layout.columns[0] in UNNAMED
+    if columns is None and 0 in layout.kept and unnamed and _index(x[:, 0]):
         x, names = x[:, 1:], names[1:]
         remarks.append("its unnamed first column counts the rows and is left out")
         if not names:
             raise ValueError(f"{path} is empty: it has no column but the rows' numbers")
+    elif columns is None and len(x) > 2 and x[0, 0] in (0, 1) and (np.diff(x[:, 0]) == 1).all():
+        remarks.append(f"column {names[0]} counts the rows: drop it, unless that is meant")
     if layout.classes:
         if layout.count != len(x):
             problem = (
@@ -165,12 +169,12 @@ def _layout(
 
 
 def _cells(lines: Iterable[str], delimiter: str, before: int) -> Iterator[Line]:
-    """Yield the lines that are not blank, with their numbers, cut into cells."""
+    """Yield the lines that are not blank (cells may be), with their numbers, cut into cells."""
     if delimiter == " ":
         lines = (line.strip() + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ")
     for cells in reader:
-        if any(cell.strip() for cell in cells):
+        if len(cells) > 1 or any(cell.strip() for cell in cells):
             yield before + reader.line_num, cells
 
 
@@ -346,7 +350,7 @@ def _by_line(
     remarks: list[str],
 ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     """Return the same, line by line: slower, and whatever is wrong is named with its place."""
-    rows, classes, comments = [], [], 0
+    rows, classes, comments, blank = [], [], 0, 0
     bad: dict[int, list[tuple[int, str]]] = {}  # column: lines and cells that are no numbers
     for line, cells in lines:
         if len(cells) != len(layout.columns):
@@ -355,6 +359,9 @@ def _by_line(
                 continue
             found = counted(len(cells), "column")
             raise ValueError(f"{path}, line {line} has {found} instead of {len(layout.columns)}")
+        if not any(cell.strip() for cell in cells):
+            blank += 1
+            continue
         numbers = [_number(cells[j]) for j in layout.kept]
         for j, number in zip(layout.kept, numbers, strict=True):
             if number is None or not math.isfinite(number):
@@ -363,6 +370,8 @@ def _by_line(
         classes.append("" if layout.label is None else cells[layout.label].strip())
     if bad:
         raise _not_numbers(path, bad, len(rows), layout, labels, drop)
+    if blank:
+        remarks.append(f"{counted(blank, 'row')} without any value left out")
     if comments:
         remarks.append(f"{counted(comments, 'comment line')} between the rows left out")
     return np.array(rows), None if layout.label is None else np.array(classes)
@@ -396,7 +405,7 @@ def _not_numbers(
     if column in text:
         what = "columns of text" if len(text) > 1 else "column"
         pieces = [f"leave the {what} out with ", dropping(text), ", or write numbers instead"]
-        classes = [j for j in text if len({c for _, c in bad[j]}) <= n_rows / 2]
+        classes = [j for j in text if 1 < len({c for _, c in bad[j]}) <= n_rows / 2]
         if labels is None and classes:
             name = layout.columns[classes[0]] or classes[0] + 1
             pieces += [", or name one as the labels with ", Argument("labels", name)]

@@ -210,6 +210,8 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
     stored = array_names(path)
+    if key is None and {"indptr", "indices", "format"} <= {*stored}:
+        raise ValueError(f"{path} holds a sparse matrix: save it as an array, by x.toarray()")
     if key is None and len(stored) == 1:
         key = stored[0]
     key = key or next((name for name in ("x_train", "x", "X", "data") if name in stored), None)
@@ -226,7 +228,8 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size: Image
         if table.test.raw.shape[1] != table.raw.shape[1]:
             raise ValueError(f"{path}: x_test has other columns than x_train")
     if labels is not None:
-        table.labels = arrays[labels]
+        y = arrays[labels]
+        table.labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if table.test:
             beside = labels.replace("train", "test")
             table.test.labels = load_arrays(path, [beside]).get(beside)
@@ -254,6 +257,7 @@ def _labels_of(path: Path, name: str, n_rows: int) -> tuple[np.ndarray | None, s
         return None, "holds Python objects, which are never loaded (save it as .astype(str)),"
     if y is None:
         return None, "is missing"
+    y = y[:, 0] if y.shape == (n_rows, 1) else y
     if y.shape != (n_rows,):
         return None, f"has the shape {y.shape}, not {(n_rows,)},"
     if y.dtype.kind not in "biufU":
