@@ -3,6 +3,8 @@ is read batch by batch; and one clear line for whatever cannot be trained on."""
 
 import json
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -632,6 +634,21 @@ def test_more_than_sixteen_bits_a_pixel_are_refused(mode):
     paint("im/a.tif", mode=mode, colour=3)
     paint("im/b.tif", mode=mode, colour=3)
     with pytest.raises(ValueError, match=r"more than 8 bits a channel: save it with 8"):
+        load_dataset("im")
+
+
+def test_colours_of_sixteen_bits_are_not_cut_to_eight(rng):
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    rows = b"".join(b"\0" + rng.bytes(6 * 6) for _ in range(4))
+    header = struct.pack(">IIBBBBB", 6, 4, 16, 2, 0, 0, 0)  # 6 × 4 pixels, 16 bits, of RGB
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    os.mkdir("im")
+    for name in ("im/a.png", "im/b.png"):
+        Path(name).write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with pytest.raises(ValueError, match=r"2 of 2: im/a.png .*more than 8 bits a channel"):
         load_dataset("im")
 
 

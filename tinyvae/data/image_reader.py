@@ -3,6 +3,7 @@ resized if so wished, and those that fit into a cache of bounded size are kept."
 
 import copy
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ MAX_PIXELS = 2**26  # of a file: what is decoded takes up to 20 bytes a pixel
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not those that start programs
 MAX_FEATURES = 2**18  # 512 × 512 grey: a dense layer on more would not fit into memory
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
+DEEP = re.compile(";16[BLN]")  # in Pillow's name of a layout, which it reads as 8 bits
 SPLITS = {  # names of subfolders that are a split, not labels; the earliest of a part is taken
     "train": ("train", "training"),
     "test": ("val", "valid", "validation", "test", "testing"),
@@ -223,6 +225,9 @@ def _opened(file: Path) -> Iterator[Any]:
             if image.width * image.height > MAX_PIXELS:
                 size = f"{image.height} × {image.width}"
                 raise ValueError(f"its {size} pixels are more than {MAX_PIXELS}")
+            cut = not image.mode.startswith("I;16") and DEEP.search(str(image.tile))
+            if image.mode in ("I", "F") or cut:
+                raise ValueError("more than 8 bits a channel: save it with 8, or grey with 16")
             yield image
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
@@ -249,8 +254,6 @@ def decode(file: Path, page: int, size: tuple[int, int], grey: bool, resized: bo
         if image.format == "JPEG":
             image.draft(None, (2 * max(size), 2 * max(size)))  # decodes large photographs faster
         deep = image.mode.startswith("I;16")
-        if image.mode in ("I", "F") or (not deep and ";16" in str(image.tile)):
-            raise ValueError("more than 8 bits a channel: save it with 8, or grey with 16")
         image = ImageOps.exif_transpose(image)
         if deep:
             image = image.convert("I").convert("F")
