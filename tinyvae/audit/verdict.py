@@ -107,6 +107,14 @@ def audit(
     standard errors for means. An audit makes fewer than 60 such
     tests: a false alarm in fewer than 1e-9 of all audits. Formulas without noise are fitted within
     rounding, and their factors must agree to 0.5 %.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def sample(mu, logvar):
+    ...     return mu + np.exp(logvar) * np.random.standard_normal(mu.shape)
+    >>> audit(sample=sample).state
+    'wrong'
     """
     if scale is not None:
         scales.check(scale)
