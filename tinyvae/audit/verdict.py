@@ -111,6 +111,7 @@ def audit(
     Examples
     --------
     >>> import numpy as np
+    >>> from tinyvae.audit import audit
     >>> def sample(mu, logvar):
     ...     return mu + np.exp(logvar) * np.random.standard_normal(mu.shape)
     >>> audit(sample=sample).state
