@@ -440,7 +440,7 @@ class VAE(Autoencoder, model.VAELoss):
 
 
 class IWAE(VAE, iwae.IWAELoss):
-    """An importance-weighted autoencoder: a VAE with a tighter bound (`tinyvae.core.iwae.IWAELoss`).
+    """An importance-weighted autoencoder: a VAE with a tighter bound (`core.iwae.IWAELoss`).
 
     Parameters
     ----------

@@ -61,8 +61,8 @@ class Adam:
     """
 
     def __init__(
-        self, parameters: FlatParameters, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
-        epsilon: float = 1e-8,
+        self, parameters: FlatParameters, lr: float = 1e-3, beta1: float = 0.9,
+        beta2: float = 0.999, epsilon: float = 1e-8,
     ) -> None:  # fmt: skip
         self.parameters = values.parameters(parameters)
         self.lr = values.number("lr", lr, above=True)
