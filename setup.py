@@ -5,5 +5,4 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["tinyvae", "tinyvae.*"]), "tinyvae.tutorials"],
     package_dir={"tinyvae.tutorials": "tutorials"},
-    package_data={"tinyvae.tutorials": ["*.ipynb", "*.md", "images/*.png"]},
 )

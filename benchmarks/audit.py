@@ -46,6 +46,47 @@ def false_alarms(count: int) -> None:
         print(f"    {name}: {times}")
 
 
+def families(count: int) -> None:
+    """Audit right models of the families: parametrisations, capacity, free bits, priors, data."""
+    start, wrong = time.perf_counter(), Counter()
+    for number in range(count):
+        report = audit(**zoo.right_family(number))
+        if not report.ok:
+            label = list(zoo.FAMILIES)[number % len(zoo.FAMILIES)]
+            wrong[f"{label}: {', '.join(report.names) or report.state}"] += 1
+    each = (time.perf_counter() - start) / count
+    print(f"right families: {wrong.total()} not right of {count}, {1e3 * each:.0f} ms each")
+    for name, times in wrong.items():
+        print(f"    {name}: {times}")
+
+
+def whole_models(rounds: int) -> None:
+    """Audit whole models of PyTorch by one call each, right ones and wrong ones."""
+    try:
+        import audit_models
+        import torch
+    except ImportError:
+        print("whole models: PyTorch is not installed")
+        return
+    torch.set_num_threads(1)
+    start, missed = time.perf_counter(), Counter()
+    for seed in range(rounds):
+        torch.manual_seed(seed)
+        for label, make in audit_models.RIGHT.items():
+            report = audit(**make())
+            if not report.ok:
+                missed[f"right, {label}: {', '.join(report.names) or report.state}"] += 1
+        for label, (name, make) in audit_models.WRONG.items():
+            found = audit(**make()).names
+            if found != [name]:
+                missed[f"wrong, {label}: {', '.join(found) or 'nothing'}"] += 1
+    count = rounds * (len(audit_models.RIGHT) + len(audit_models.WRONG))
+    each = (time.perf_counter() - start) / count
+    print(f"whole models: {missed.total()} missed of {count}, {1e3 * each:.0f} ms each")
+    for name, times in missed.items():
+        print(f"    {name}: {times}")
+
+
 def right_gradients(count: int) -> None:
     """Audit right hand-written gradients, each with other weights."""
     start, alarms = time.perf_counter(), 0
@@ -87,6 +128,13 @@ def cases() -> tuple[dict, dict, dict]:
         for label, (name, make) in zoo.SAMPLERS.items()
     }
     losses = {label: (name, with_sampler(c)) for label, (name, c) in zoo.LOSSES.items()}
+
+    def family(sigma, loss):
+        return lambda seed: {
+            "sample": zoo.sampler(np.random.default_rng(seed), sigma), "objective": loss
+        }  # fmt: skip
+
+    losses |= {label: (n, family(*parts)) for label, (n, *parts) in zoo.PLANTED.items()}
     losses |= {label: (name, with_sampler(c, beta=3.0)) for label, (name, c) in zoo.BETAS.items()}
 
     def gradient(error: str):
@@ -106,6 +154,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a twentieth of the counts")
     share = 20 if parser.parse_args().quick else 1
     false_alarms(3000 // share)
+    families(1600 // share)
+    whole_models(max(1, 10 // share))
     right_gradients(200 // share)
     samplers, losses, gradients = cases()
     planted("samplers", samplers, 200 // share)

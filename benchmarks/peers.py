@@ -62,13 +62,12 @@ def tinyvae(D: int, H: int, L: int, B: int, threads: int) -> Callable[[int], flo
     from tinyvae.engines import make_steps
     from tinyvae.engines.communicator import find
     from tinyvae.engines.partition import DataParallel
-    from tinyvae.engines.processes import number
     from tinyvae.threads import team
 
     vae = VAE(D, L, hidden=(H,), likelihood="bernoulli", backend="numpy")
     optimizer, alone = Adam(vae.parameters, lr=RATE), DataParallel(find("none"))
     cores = ExitStack()  # as within `fit`, here as long as the process lives
-    cores.enter_context(team.using(min(threads, number("auto", vae, B))))
+    cores.enter_context(team.using(threads))
     taken = make_steps(vae, optimizer, data(D), None, B, alone)
     full, done = ROWS // B, 0
 

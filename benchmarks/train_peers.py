@@ -61,7 +61,6 @@ def idx(folder: Path, name: str) -> Any:
 def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Callable) -> list:
     """Train with `fit`; return (W, b) of each layer."""
     from tinyvae import VAE, load_dataset
-    from tinyvae.engines.processes import number
     from tinyvae.train import loop
 
     mark("import")
@@ -90,7 +89,7 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
     loop.make_steps = with_mark
     loop.fit(
         vae, x, epochs, task.batch_size, lr=RATE, lr_schedule=task.lr_schedule, progress=False,
-        threads=min(threads, number("auto", vae, task.batch_size)),
+        threads=threads,
     )  # fmt: skip
     mark("trained")
     arrays = iter(vae.parameters.values())

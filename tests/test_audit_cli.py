@@ -94,3 +94,68 @@ def test_bad_usage_exits_2_with_one_line(capsys, arguments, text):
         main(arguments)
     err = capsys.readouterr().err
     assert stopped.value.code == 2 and text in err and err.count("\n") == 1
+
+
+SCRIPT = """
+import argparse
+import numpy as np
+
+print("training starts")
+options = argparse.ArgumentParser().parse_args()
+rng = np.random.default_rng(0)
+
+class VAE:
+    def __init__(self, gadget):
+        self.encoder = self
+
+    def sample(self, mu, logvar):
+        return mu + np.exp(logvar) * rng.standard_normal(mu.shape)
+"""
+
+
+def test_a_script_sees_no_options_of_ours_and_prints_on_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    arguments = ["script.py:VAE", "--make", "VAE(1)", "--sample", "encoder.sample", "--json"]
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["state"] == "wrong" and "training starts" in err
+
+
+def test_a_module_that_ends_itself_is_no_verdict(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    assert main(["ends.py"]) == 2
+    err = capsys.readouterr().err
+    assert "ends itself with sys.exit(0)" in err and err.count("\n") == 1
+
+
+def test_a_file_of_a_package_imports_its_neighbours(tmp_path, monkeypatch, capsys):
+    package = tmp_path / "somebody" / "models"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package / "base.py").write_text(MODULE)
+    (package / "vae.py").write_text("from .base import VAE, loss_function\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["somebody/models/vae.py:VAE"]) == 0
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option, status", [([], 3), (["--strict"], 1), (["--lenient"], 0)])
+def test_what_is_not_judged_has_a_status_of_its_own(file, option, status, capsys):
+    assert main([file, *option]) == status
+    assert "not judged" in capsys.readouterr().out
+
+
+def test_a_contract_annotations_and_a_page(file, tmp_path, capsys):
+    (tmp_path / "audit.toml").write_text('beta = 1\nallow = ["sampler-std"]\n')
+    arguments = [f"{file}:wrong", "--format", "github", "--out", "report.html"]
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "::error file=somebodys_vae.py,line=8,title=tinyvae%3A sampler-std::σ is exp(s)" in out
+    assert "<b>sampler-std</b>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert main([*arguments, "--contract", "audit.toml"]) == 0
+    (tmp_path / "audit.toml").write_text("bet = 1\n")
+    assert main([*arguments, "--contract", "audit.toml"]) == 2
+    assert "states 'bet'; a contract states beta, prior" in capsys.readouterr().err

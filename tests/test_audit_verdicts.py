@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvae.audit import audit
+from tinyvae.audit import assert_vae, audit
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -278,3 +278,41 @@ def test_numpy_has_no_gradient_to_cut():
     rng = np.random.default_rng(0)
     report = audit(sample=lambda mu, s: mu + np.exp(s / 2) * rng.standard_normal(mu.shape))
     assert not report.errors
+
+
+def test_assert_vae_raises_with_the_report(tmp_path):
+    def mean(x, x_hat, mu, s):
+        return bce(x_hat, x) / len(x) - 0.5 * torch.mean(1 + s - mu**2 - s.exp())
+
+    with pytest.raises(AssertionError, match="wrong: 1 error found in sample, objective"):
+        assert_vae(sample=draw, objective=mean)
+    with pytest.raises(AssertionError, match="not judged"):
+        assert_vae(sample=draw)
+    contract = tmp_path / "pyproject.toml"
+    contract.write_text('[tool.tinyvae.audit]\nallow = ["kl-mean-over-latents"]\n')
+    assert assert_vae(sample=draw, objective=mean, contract=contract).state == "right"
+
+
+def of_both(mu_q, lv_q, mu_p, lv_p):
+    return 0.5 * torch.sum(lv_p - lv_q + (lv_q.exp() + (mu_q - mu_p) ** 2) / lv_p.exp() - 1)
+
+
+def without_its_variance(mu_q, lv_q, mu_p, lv_p):
+    return 0.5 * torch.sum(lv_p - lv_q + lv_q.exp() + (mu_q - mu_p) ** 2 - 1)
+
+
+def test_learned_priors():
+    rest = {"sample": draw, "reconstruction": lambda x, y: bce(y, x)}
+    report = audit(kl=of_both, **rest)
+    assert report.ok and "prior-learned" in [f.name for f in report.findings]
+    assert audit(kl=without_its_variance, **rest).names == ["kl-form"]
+
+
+def test_further_arguments_are_filled_or_the_line_to_paste_is_printed():
+    def annealed(recon_x, x, mu, logvar, anneal, global_step):
+        return bce(recon_x, x) + anneal * min(1.0, global_step / 1000) * kl(mu, logvar)
+
+    report = audit(sample=draw, objective=annealed, beta=3.0)
+    assert report.ok and report.beta == pytest.approx(3.0)
+    with pytest.raises(TypeError, match=r"pass lambda x, x_hat, mu, s: f\(x_hat, x, mu, s, sto"):
+        audit(objective=lambda recon_x, x, mu, logvar, storer: 0.0)

@@ -196,8 +196,8 @@ def test_an_interrupt_says_how_to_go_on_and_ends_with_130(capsys, monkeypatch):
 
     save = Run.save
 
-    def interrupted(run, model, optimizer, history, kl_history):
-        save(run, model, optimizer, history, kl_history)
+    def interrupted(run, model, optimizer, history, *more):
+        save(run, model, optimizer, history, *more)
         if len(history) == 2:
             raise KeyboardInterrupt
 
@@ -213,10 +213,10 @@ def test_a_full_disk_during_training_ends_with_status_1(capsys, monkeypatch, tmp
 
     save = Run.save
 
-    def full(run, model, optimizer, history, kl_history):
+    def full(run, model, optimizer, history, *more):
         if history:
             raise OSError(f"cannot write {run.path}/checkpoint.npz: No space left on device")
-        save(run, model, optimizer, history, kl_history)
+        save(run, model, optimizer, history, *more)
 
     monkeypatch.setattr(Run, "save", full)
     assert cli.main(["train", *FAST, "--epochs", "2", "--quiet"]) == 1

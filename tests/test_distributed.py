@@ -7,6 +7,7 @@ hold that against the same scenarios in one process.
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from tinyvae.cli import train
 from tinyvae.data.rows import BinarizedRows, LazyRows
 from tinyvae.data.scaling import Scaling
 from tinyvae.device import get_backend
+from tinyvae.engines import communicator
 from tinyvae.engines.communicator import MPI, Communicator, _take_device, find
 from tinyvae.engines.partition import DataParallel
 from tinyvae.train import loop
@@ -230,6 +232,23 @@ def test_the_end_of_one_rank_ends_all_and_leaves_the_last_checkpoint_whole(end, 
     assert evaluate.elbo(load(run), ROWS).elbo < 0
 
 
+@needs_mpi
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_stopped_rank_is_named_by_the_others(stopped, data, tmp_path):
+    """A rank stops itself; the note that another one writes lets this test wake it up again."""
+    command = [MPIEXEC, "-n", "2", sys.executable, __file__, f"stops {stopped}", *map(str, data)]
+    command += ["--epochs", "4", "--quiet", "--out", str(tmp_path / "run")]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | OPENMPI)
+    note = job.stderr.readline()
+    found = re.fullmatch(
+        rf"note: rank {1 - stopped} has waited for 0.5 s for rank {stopped} .pid (\d+).: stopped\n",
+        note,
+    )
+    assert found, note
+    os.kill(int(found[1]), signal.SIGCONT)
+    assert job.communicate()[1] == "" and job.returncode == 0
+
+
 def test_without_mpiexec_a_training_is_alone(monkeypatch):
     monkeypatch.delenv("PMI_SIZE", raising=False)
     monkeypatch.delenv("OMPI_COMM_WORLD_SIZE", raising=False)
@@ -406,12 +425,15 @@ def test_the_name_of_a_way_to_distribute_is_checked():
         fit(model(), ROWS, distributed="slurm")
 
 
-def end_in_the_third_epoch(how):
-    """Let rank 1 be killed, or raise, where it would end its third epoch."""
+def end_in_the_third_epoch(how, last=1):
+    """Let a rank be killed, stop, or raise, where it would end its third epoch."""
     averaged = loop._averaged
 
     def end(model, log, sizes, epoch, lr):
-        if epoch == 3 and find().rank == 1:
+        if epoch == 3 and find().rank == last:
+            if how == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return averaged(model, log, sizes, epoch, lr)
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise OSError("the disk is gone")
@@ -423,6 +445,10 @@ def end_in_the_third_epoch(how):
 if __name__ == "__main__":
     if sys.argv[1] in ("killed", "raises"):
         end_in_the_third_epoch(sys.argv[1])
+        sys.exit(train.main(sys.argv[2:]))
+    if sys.argv[1].startswith("stops"):
+        communicator.PATIENCE = 0.5
+        end_in_the_third_epoch("stops", int(sys.argv[1][-1]))
         sys.exit(train.main(sys.argv[2:]))
     results = train_all("auto")
     np.savez(Path(sys.argv[1]) / f"{find().rank}.npz", **results)

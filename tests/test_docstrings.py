@@ -9,11 +9,12 @@ import pytest
 import tinyvae
 
 HOMES = ("tinyvae", "tinyvae.evaluate", "tinyvae.gradcheck", "tinyvae.audit", "tinyvae.train")
+RESULTS = ("Terms", "Elbo", "LogLikelihood", "MutualInformation", "Gap", "Report", "Finding", "Run")
 PUBLIC = {
     f"{home}.{name}": getattr(importlib.import_module(home), name)
     for home in HOMES
     for name in importlib.import_module(home).__all__
-    if callable(getattr(importlib.import_module(home), name))
+    if name not in RESULTS and callable(getattr(importlib.import_module(home), name))
 }
 EXAMPLES = (
     *("tinyvae.VAE", "tinyvae.fit", "tinyvae.load_dataset", "tinyvae.evaluate.elbo"),

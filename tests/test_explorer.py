@@ -11,6 +11,7 @@ import pytest
 from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential, save
 from tinyvae import explore as explorer
 from tinyvae.cli import explore as explore_command
+from tinyvae.cli import train as train_command
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
 from tinyvae.explore import page
@@ -188,6 +189,14 @@ def test_command_opens_the_page_if_asked_to(run, tmp_path, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
     assert explore_command.main([str(tmp_path), "--open"]) == 0
     assert opened == [(tmp_path / "explorer.html").as_uri()]
+
+
+def test_training_announces_the_page_for_tables_and_for_any_latent_width(tmp_path, capsys):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((40, 5)))
+    run = tmp_path / "run"
+    options = ["--hidden", "4", "--latent-dim", "3", "--epochs", "1", "--out", str(run)]
+    assert train_command.main(["--dataset", str(tmp_path / "rows.npy"), *options]) == 0
+    assert f"tinyvae explore {run} --open" in capsys.readouterr().out
 
 
 def test_command_opens_a_file_of_weights_on_the_data_that_one_names(tmp_path, capsys):

@@ -71,13 +71,6 @@ def test_arrows_point_down(folder):
             assert first in ("", folder, *BELOW[folder]), f"{module(path)} imports {name}"
 
 
-def test_the_library_never_imports_the_command_line():
-    for path in FILES:
-        if path.parent.name != "cli" and path.name != "__main__.py":
-            text = path.read_text(encoding="utf-8")
-            assert "tinyvae.cli" not in re.sub(r'"""(.|\n)*?"""', "", text), path
-
-
 def test_no_import_leads_back():
     """A depth-first walk from every module meets none that it has not left."""
     files = {module(path): path for path in FILES}

@@ -693,7 +693,19 @@ def test_an_ordinary_csv_is_read_at_once_and_as_line_by_line(text, labels, monke
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("cell", ["1_0", "１", "   "])
-def test_what_only_python_reads_as_a_number_is_still_read(cell):
-    write("x.csv", f"a,b\n1,2\n{cell},3\n" if cell.strip() else "a,b\n1,2\n   \n10,3\n")
+@pytest.mark.parametrize("cell", ["1_000", "１", "٣", "1_0.5", "0x10"])
+def test_what_only_python_reads_as_a_number_is_refused(cell):
+    write("x.csv", f"a,b\n1,2\n{cell},3\n")
+    with pytest.raises(ValueError, match=f"line 3, column a: '{cell}' is not a finite number"):
+        csv_reader.read(Path("x.csv"))
+
+
+def test_a_line_of_spaces_is_passed_over():
+    write("x.csv", "a,b\n1,2\n   \n10,3\n")
     assert csv_reader.read(Path("x.csv"))[0].shape == (2, 2)
+
+
+def test_a_delimiter_in_quotes_is_text():
+    write("x.csv", '"a, of all";b\n1;2\n3;4\n')
+    x, _, names = csv_reader.read(Path("x.csv"))
+    assert x.tolist() == [[1, 2], [3, 4]] and names == ("a, of all", "b")

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinyvae import VAE, Autoencoder, Dense, ReLU, Sequential, load_dataset, playground
 from tinyvae.cli import main as command_line
@@ -103,7 +104,9 @@ def test_a_large_data_set_is_sampled_evenly_and_the_page_says_so():
 
 def test_images_too_large_for_a_page_are_refused_with_the_remedy():
     x = np.zeros((3, 3 * 512 * 512), np.float32)
-    with pytest.raises(ValueError, match=r"786,432 values are too large .* resize the images"):
+    with pytest.raises(
+        ValueError, match=r"786,432 values are too large .* resize the images with image_size=32"
+    ):
         playground.build(Dataset("photos", x, x, image_shape=(512, 512, 3)))
 
 
@@ -164,7 +167,7 @@ def test_command_writes_the_page(tmp_path, data, capsys):
     argv = ["playground", "--dataset", data, "--out", str(out), "--title", "Mine"]
     assert command_line.main(argv) == 0
     assert "<h1>Mine</h1>" in out.read_text("utf-8")
-    assert f"wrote {out} (0.2 MB)" in capsys.readouterr().out
+    assert f"wrote {out} (0." in capsys.readouterr().out
 
 
 def test_command_opens_the_page_if_asked_to(tmp_path, data, monkeypatch):
@@ -183,6 +186,18 @@ def test_command_starts_from_a_run(tmp_path, data, capsys):
     assert '"run":{' in embedded((run / "playground.html").read_text("utf-8"), "description")
     assert command.main(["--run", str(run), "--dataset", "digits"]) == 2
     assert "--run and --dataset exclude each other" in capsys.readouterr().err
+
+
+def test_command_resizes_images_and_names_the_option_that_does(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for k in range(12):
+        Image.new("RGB", (80, 80), (20 * k, 100, 30)).save(tmp_path / "photos" / f"{k}.png")
+    argv = ["--dataset", str(tmp_path / "photos"), "--out", str(tmp_path / "page.html")]
+    assert command.main(argv) == 2
+    assert "resize the images with --image-size 32" in capsys.readouterr().err
+    assert command.main([*argv, "--image-size", "16"]) == 0
+    (about,) = described((tmp_path / "page.html").read_text("utf-8"))["datasets"]
+    assert about["image_shape"] == [16, 16, 3]
 
 
 @pytest.mark.parametrize(

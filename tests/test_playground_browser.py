@@ -4,6 +4,7 @@ Every page is checked for console errors, page errors and network requests.
 """
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -126,7 +127,8 @@ def test_it_begins_by_itself_and_learns(show, digits):
     assert page.evaluate("tinyvae.epoch") == pytest.approx(
         page.evaluate("tinyvae.steps") * 64 / 4500, abs=0.2
     )
-    assert "marks" in page.locator("#comment").inner_text()
+    said = page.locator("#comment")
+    sync_api.expect(said).to_contain_text(re.compile("It learns as you watch|A balance"))
     before = page.evaluate("document.getElementById('ground').toDataURL()")
     wait(page, "tinyvae.steps > 200")
     assert page.evaluate("document.getElementById('ground').toDataURL()") != before
@@ -144,19 +146,18 @@ def test_a_term_pulled_away_bursts_the_plane_or_collapses_it(show, digits):
 
 
 def test_play_pause_step_and_keys(show, blobs):
-    page = show(blobs)
-    page.keyboard.press(" ")
-    assert not page.evaluate("tinyvae.running")
-    page.wait_for_timeout(100)
-    steps = page.evaluate("tinyvae.steps")
+    page = show(blobs, reduced_motion="reduce")
+    wait(page, "tinyvae.steps === 500")
     page.keyboard.press("s")
-    wait(page, f"tinyvae.steps === {steps + 1}")
+    wait(page, "tinyvae.steps === 501")
     page.keyboard.press("2")
     assert page.evaluate("tinyvae.knobs.trains") == "reconstruction"
+    page.keyboard.press(" ")
+    wait(page, "tinyvae.running && tinyvae.steps > 510")
+    page.locator("#play").click()
+    assert not page.evaluate("tinyvae.running")
     page.keyboard.press("r")
     wait(page, "tinyvae.steps === 0")
-    page.locator("#play").click()
-    wait(page, "tinyvae.running && tinyvae.steps > 20")
 
 
 def test_the_same_seed_gives_the_same_training(show, blobs):
@@ -313,6 +314,12 @@ def test_an_extreme_knob_ends_in_a_stop_with_a_reason_and_a_way_back(show, blobs
     assert page.evaluate("tinyvae.codes.every(Number.isFinite)")
     page.locator("#back").click()
     wait(page, "tinyvae.running && tinyvae.terms.loss < 40 && tinyvae.terms.kl > 0")
+    page.evaluate("tinyvae.set({ lr: 1000 })")
+    wait(page, "!tinyvae.running")
+    assert page.evaluate("tinyvae.codes.every(Number.isFinite)")
+    assert "learning rate of 1000 is too large" in page.locator("#why").inner_text()
+    page.locator("#back").click()
+    wait(page, "tinyvae.running && tinyvae.terms.loss < 60")
     assert page.evaluate("tinyvae.knobs.error") is None
     assert not page.locator("#stopped").is_visible()
 
@@ -365,14 +372,17 @@ def test_the_weights_are_read_by_tinyvae(show, blobs):
 
 
 def test_a_run_goes_on_from_its_weights(show):
-    model = VAE(64, 2, hidden=(12, 6), output="sigmoid", sigma=0.5, likelihood="gaussian")
+    model = VAE(64, 3, hidden=(12, 6), output="sigmoid", sigma=0.5, likelihood="gaussian")
     page = show(playground.build(images(), model=model), reduced_motion="reduce")
     wait(page, "tinyvae.steps === 500")
     page.evaluate("tinyvae.restart()")
-    wait(page, "tinyvae.steps === 0 && tinyvae.app.frame.L === 2")
+    wait(page, "tinyvae.steps === 0 && tinyvae.app.frame.L === 3")
     mu, _ = model.encode(in_16_greys(images().x_test))
-    there = np.reshape(page.evaluate("[...tinyvae.codes]"), (-1, 2))
+    there = np.reshape(page.evaluate("[...tinyvae.codes]"), (-1, 3))
     np.testing.assert_allclose(there, mu, atol=1e-5)
+    assert page.evaluate("tinyvae.knobs.sigma") == 0.5
+    page.evaluate("tinyvae.set({ latent: 2, hidden: 32 })")  # a new model, of other widths
+    wait(page, "tinyvae.app.frame.L === 2")
 
 
 def test_a_picked_row_and_a_drawing_pass_through_the_machine(show, blobs):

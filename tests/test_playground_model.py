@@ -160,6 +160,24 @@ def test_any_number_of_rows_passes_block_by_block(javascript):
         np.testing.assert_allclose(found, array.ravel(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_gaussian_may_have_a_sigma_for_each_feature(javascript):
+    rng = np.random.default_rng(6)
+    x, y, sigma = *rng.random((2, 4, 3)), np.array([0.1, 1.0, 20.0])
+    there = javascript.evaluate(
+        """([sigma, y, x]) => {
+          const likelihood = new likelihood_js.Gaussian([...numbers(sigma)]);
+          likelihood.attach(make("plain64"), 4, 3);
+          const nll = [...likelihood.forward(numbers(y), numbers(x))];
+          return [nll, [...likelihood.backward(0.25, 4)]];
+        }""",
+        [text(sigma), text(y), text(x)],
+    )
+    error = (y - x) / sigma
+    nll = 0.5 * (error**2).sum(axis=1) + np.log(np.sqrt(2 * np.pi) * sigma).sum()
+    np.testing.assert_allclose(there[0], nll)
+    np.testing.assert_allclose(there[1], (0.25 * error / sigma).ravel())
+
+
 def test_the_kernels_are_what_their_source_compiles_to(tmp_path):
     """With the compiler at hand: npm install assemblyscript@0.28.20."""
     asc = shutil.which("asc")

@@ -261,6 +261,37 @@ def test_a_loss_that_is_not_finite_says_since_when_why_and_what_to_change(x, tmp
     assert np.isfinite(load(tmp_path / "r").parameters.theta).all()
 
 
+def spoil_a_row(model, x):
+    x[23, 3] = 1e30
+
+
+def widen_the_posterior(model, x):
+    model.parameters["encoder.1.b"][model.latent_dim :] = 100
+
+
+def enlarge(model, x):
+    x *= 1e25
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (
+            spoil_a_row,
+            r"row 23 of the training rows \(counted from 0\), which reaches 1e\+30, where",
+        ),
+        (widen_the_posterior, "logvar is so large that e\\^logvar overflows: try"),
+        (enlarge, "the data, or a weight such as beta, are too large"),
+    ],
+)
+@pytest.mark.parametrize("likelihood", [{"sigma": "auto"}, {"sigma": 1.0}])
+def test_the_cause_of_a_loss_that_is_not_finite_is_named(spoil, cause, likelihood):
+    x, vae = np.random.default_rng(0).random((40, 5), dtype="float32"), small_vae(**likelihood)
+    spoil(vae, x)
+    with pytest.raises(FloatingPointError, match=cause):
+        fit(vae, x, epochs=2, batch_size=8, progress=False)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

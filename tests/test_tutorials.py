@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinyvae import models
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
-from tinyvae.exercises import judge, latent_space, progress
+from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -234,6 +235,42 @@ def test_slides_show_the_stored_figures(tmp_path):
     assert page.startswith("# 1. An autoencoder by hand") and "](figures/01-1.png)" in page
 
 
+# --- the lab and the capstone, whose VAEs are written by hand -------------------------------------
+
+
+@pytest.mark.parametrize("letter", byhand.PATIENTS)
+def test_the_lab_knows_who_finds_each_planted_error(letter):
+    kind, _ = byhand.PATIENTS[letter]
+    model = kind(12, 2, 5)
+    assert (lab.gradient_check(model) > 1e-3) == (letter in lab.FAILING)
+    assert lab.audit(model).errors
+    assert letter in lab.CLUES
+
+
+def test_the_healthy_vae_passes_every_judge():
+    healthy = byhand.HandVAE(12, 2, 5)
+    assert lab.gradient_check(healthy) < 1e-6
+    assert not lab.audit(healthy).errors
+
+
+def test_the_symptoms_are_drawn_for_every_patient(rng):
+    x = (rng.random((30, 196)) > 0.5).astype(float)
+    trained = {}
+    for name in ("A", "D"):
+        model = byhand.PATIENTS[name][0](196, 2, 4)
+        trained[name] = model, byhand.train(model, x, epochs=2)
+    fig = lab.charts(trained, x, np.arange(30) % 10)
+    assert len(fig.axes) == 2 * 4
+    assert [text.get_text() for text in fig.texts[2:]] == ["A", "D"]
+
+
+def test_learning_by_heart_is_drawn_on_one_scale():
+    history = [{"reconstruction": 500.0 - e, "val_reconstruction": 490.0 + e} for e in range(20)]
+    history = [row | {"epoch": e + 1} for e, row in enumerate(history)]
+    fig = training.overfitting({"one": history, "another": history})
+    assert len({ax.get_ylim() for ax in fig.axes}) == 1
+
+
 # --- progress -------------------------------------------------------------------------------------
 
 
@@ -301,6 +338,24 @@ def test_tutorials_are_copied_to_a_new_folder_with_their_pictures(tmp_path, caps
     assert f"copied {len(SOURCES)} notebooks to {folder}" in capsys.readouterr().out
     assert {p.stem for p in folder.glob("*.ipynb")} == {p.stem for p in SOURCES}
     assert (folder / "images" / "explorer.png").exists() and (folder / "README.md").exists()
+
+
+def test_the_package_holds_the_notebooks_and_all_its_own_files(monkeypatch):
+    core = pytest.importorskip("setuptools").distutils.core
+    root = FOLDER.parent
+    monkeypatch.chdir(root)
+    package = core.run_setup("setup.py", stop_after="config")
+    assert {"tinyvae", "tinyvae.exercises", "tinyvae.tutorials"} <= set(package.packages)
+    homes = {"tinyvae": root / "tinyvae", "tinyvae.tutorials": root / "tutorials"}
+    assert set(package.package_data) == set(homes)
+    kept = {
+        name: {path for glob in package.package_data[name] for path in home.glob(glob)}
+        for name, home in homes.items()
+    }
+    assert {build.stored(source) for source in SOURCES} <= kept["tinyvae.tutorials"]
+    files = {path for path in homes["tinyvae"].rglob("*") if path.is_file()}
+    sources = (".py", ".pyc", ".ts")  # .ts: what the .wasm was compiled from
+    assert {p for p in files if p.suffix not in sources} == kept["tinyvae"]
 
 
 def test_tutorials_never_write_over_answers(tmp_path, capsys):

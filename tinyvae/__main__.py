@@ -1,8 +1,6 @@
 """`python -m tinyvae COMMAND`."""
 
-import sys
-
-from tinyvae.cli.main import main
+from tinyvae.cli.main import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -74,10 +74,10 @@ def batch(name: str, x: Any, width: int, *, unit: bool = False, missing: bool = 
     if not (math.isfinite(low) and math.isfinite(high)):
         row, column = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))[0]
         problem = f" holds {x[row, column]} in row {row}, column {column}"
-        remedy: list = ["remove or replace it first"]
+        ways: list[Any] = ["remove or replace it first"]
         if np.isnan(x[row, column]) and name.startswith("x"):
-            remedy += [", or let cells be missing, ", Argument("missing", True)]
-        raise InputError(subject, problem, remedy=remedy)
+            ways += [", or let cells be missing, ", Argument("missing", True)]
+        raise InputError(subject, problem, remedy=ways)
     if unit:
         unit_interval(name, low, high)
     return x
@@ -99,7 +99,7 @@ def missing(value: Any) -> bool | str:
 def columns(value: Any, likelihood: Any) -> list[tuple[str, int]] | None:
     """Return the columns of a "mixed" likelihood as pairs (kind, n); None for any other."""
     if (isinstance(likelihood, str) and likelihood == "mixed") != (value is not None):
-        both = [Argument("likelihood", "mixed"), " and ", Argument("columns")]
+        both: list[Any] = [Argument("likelihood", "mixed"), " and ", Argument("columns")]
         raise InputError(*both, " go together", remedy="give both, or neither")
     return None if value is None else [_pair(pair, value) for pair in _listed(value)]
 

@@ -3,7 +3,7 @@ cross_val_score. Needs the extra `sklearn`, which nothing else needs.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -200,7 +200,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         config, theta, sigma = state.pop("_model", (None, None, None))
         super().__setstate__(state)
         if config:
-            self.model_ = build(config, self.backend)
+            self.model_ = cast(VAE, build(config, self.backend))
             self.model_.parameters.theta[:] = self.model_.backend.asarray(theta)
             self.model_.likelihood.sigma = sigma
 

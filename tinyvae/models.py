@@ -5,6 +5,10 @@ made from them, and what a model is given, data and labels, becomes what its net
 """
 
 import copy
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +42,9 @@ ACTIVATIONS: dict[str, tuple[type, str]] = {
     "softplus": (Softplus, "he"),
 }
 SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
+SHARED = (
+    "wait for it, or give each thread a copy (copy.deepcopy); encode, decode and sample may go on"
+)
 
 
 class Autoencoder(model.Autoencoder):
@@ -59,8 +66,7 @@ class Autoencoder(model.Autoencoder):
         (`tinyvae.core.likelihood.CalibratedGaussian`), "per-feature" learns one of each feature
         (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table; in a loop of
         one's own, `model.likelihood.move()` then follows each step of the optimizer.
-        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1]: see
-        `tinyvae.cli.options.model_arguments`.
+        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1].
     columns : list of (str, int), for likelihood "mixed"
         The variables from left to right: ("gaussian", n) or ("bernoulli", n) for n columns of that
         kind, ("categorical", K) for one variable, one-hot in K columns.
@@ -87,6 +93,7 @@ class Autoencoder(model.Autoencoder):
     """
 
     outputs_per_latent = 1  # the encoder gives z
+    user = caller = 0  # the threads that are at work on it, and that called `forward` last
     missing: bool | str = False
 
     @by_keyword
@@ -136,6 +143,7 @@ class Autoencoder(model.Autoencoder):
         self.parameters: FlatParameters = Parameters(self.networks, self.backend, dtype, seed)
         self.take(self.backend.ops)
         self.noise = self.backend.generator(seed_sequence(seed, "eps"))
+        self.draws = self.backend.generator(seed_sequence(seed, "sample", epoch=1))
         if encoder is not None:
             _check_outputs(self)
 
@@ -162,6 +170,12 @@ class Autoencoder(model.Autoencoder):
         return {"encoder": self.encoder, "decoder": self.decoder}
 
     @property
+    def fingerprint(self) -> str:
+        """A hash of θ and sigma, by which a file can say which model it shows."""
+        theta = self.backend.to_numpy(self.parameters.theta)
+        return hashlib.sha256(theta.tobytes() + repr(self.sigma).encode()).hexdigest()[:16]
+
+    @property
     def sigma(self) -> Any:
         """The standard deviation of p(x|z), in the units of x, an array (D,) if each feature has
         its own; None where no column is Gaussian."""
@@ -174,18 +188,37 @@ class Autoencoder(model.Autoencoder):
         `labels` (B,) are for a conditional model.
         """
         x = self.as_batch(x)
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            self.caller = self.user
             return self.loss(x, self.one_hot(labels, len(x)))
 
     def backward(self) -> None:
         """Write the gradient of the last `forward`'s loss into `parameters.grad`.
 
-        Raises RuntimeError where there was none.
+        Raises RuntimeError where there was none, or where it was another thread's.
         """
         if not self.B:
             raise RuntimeError("backward needs what forward remembers: call forward(x) before it")
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            if self.caller != self.user:
+                raise RuntimeError(f"the last forward was another thread's: {SHARED}")
             self.gradient()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what this model remembers, and its weights, for this thread, in a `with` block.
+
+        Raises RuntimeError where another thread has them. (`setdefault` is one step.)
+        """
+        me = threading.get_ident()
+        before = vars(self).get("user")
+        if vars(self).setdefault("user", me) != me:
+            raise RuntimeError(f"another thread is training this model: {SHARED}")
+        try:
+            yield
+        finally:
+            if before != me:  # not within another such block
+                del self.user
 
     @by_keyword
     def encode(self, x: Array, *, labels: Array | None = None) -> Any:
@@ -266,20 +299,21 @@ class Autoencoder(model.Autoencoder):
         one_hot = self.backend.asarray(labels)[:, None] == self.backend.xp.arange(self.n_classes)
         return one_hot.astype(self.dtype)
 
-    def on(self, ops: Ops, theta: Array | None = None, grad: Array | None = None) -> "Autoencoder":
-        """Return a copy of this model whose large operations are done by `ops`, on the same weights
-        or in the vectors `theta` and `grad`; what it remembers is its own."""
+    def on(self, ops: Ops) -> "Autoencoder":
+        """Return a copy of this model, on the same weights, whose large operations are done by
+        `ops`; what it remembers is its own."""
         twin, found = object.__new__(type(self)), {}  # type: ignore[var-annotated]
         vars(twin).update(vars(self))
         for name in ("encoder", "decoder", "likelihood"):
             setattr(twin, name, duplicate(getattr(self, name), found))
-        if theta is not None:
-            twin.parameters = FlatParameters(weights_of(twin.networks), theta, grad)
         twin.take(ops)
         return twin
 
     def __copy__(self) -> "Autoencoder":
         return copy.deepcopy(self)  # a copy that shared θ would be trained with this one
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "user"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -358,8 +392,9 @@ class VAE(Autoencoder, model.VAE):
         loss an ordinary function of the weights. `labels` (B,) are for a conditional model.
         """
         x = self.as_batch(x)
-        eps = self.draw_eps(len(x)) if eps is None else self.as_eps(eps, len(x))
-        with self.backend.session(self.parameters.theta.size):
+        with self.in_use(), self.backend.session(self.parameters.theta.size):
+            self.caller = self.user
+            eps = self.draw_eps(len(x)) if eps is None else self.as_eps(eps, len(x))
             return self.loss(x, self.one_hot(labels, len(x)), eps)
 
     @by_keyword
@@ -378,7 +413,7 @@ class VAE(Autoencoder, model.VAE):
         standard deviation of z (1 for the prior), `labels` (n,) are for a conditional model.
         """
         shape = (checks.integer("n", n, 1), self.latent_dim)
-        rng = self.noise if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
+        rng = self.draws if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
         z = rng.standard_normal(shape, dtype=np.dtype(self.dtype))
         z *= checks.number("temperature", temperature)
         y = self.decoder_output(z, labels=labels)

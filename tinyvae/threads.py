@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ CORES = cores()
 
 
 def set_threads(threads: int | str) -> None:
-    """Use so many threads in this process, or "auto": as many as pay; 1 for none besides its own.
+    """Use so many threads where `fit` is not told a number; "auto" for all cores, 1 for no others.
 
     Raises ValueError for less than 1, and for more than there are cores.
     """
@@ -59,7 +59,10 @@ def set_threads(threads: int | str) -> None:
 
 
 def checked(threads: int | str) -> int:
-    """Return the number of threads that `threads`, a number or "auto", stands for."""
+    """Return the number of threads that `threads`, a number or "auto", stands for.
+
+    Raises ValueError for less than 1, and for more than there are cores.
+    """
     if isinstance(threads, str) and threads == "auto":
         limits = [os.environ.get(name, "") for name in LIMITS]
         return min([CORES, *(int(limit) for limit in limits if limit.isdecimal() and int(limit))])
@@ -93,13 +96,18 @@ class Team:
         self.everywhere = n
 
     def start(self, calls: list[tuple]) -> list[Future]:
-        """Hand over calls (function, *arguments) to the other threads."""
+        """Hand over calls (function, *arguments) to the other threads.
+
+        Where no thread can be started, or the interpreter is ending, they stay to be cancelled.
+        """
         with self.lock:
             if self.pool is None:
                 self.pool = ThreadPoolExecutor(CORES, thread_name_prefix="tinyvae")
-        # The context holds NumPy's `errstate`.
-        pool: Any = self.pool
-        return [pool.submit(copy_context().run, *call) for call in calls]
+        futures: list[Future] = [Future() for _ in calls]
+        for future, call in zip(futures, calls, strict=True):
+            with suppress(RuntimeError):  # the context holds NumPy's `errstate`
+                self.pool.submit(_carry_out, future, copy_context(), call)
+        return futures
 
     def together(self, calls: list[tuple]) -> None:
         """Make the calls (function, *arguments) side by side, the first one in this thread.
@@ -121,16 +129,25 @@ class Team:
             self.holders += 1
             if self.holders == 1:
                 self.before = [library.get_num_threads() for library in self._blas()]
-                for library in self._blas():
-                    library.set_num_threads(1)
+                self._set_blas([1] * len(self.before))
         try:
             yield
         finally:
             with self.lock:
                 self.holders -= 1
                 if self.holders == 0:
-                    for library, n in zip(self._blas(), self.before, strict=True):
-                        library.set_num_threads(n)
+                    self._set_blas(self.before)
+
+    def _set_blas(self, numbers: list[int]) -> None:
+        """Let each matrix library use so many threads, whichever thread asks for it.
+
+        (threadpoolctl 3.7 lets the first thread that ever set a number set others, and no other.)
+        """
+        for library, n in zip(self._blas(), numbers, strict=True):
+            free = getattr(library, "clear_controlling_thread", lambda force: None)
+            free(force=True)
+            library.set_num_threads(n)
+            free(force=True)
 
     def _blas(self) -> list[Any]:
         if self.blas is None:
@@ -149,6 +166,15 @@ class Team:
                 yield
         finally:
             self.here.reset(token)
+
+
+def _carry_out(future: Future, context: Context, call: tuple) -> None:
+    """Make a call, unless it has been cancelled."""
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(context.run(*call))
+        except BaseException as error:
+            future.set_exception(error)
 
 
 def _errors_of(function: Callable, *arguments: Any) -> list[BaseException]:

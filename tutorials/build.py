@@ -111,7 +111,7 @@ def to_notebook(path: Path) -> dict[str, Any]:
         made = [_markdown(f"{title}\n\n{badge}\n{rest}"), setup]
     for cell in cells[1:]:
         if cell.role == "hint":
-            made.append(_folded("Hint", cell))
+            made.append(_hint(cell))
         elif cell.role == "solution":
             made.append(_folded("Solution", cell))
         elif cell.is_markdown:
@@ -152,6 +152,17 @@ def _code(text: str, tags: list[str], number: str = "") -> dict[str, Any]:
         "execution_count": None,
         "outputs": [],
     }
+
+
+def _hint(cell: Cell) -> dict[str, Any]:
+    """Return a hint whose paragraphs open one after the other, each inside the one before."""
+    folded = ""
+    steps = re.split(r"\n\n", cell.text)
+    for i, step in reversed([*enumerate(steps, 1)]):
+        name = f"<b>Hint</b> {cell.number}" if i == 1 else f"Step {i} of {len(steps)}"
+        inner = f"\n\n{folded}" if folded else ""
+        folded = f"<details><summary>{name}</summary>\n\n{step}{inner}\n\n</details>"
+    return _markdown(folded) | {"metadata": {"tags": [cell.role]}}
 
 
 def _folded(title: str, cell: Cell) -> dict[str, Any]:
@@ -312,7 +323,8 @@ def slides(path: Path) -> str:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 number += 1
-                pages.append(f"## {heading}\n\n![{heading}](figures/{path.stem[:2]}-{number}.png)")
+                alt = output["metadata"].get("image/png", {}).get("alt", heading)
+                pages.append(f"## {heading}\n\n![{alt}](figures/{path.stem[:2]}-{number}.png)")
     title = read_cells(path)[0].text.splitlines()[0]
     return "\n\n---\n\n".join([title, *pages])
 

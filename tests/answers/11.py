@@ -55,3 +55,6 @@ class MyPatient(HandVAE):
 
 # %% right 11.3
 from tinyvae.exercises.byhand import NoNoise as MyPatient
+
+# %% wrong 11.2: there is no patient 'Z'
+diagnosis = {"Z": "no noise"}

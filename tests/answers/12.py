@@ -1,6 +1,6 @@
 """Answers to the exercises of notebook 12, wrong ones with what the check must say, and right ones
 that differ from the notebook's solution."""
-# ruff: noqa: E402, F401, F811, F821, I001
+# ruff: noqa: E402, F811, F821, I001
 
 
 # %% open 12.1: self.weights is still empty
@@ -71,3 +71,41 @@ def train(vae, x, epochs, lr=0.005, seed=0):
 
 # %% right 12.2
 from tinyvae.exercises.byhand import train
+
+
+# %% wrong 12.1: 5 times the right ones: the mean over the B = 5 examples has a 1/B
+class MyVAE(HandVAE):
+    def backward(self):
+        super().backward()
+        self.slopes = {name: slope * len(self.x) for name, slope in self.slopes.items()}
+
+
+# %% wrong 12.1: does backward add to the slopes of the call before
+class MyVAE(HandVAE):
+    def backward(self):
+        before = dict(self.slopes)
+        super().backward()
+        self.slopes = {name: dw + before.get(name, 0) for name, dw in self.slopes.items()}
+
+
+# %% wrong 12.1: eps is the only noise
+class MyVAE(HandVAE):
+    def draw(self, mu, logvar, eps):
+        return mu + np.exp(0.5 * logvar) * np.random.default_rng().standard_normal(mu.shape)
+
+
+# %% open 12.1: z is still missing
+class MyVAE(HandVAE):
+    def draw(self, mu, logvar, eps):
+        return ...
+
+
+# %% wrong 12.2: the loss is no number after the training
+def train(vae, x, epochs, lr=0.005, seed=0):
+    rng = np.random.default_rng(seed)
+    for start in range(0, len(x), 100):
+        batch = x[start : start + 100]
+        vae.forward(batch, rng.standard_normal((len(batch), 8)))
+        vae.backward()
+        for name, w in vae.weights.items():
+            w += 1e200 * vae.slopes[name]

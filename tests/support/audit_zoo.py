@@ -252,3 +252,85 @@ GRADIENTS = {
     "no tanh derivative": "gradient-wrong",
     "bias mean": "gradient-wrong",
 }
+SIGMAS = {  # σ(s) of parametrisations that sampler and KL share
+    "softplus": lambda s: np.logaddexp(0, s),
+    "softplus + 0.1": lambda s: np.logaddexp(0, s) + 0.1,
+    "0.1 + 0.9 sigmoid": lambda s: 0.1 + 0.9 / (1 + np.exp(-s)),
+    "clamped": lambda s: np.exp(0.5 * np.clip(s, -2, 1)),
+    "variance by softplus": lambda s: np.sqrt(np.logaddexp(0, s)),
+    "5 tanh(s / 5)": lambda s: np.exp(5 * np.tanh(s / 5)),
+    "log σ": np.exp,
+}
+
+
+def kl_of(sigma):
+    """The KL of a parametrisation."""
+    return lambda mu, s: 0.5 * (mu**2 + sigma(s) ** 2 - 1 - 2 * np.log(sigma(s)))
+
+
+def _reduced(nll, kl):
+    return lambda x, y, mu, s: nll(x, y).reshape(len(x), -1).sum(1).mean() + kl(mu, s)
+
+
+def _mean_kl(mu, s):
+    return right_kl(mu, s).sum(1).mean()
+
+
+FAMILIES = {  # right: label → (sampler's σ, objective, the arguments that state it)
+    **{
+        label: (sigma, objective(kl=kl_of(sigma)), {}) for label, sigma in SIGMAS.items()
+    },
+    "capacity": (
+        right_std, _reduced(cross_entropy, lambda mu, s: 10 * abs(_mean_kl(mu, s) - 20)), {}),
+    "free bits of each latent": (
+        right_std, objective(kl=lambda mu, s: np.maximum(right_kl(mu, s), 2.0)), {}),
+    "free bits of each example": (right_std, _reduced(
+        cross_entropy, lambda mu, s: np.maximum(right_kl(mu, s).sum(1), 16).mean()), {}),
+    "weight of 1e-8": (right_std, objective(beta=1e-8), {"beta": 1e-8}),
+    "prior N(½, 2²)": (
+        right_std,
+        objective(kl=lambda mu, s: 0.5 * (((mu - 0.5) ** 2 + np.exp(s)) / 4 - 1 - s + np.log(4))),
+        {"prior": (0.5, 2.0)}),
+    "data in [−1, 1]": (
+        right_std,
+        objective(reconstruction=lambda x, y: cross_entropy(0.5 * (x + 1), 0.5 * (y + 1))), {}),
+    "binarised targets": (
+        right_std, objective(reconstruction=lambda x, y: cross_entropy(1.0 * (x > 0.5), y)), {}),
+    "squared error of a sigmoid": (
+        right_std, objective(reconstruction=lambda x, y: (x - 1 / (1 + np.exp(-y))) ** 2), {}),
+}  # fmt: skip
+
+
+def right_family(number: int) -> dict:
+    """The arguments of a right model of one of the families."""
+    sigma, loss, stated = list(FAMILIES.values())[number % len(FAMILIES)]
+    dtype = ["float32", "float64"][number // len(FAMILIES) % 2]
+    rng = np.random.default_rng(number)
+    return {"sample": sampler(rng, sigma), "objective": loss, "dtype": dtype, **stated}
+
+
+def with_power(change):
+    """A cross-entropy beside a KL that is multiplied by a size."""
+
+    def loss(x, x_hat, mu, logvar):
+        nll = cross_entropy(x, x_hat).reshape(len(x), -1).sum(1).mean()
+        return nll + change(x, right_kl(mu, logvar).sum(1).mean())
+
+    return loss
+
+
+PLANTED = {  # wrong: label → (name, sampler's σ, objective)
+    **{
+        f"{label} in the sampler alone": ("sampler-std", sigma, objective())
+        for label, sigma in SIGMAS.items()
+    },
+    "KL / D": ("kl-power", right_std, with_power(lambda x, kl: kl / x[0].size)),
+    "KL × B": ("batch-reduction-mismatch", right_std, with_power(lambda x, kl: kl * len(x))),
+    "500 × a mean": (
+        "pixel-mean", right_std,
+        lambda x, y, mu, s: 500 * cross_entropy(x, y).mean() + right_kl(mu, s).sum(1).mean()),
+    "clip at 1e-8 in float32": (
+        "edge-reconstruction", right_std,
+        objective(reconstruction=lambda x, y: -x * np.log(y + np.float32(1e-8))
+                  - (1 - x) * np.log(np.float32(1) + np.float32(1e-8) - y))),
+}  # fmt: skip

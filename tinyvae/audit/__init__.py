@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from tinyvae import _lazy
 
 if TYPE_CHECKING:
+    from tinyvae.audit.contract import assert_vae as assert_vae
     from tinyvae.audit.findings import Finding as Finding
     from tinyvae.audit.findings import Report as Report
     from tinyvae.audit.verdict import audit as audit
 else:
     __all__, __getattr__, __dir__ = _lazy(
-        __name__, {"verdict": "audit", "findings": "Finding Report"}
+        __name__,
+        {"verdict": "audit", "contract": "assert_vae", "findings": "Finding Report"},
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyvae.audit import frameworks, roles, scales
 
-EXTRAS = {"eps", "key", "beta", "training"}
+EXTRAS = {"eps", "key", "beta", "training", "step"}
 SYMBOLS = {"mu": "mu", "s": "logvar", "x": "x", "x_hat": "x_hat", "z": "z", "eps": "eps"}
 
 
@@ -47,12 +47,13 @@ class Function:
         try:
             self.arrangements = roles.arrangements(function, wanted)
         except TypeError as error:
-            raise TypeError(f"{name} {error}: wrap it in a lambda") from None
+            raise TypeError(f"{name} {error}") from None
         kinds = ["wrapped"] if wrap else frameworks.candidates(function)
         self.makers = [wrap or frameworks.maker(kind, function) for kind in kinds]
         self.kinds = kinds
         self.settled: tuple[roles.Arrangement, Callable] | None = None
         self.calls = 0
+        self.followed = False  # whether it is a part of a step
         self.rows = 13  # of a batch at first
         self.draws = 48, 200  # of a sampler: rows and at least so many calls
         self.seed: int | None = None  # holds the global noise still, where it is a number
@@ -89,6 +90,10 @@ class Function:
     def uses(self, role: str) -> bool:
         """Whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
+
+    def flip_prior(self) -> bool:
+        """Return whether the mean and s of a learned prior could be exchanged, and were."""
+        return False
 
     def labels(self, B: int) -> np.ndarray | None:
         """Return the data where they are whole numbers that stay as they are, else None."""
@@ -197,7 +202,7 @@ class Function:
         return [(key, array.astype(np.float64)) for key, array in items]
 
     def _extras(self, values: dict) -> dict[str, Any]:
-        extras: dict[str, Any] = {"beta": self.beta, "training": True}
+        extras: dict[str, Any] = {"beta": self.beta, "training": True, "step": 10**6}
         if "s" in values:
             eps = self.rng.standard_normal(np.shape(values["s"]))
             extras["eps"] = eps.astype(str(values["s"].dtype).rpartition(".")[2])

@@ -82,6 +82,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     # A whole step
     "wiring-z": ("x_hat = decode(mu)", "x_hat = decode(z)"),
     "wiring-swapped": ("return x_hat, logvar, mu", "return x_hat, mu, logvar"),
+    "wiring-x": ("loss(x_hat, x_hat.detach())", "loss(x_hat, x)"),
     "head-shared": ("return self.fc1(h), self.fc1(h)", "return self.fc_mu(h), self.fc_logvar(h)"),
     "head-range": ("logvar = softplus(self.fc_logvar(h))", "logvar = self.fc_logvar(h)"),
     "data-range": ("x in [−1, 1] or [0, 255]", "x scaled to what the likelihood takes"),
@@ -97,8 +98,48 @@ CATALOGUE: dict[str, tuple[str, str]] = {
             "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
             "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
             "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined "
-            "data target-hidden"
+            "data target-hidden sigma-learned prior-learned"
         ).split(),
         ("", ""),
     ),
 }
+
+WORDS = {  # PyTorch's words in other frameworks, the longest first
+    "jax": [
+        ("torch.randn_like(std)", "jax.random.normal(key, std.shape)"),
+        ("torch.rand_like(std)", "jax.random.uniform(key, std.shape)"),
+        ("torch.manual_seed(0) in the sampler", "PRNGKey(0) in the sampler"),
+        ("seed once, at the start", "split the key for every step"),
+        (".detach(), .item(), .data, no_grad, or sample() for rsample()", "stop_gradient"),
+        ("call model.train() before the audit", "pass the flag of training mode"),
+        ("torch.", "jnp."),
+    ],
+    "tensorflow": [
+        ("torch.randn_like(std)", "tf.random.normal(tf.shape(std))"),
+        ("torch.rand_like(std)", "tf.random.uniform(tf.shape(std))"),
+        ("torch.manual_seed(0) in the sampler", "a fixed seed in the sampler"),
+        (
+            ".detach(), .item(), .data, no_grad, or sample() for rsample()",
+            "stop_gradient, .numpy()",
+        ),
+        ("call model.train() before the audit", "pass training=True"),
+        ("torch.sum", "tf.reduce_sum"),
+        ("torch.", "tf."),
+    ],
+    "numpy": [
+        ("torch.randn_like(std)", "rng.standard_normal(std.shape)"),
+        ("torch.rand_like(std)", "rng.random(std.shape)"),
+        ("torch.manual_seed(0) in the sampler", "default_rng(0) in the sampler"),
+        ("call model.train() before the audit", "draw noise"),
+        ("logvar.exp()", "np.exp(logvar)"),
+        ("torch.", "np."),
+    ],
+}
+WORDS["keras"] = WORDS["tensorflow"]
+
+
+def in_framework(text: str, framework: str) -> str:
+    """Return a line of PyTorch in the words of another framework."""
+    for torch, other in WORDS.get(framework, ()):
+        text = text.replace(torch, other)
+    return text

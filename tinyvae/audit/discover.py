@@ -98,6 +98,11 @@ def functions(module: ModuleType, found: Any, chosen: dict[str, str | None]) -> 
     result = {}
     for role, usual in NAMES.items():
         wanted = chosen.get(role)
+        if wanted and "." in wanted:
+            function = _along(found, wanted) or _along(module, wanted)
+            if function is not None:
+                result[role] = wanted, function
+                continue
         for home, prefix in ((found, type(found).__name__), (module, module.__name__)):
             prefix = home.__name__ if isinstance(home, ModuleType) else prefix
             names = [n for n in ([wanted] if wanted else usual) if hasattr(home, n)]
@@ -110,6 +115,13 @@ def functions(module: ModuleType, found: Any, chosen: dict[str, str | None]) -> 
         if wanted and role not in result:
             raise InputError(Argument(role, wanted), remedy="no such function")
     return result
+
+
+def _along(home: Any, path: str) -> Any:
+    """Return what a path of attributes leads to, or None."""
+    for name in path.split("."):
+        home = getattr(home, name, None)
+    return home if callable(home) else None
 
 
 def _fits(role: str, function: Any) -> bool:

@@ -126,10 +126,38 @@ def audit_kl(term: Term, prior: tuple[float, float] = (0.0, 1.0)) -> KL:
         return found or KL(findings=[error("kl-form", "the KL is not that of the sampler's q")])
     found = _exact(probes) or _thresholded(term, prior)
     found = found or _wrong(probes) or _other_prior(probes) or _unknown(probes)
+    if term.function.uses("mu_p") and found.right and not term.random:
+        found.findings += _learned(probes, found.weight)
     if term.random and found.right:
         text = "a Monte Carlo estimate, averaged over 32 calls"
         found.findings.append(note("kl-monte-carlo", text))
     return found
+
+
+def _learned(probes: Probes, weight: float) -> list[Finding]:
+    """Judge the KL to another prior, where the prior is an argument or a network's output."""
+    function = probes.term.function
+    found = _to_another(probes, weight)
+    if found.kind == "error" and function.flip_prior():
+        again = _to_another(probes, weight)
+        found = again if again.kind == "note" else found
+    return [found]
+
+
+def _to_another(probes: Probes, weight: float) -> Finding:
+    term, cells = probes.term, probes.cells
+    mean, logvar = 0.7, 0.8
+    term.prior_at = mean, term.reading.s_at(logvar)
+    seen = np.array([term(mu=m, s=s) for m, s in zip(probes.mu, probes.s, strict=True)])
+    term.prior_at = None
+    shifted = np.square(probes.m - mean) - np.square(probes.m)
+    away = (np.square(probes.m) + shifted + probes.variance) / np.exp(logvar) + logvar
+    here = np.square(probes.m) + probes.variance
+    gaps = seen - probes.value - 0.5 * weight * cells * (away - here)
+    if np.abs(gaps).max() <= 10 * probes.tolerance:
+        return note("prior-learned", "the KL is right to another prior too, N(0.7, e^0.8)")
+    text = "right to N(0, 1), but not to another prior"
+    return error("kl-form", text, float(np.abs(gaps).max()), 0.0)
 
 
 def _missing(term: Term) -> Finding:

@@ -27,7 +27,11 @@ def _value(term: Term, **point) -> float:
 def audit_corners(term: Term, found: Reconstruction) -> list[Finding]:
     """Return an error where x, x_hat ∈ {0, 1}, or logits of ±100, give NaN or infinity."""
     form = found.form
-    if found.categories or ("cross-entropy" not in form and "sigmoid" not in form):
+    if (
+        found.categories
+        or form.startswith("log of")
+        or ("cross-entropy" not in form and "sigmoid" not in form)
+    ):
         return []
     low = -1.0 if "[−1, 1]" in form else 0.0
     logits = "logits" in form or "sigmoid" in form
@@ -69,7 +73,7 @@ def audit_extremes(term: Term) -> list[Finding]:
             continue
         text = f"the KL is {number} at s = {half * logvar:g} in float32"
         text += ": log(exp(½ s)²) or the like, in place of s itself"
-        if logvar == -120 and _by_library(term):
+        if logvar == -120 and (term.function.followed or _by_library(term)):
             return [note("edge-kl", text, number)]
         return [error("edge-kl", text, number)]
     return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import asdict, dataclass, field
 
-from tinyvae.audit.catalogue import CATALOGUE
+from tinyvae.audit.catalogue import CATALOGUE, in_framework
 
 ORDER = {"error": 0, "not judged": 1, "not looked at": 2, "allowed": 3, "note": 4, "value": 5}
 MARKS = dict(zip(ORDER, "✗?–✓!·", strict=True))
@@ -91,14 +91,20 @@ class Report:
         where a squared error counts as ½ Σ (x − x_hat)², that is σ = 1.
     allow : tuple of str
         Names of findings that are accepted: they stay in the report and decide nothing.
+    framework : str
+        The framework of the code, in whose words the corrections are.
     """
 
     findings: list[Finding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     beta: float | None = None
     allow: tuple[str, ...] = ()
+    framework: str = "torch"
 
     def __post_init__(self) -> None:
+        for finding in self.findings:
+            finding.cause = in_framework(finding.cause, self.framework)
+            finding.remedy = in_framework(finding.remedy, self.framework)
         deciding = ("error", "not judged")
         for finding in self.findings:
             if finding.name in self.allow and finding.kind in deciding:

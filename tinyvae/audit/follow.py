@@ -88,7 +88,12 @@ class Step:
                 return first
             except Exception:
                 self.fixed = True
-        return self.tape.run(self.x, seed=0)
+        try:
+            return self.tape.run(self.x, seed=0)
+        except Exception as failure:
+            reason = " ".join(str(failure).split())[:240]
+            kind = type(failure).__name__
+            raise ValueError(f"step(model, x) raised {kind}: {reason}") from failure
 
     def resized(self, shape: tuple[int, ...], B: int) -> tuple[int, ...]:
         """Return a shape of the first run for another number of rows."""
@@ -129,6 +134,11 @@ class StepFunction(Function):
         self.makers, self.kinds = [self.settled[1]], [step.tape.framework]
         self.narrow = True
         self.rows = step.B
+        self.followed = True
+        size = step.graph.size(pieces.heads[0][0])
+        alike = [keys for keys in pieces.others if step.graph.size(keys[0]) == size]
+        self.prior = alike if name != "sample" and len(alike) == 2 else []
+        self.second = 0.0  # what further outputs of the decoder hold
         size = max(1, step.graph.size(pieces.heads[0][0]) // step.B)
         self.draws = min(256, max(48, 2048 // size)), 72  # a call runs the encoder too
         self.means = pieces.means
@@ -143,6 +153,8 @@ class StepFunction(Function):
         groups = dict(zip(("mu", "s"), self.pieces.heads, strict=False))
         if self.pieces.outputs:
             groups["x_hat"] = self.pieces.outputs[0]
+        if self.prior:
+            groups |= dict(zip(("mu_p", "s_p"), self.prior, strict=True))
         B = int(np.shape(next(iter(values.values())))[0])
         shape = self.step.graph.shape
         for role, keys in groups.items():
@@ -156,9 +168,12 @@ class StepFunction(Function):
                 replace[key] = value if rows == own else _repeated(value, own)
         if self.seed is not None:
             replace |= fixed_noise(self.step, self.pieces, B, self.seed)
-        for keys in self.pieces.others + self.pieces.outputs[1:] if self.name != "sample" else ():
+        rest = [keys for keys in self.pieces.others if keys not in self.prior]
+        rest = rest + self.pieces.outputs[1:] if "x_hat" in values else []
+        for keys in rest:
             for key in keys:
-                replace[key] = np.zeros(self.step.resized(shape(key), B), np.float32)
+                constant = self.second if keys in self.pieces.outputs else 0.0
+                replace[key] = np.full(self.step.resized(shape(key), B), constant, np.float32)
         return replace
 
     def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:
@@ -181,6 +196,24 @@ class StepFunction(Function):
             return trace.values[self.pieces.z]
         items = [trace.items[i][1] for i in self.pieces.loss]
         return {"loss": sum(items[1:], items[0])} if len(items) > 1 else {"loss": items[0]}
+
+    def uses(self, role: str) -> bool:
+        """Return whether the step has a learned prior, for its roles."""
+        return role in ("mu_p", "s_p") and bool(self.prior)
+
+    def sees_x(self, term: Any) -> bool:
+        """Return whether the loss compares x_hat with x, where both have the same shape."""
+        data, graph = self.step.data, self.step.graph
+        if data.dtype.kind != "f" or graph.size(self.pieces.outputs[0][0]) % data.size:
+            return True
+        point = {"x_hat": 0.3, "mu": 0.2}
+        with term.held():
+            return bool(term(x=0.3, **point) != term(x=0.6, **point))
+
+    def flip_prior(self) -> bool:
+        """Exchange the mean and s of a learned prior; return whether there is one."""
+        self.prior = self.prior[::-1]
+        return bool(self.prior)
 
     def labels(self, B: int) -> np.ndarray | None:
         """Return B rows of the batch where it holds tokens."""

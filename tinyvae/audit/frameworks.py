@@ -6,6 +6,7 @@ Nothing is imported here: a function of a framework can only exist where that fr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import sys
@@ -210,6 +211,21 @@ def reseed(number: int) -> None:
         sys.modules["torch"].manual_seed(number)
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].random.set_seed(number)
+
+
+@contextlib.contextmanager
+def kept_seeds() -> Iterator[None]:
+    """Leave the global random states as they were found."""
+    torch = sys.modules.get("torch")
+    plain, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    state = torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(state)
 
 
 def framework_of(*values: Any) -> set[str]:

@@ -75,6 +75,7 @@ class Term:
         self.x, self.x_hat = 0.0, 1e-6
         self.rng = np.random.default_rng(1)
         self.apart = self.schedule = False
+        self.prior_at: tuple[float, float] | None = None  # a learned prior's mean and s
         self.tokens = ""  # where x holds whole numbers: the place of the axis of classes in x_hat
         self.unit = reading.s_at(0.0)  # s where σ = 1
         self.target = 0.25
@@ -144,6 +145,9 @@ class Term:
         }
         if self.tokens and "x" in arrays:
             arrays["x"] = arrays["x"].astype(np.int64)
+        if self.function.uses("mu_p"):
+            at = self.prior_at or (0.0, self.unit)
+            arrays["mu_p"], arrays["s_p"] = (np.full(latents, a, self.dtype) for a in at)
         if self.function.uses("z"):
             sigma = np.broadcast_to(self.reading.sigma_at(s), latents)
             z = mu + sigma * self.rng.standard_normal(latents)
@@ -192,6 +196,8 @@ class Term:
             shape = (self.sizes.B, *self._token_shape(self.sizes))
             values["x"] = rng.integers(1, self.sizes.classes, shape)
         values = {role: array for role, array in values.items() if role in self.roles}
+        if self.function.uses("mu_p"):
+            values |= {"mu_p": np.zeros(latents), "s_p": np.full(latents, self.unit)}
         if self.function.uses("z"):
             values["z"] = values["mu"] + rng.standard_normal(latents)
         return values
@@ -269,9 +275,9 @@ class Term:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the noise of a random term still by a seed."""
+        """Hold the noise still by a seed."""
         random, self.random = self.random, False
-        self.function.seed = 1 if random else None
+        self.function.seed = 1  # targets may be drawn too
         try:
             yield
         finally:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.audit.findings import Finding, error, note, value
+from tinyvae.audit.findings import Finding, error, note, unjudged, value
 from tinyvae.audit.follow import Pieces, Step, StepFunction, fixed_noise
 from tinyvae.audit.frameworks import to_numpy
+from tinyvae.audit.measure import Term
 from tinyvae.audit.reconstruction import Reconstruction
+from tinyvae.audit.scales import READINGS
 
 FAR = (-60.0, -20.0, 20.0, 60.0)  # where confined heads have reached their ends
 
@@ -53,7 +55,8 @@ class Heads:
             if kinds[0] == "spread":
                 self.pieces.heads = heads[::-1]
             return ""
-        if kinds == ["both"]:
+        sizes = [self.step.graph.size(group[0]) for group in heads]
+        if kinds == ["both"] and sizes[0] == self.step.graph.size(self.pieces.z):
             return "shared"
         if kinds == ["mean"]:
             return "σ of z does not come from the encoder: a fixed or a learned σ?"
@@ -115,7 +118,8 @@ def averaged(step: Step, pieces: Pieces, latents: tuple, pixels: tuple) -> dict[
 def audit_data(step: Step, found: Reconstruction | None) -> list[Finding]:
     """Return an error where the data lie outside of what the likelihood or the decoder can give."""
     x = step.data
-    if found is None or x.dtype.kind != "f":
+    hidden = found is not None and any(f.name == "target-hidden" for f in found.findings)
+    if found is None or hidden or x.dtype.kind != "f":
         return []
     low, high = float(x.min()), float(x.max())
     form = found.form
@@ -172,6 +176,32 @@ def audit_parameters(step: Step, pieces: Pieces) -> list[Finding]:
 def _names(model: Any) -> dict[int, str]:
     named = getattr(model, "named_parameters", None)
     return {id(p): name for name, p in named()} if callable(named) else {}
+
+
+def audit_second_output(function: StepFunction, term: Term, found: Reconstruction) -> list[Finding]:
+    """Return what keeps a decoder with two outputs, a mean and a variance, from being judged."""
+    if len(function.pieces.outputs) < 2:
+        return []
+    if len(function.pieces.outputs) == 2 and found.form == "squared error":
+        B, pixels = term.sizes.B, term.sizes.pixels
+        d, v = (a.ravel() for a in np.meshgrid([0.0, 0.4, 0.8], [-1.0, 0.0, 1.5]))
+        seen = []
+        for gap, second in zip(d, v, strict=True):
+            function.second = float(second)
+            seen.append(term(x=0.9, x_hat=0.9 - gap))
+        function.second = 0.0
+        for sigma in READINGS.values():
+            with np.errstate(all="ignore"):
+                nll = 0.5 * np.square(d / sigma(v)) + np.log(sigma(v))
+            if not np.isfinite(nll).all():
+                continue
+            columns = np.stack([nll, np.ones_like(nll)], axis=1)
+            c, *_ = np.linalg.lstsq(columns, np.array(seen), rcond=None)
+            if np.abs(columns @ c - seen).max() < 1e-3 * np.ptp(seen):
+                found.weight = abs(float(c[0])) / (B * int(np.prod(pixels)))
+                return [note("sigma-learned", "the decoder gives σ too: a Gaussian likelihood")]
+    text = "the decoder has further outputs, whose part in the likelihood was not recognised"
+    return [unjudged("reconstruction-unknown", text)]
 
 
 def usual_step(model: Any) -> tuple[Callable, str]:

@@ -59,6 +59,8 @@ for _name, _pixel in {
     "squared error of the sigmoid": lambda t, p: (t - _sigmoid(p)) ** 2,
     "squared error of the tanh": lambda t, p: (t - np.tanh(p)) ** 2,
     "squared error of 2 sigmoid − 1": lambda t, p: (t - 2 * _sigmoid(p) + 1) ** 2,
+    "absolute error of the sigmoid": lambda t, p: np.abs(t - _sigmoid(p)),
+    "log cosh of the sigmoid": lambda t, p: np.log(np.cosh(t - _sigmoid(p))),
     "smooth absolute error": lambda t, p: np.where(
         abs(t - p) < 1, 0.5 * (t - p) ** 2, abs(t - p) - 0.5
     ),
@@ -85,6 +87,10 @@ FORMS["norm of the batch's error"] = (FORMS["absolute error"][0], _norm(None))
 FORMS["log of the squared error"] = (
     lambda t, p: np.log((t - p) ** 2),
     lambda x, x_hat: x.size * np.log(np.mean((x - x_hat) ** 2)),
+)
+FORMS["log of the squared error of the sigmoid"] = (
+    lambda t, p: np.log((t - _sigmoid(p)) ** 2),
+    lambda x, x_hat: x.size * np.log(np.mean((x - _sigmoid(x_hat)) ** 2)),
 )
 # The arguments the other way round.
 FORMS["swapped cross-entropy"] = (
@@ -298,7 +304,7 @@ def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstructi
     if "norm" in name:
         text = f"the {name}, not its square: no Gaussian likelihood, and its weight varies with it"
         found.findings.append(note("reconstruction-norm", text))
-    if name == "log of the squared error":
+    if name.startswith("log of the squared error"):
         text = "σ is the batch's own best value: the balance follows the data (σ-VAE)"
         found.findings.append(note("sigma-optimal", text))
     if found.form in ("cross-entropy",) or "logarithm" in name or "clipped" in name:

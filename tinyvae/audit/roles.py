@@ -14,21 +14,45 @@ EXACT = {
     "z": {"z", "z_sample", "z_samples", "latent", "latents"},
     "eps": {"eps", "epsilon", "noise"},
     "key": {"rng", "key", "rng_key", "prng_key", "random_key", "rngs"},
-    "beta": {"beta", "kl_weight", "kld_weight", "kl_coeff", "kld_coeff", "kl_beta", "kl_coef"},
+    "step": {"step", "steps", "global_step", "epoch", "iteration", "n_iter", "current_epoch"},
+    "beta": {
+        "anneal",
+        "kl_anneal",
+        "annealing",
+        "kl_annealing",
+        "anneal_factor",
+        "w_kl",
+        "kl_w",
+        "lambda_kl",
+        "kl_lambda",
+        "beta_kl",
+        "weight_kl",
+        "kl_factor",
+        "kl_weight",
+        "kld_weight",
+        "kl_coeff",
+        "kld_coeff",
+        "kl_beta",
+        "kl_coef",
+    },
     "s": {"s", "sd", "lv", "scale", "var", "sig", "logs", "stddev"},
     "training": {"training", "train", "is_training", "is_train"},
     "mu": {"m", "mu", "loc", "avg", "average"},
     "x_hat": {"y", "out", "outs", "xr", "xh", "p", "x_", "reco", "rec", "dec", "gen", "x2", "fake"},
     "x": {"t", "img", "imgs", "data", "batch", "label", "labels", "x1", "real"},
 }
-EXTRAS = ("z", "eps", "key", "beta", "training")
+EXTRAS = ("z", "eps", "key", "beta", "training", "step", "mu_p", "s_p")
+PRIOR = re.compile(r"prior|(^|_)p($|_)|2$")  # of a parameter that describes p, not q
 PATTERNS = [
     ("x", r"true|target|orig|ground|^(x|y|img|image)_in"),
     (
         "x_hat",
         r"^x_?(mu|mean|loc)|rec|hat$|pred|decod|logit|out|prime|generated|tilde|restored|xhat|x_p",
     ),
-    ("s", r"lo?g_?_?(var|s|v|std)|ln_?(var|s|v)|sigma|std|varia|_var$|^var_|_sd$|logvar|lnvar"),
+    (
+        "s",
+        r"lo?g_?_?(var|s|v|std)|ln_?(var|s|v)|sigma|std|varia|_var$|^var_|_sd$|logvar|lnvar|^lv_|_lv$",
+    ),
     ("mu", r"mu|mean|_loc$"),
     ("x", r"^x|input|image|sample_x|observ|^data"),
 ]
@@ -108,7 +132,11 @@ def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangemen
     unfilled = [role for role in wanted if role not in slots.values()]
     if missing or unfilled:
         takes = ", ".join(p.name for p in parameters) or "nothing"
-        raise TypeError(f"takes ({takes}), but is to be called with ({', '.join(wanted)})")
+        slots = {n: r for n, r in slots.items() if r in wanted}
+        given = ", ".join(slots.get(p.name, f"{p.name}=…") for p in required)
+        line = f"lambda {', '.join(wanted)}: f({given})"
+        call = f"takes ({takes}), but is to be called with ({', '.join(wanted)})"
+        raise TypeError(f"{call}: pass {line}")
     positions, keywords, named = [], {}, len(wanted) > 0
     for p in parameters:
         if p.name not in slots:
@@ -124,9 +152,25 @@ def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangemen
     return [first] if named else [first, *plain]
 
 
+def _of_prior(required: list[inspect.Parameter]) -> dict[str, str]:
+    """Parameter name → role for the mean and s of a learned prior, where q and p are given."""
+    found = {}
+    for role in ("mu", "s"):
+        pair = [p.name for p in required if role_of(p.name) == role]
+        if len(pair) != 2:
+            return {}
+        named = [name for name in pair if PRIOR.search(name.lower())]
+        found[named[0] if len(named) == 1 else pair[1]] = f"{role}_p"
+    return found
+
+
 def _assign(parameters: list[inspect.Parameter], wanted: tuple[str, ...]) -> dict[str, str]:
     """Parameter name → role: by name first, then what is left over, in order."""
     required = [p for p in parameters if p.default is p.empty]
+    of_prior = _of_prior(required) if "mu" in wanted else {}
+    if of_prior:
+        rest = [p for p in parameters if p.name not in of_prior]
+        return {**_assign(rest, wanted), **of_prior}
     ordered = [*required, *[p for p in parameters if p not in required]]
     guesses = {p.name: role_of(p.name) for p in ordered}
     if "y" in guesses and list(guesses.values()).count("x_hat") > 1:

@@ -111,6 +111,12 @@ class Graph:
         vector = any(self.size(k) > 1 for k in weights)
         return vector and any(self.is_net(k) for k in op.inputs if k not in weights)
 
+    def is_pool(self, op: Op, key: Key) -> bool:
+        """Return whether an operation pools a layer's output over its places."""
+        pools = op.name in ("mean", "sum", "amax", "reduce_sum", "reduce_max", "max")
+        fewer = pools and 2 <= len(self.shape(key)) < len(self.shape(op.inputs[0]))
+        return fewer and self.is_net(op.inputs[0])
+
     def only_weights(self, key: Key, depth: int = 4) -> bool:
         """Return whether an array is a parameter in another shape."""
         op = self.op(key)
@@ -132,7 +138,7 @@ class Graph:
             elif op is not None and op.name in SHAPES:
                 self._net[key] = bool(op.inputs) and self.is_net(op.inputs[0])
             elif op is not None:
-                self._net[key] = self.is_bias(op)
+                self._net[key] = self.is_bias(op) or self.is_pool(op, key)
         return self._net[key]
 
     def descendants(self, keys: set[Key]) -> set[Key]:

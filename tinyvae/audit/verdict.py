@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.audit import balance, edges, follow, onestep, scales
+from tinyvae.audit import balance, edges, follow, frameworks, onestep, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.catalogue import CATALOGUE
 from tinyvae.audit.divergence import KL, audit_kl
@@ -16,7 +16,7 @@ from tinyvae.audit.gradient import audit_gradient
 from tinyvae.audit.measure import Term
 from tinyvae.audit.reconstruction import Reconstruction, audit_reconstruction
 from tinyvae.audit.sampler import READING, Sampler, audit_sampler
-from tinyvae.audit.slopes import sampler_slopes, term_slopes
+from tinyvae.audit.slopes import sampler_slopes, term_slopes, through_slopes
 from tinyvae.audit.whole import audit_decoder, audit_encoder, audit_loss
 
 
@@ -129,7 +129,7 @@ def audit(
         extra = [name for name, f in given.items() if f is not None]
         if extra:
             raise ValueError(f"pass a model with step=, or functions: leave out {extra[0]}=")
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), frameworks.kept_seeds():
             return _audit_step(model, x, step, settings, tuple(allow))
     if not any((sample, objective, kl, reconstruction, encode, loss, gradient)):
         raise ValueError("nothing to audit: pass a model with x and step=, or sample=, objective=")
@@ -137,7 +137,8 @@ def audit(
         "sample": sample, "objective": objective, "kl": kl, "reconstruction": reconstruction
     }  # fmt: skip
     audited = _Audit(functions, *settings)
-    with np.errstate(all="ignore"):  # a probe at the edge may overflow in somebody's NumPy code
+    # A probe at the edge may overflow in somebody's NumPy code.
+    with np.errstate(all="ignore"), frameworks.kept_seeds():
         findings = audited.run()
     checked = audited.checked
     if encode is not None:
@@ -153,7 +154,7 @@ def audit(
         findings += audit_loss(loss, wrap, pixels, batch, dtype)
         checked.append("loss")
     findings += _left_out(set(audited.functions))
-    return Report(findings, checked, audited.beta_found, tuple(allow))
+    return Report(findings, checked, audited.beta_found, tuple(allow), audited.framework)
 
 
 def _audit_step(
@@ -204,7 +205,20 @@ def _audit_step(
     audited = _Audit(
         functions, beta, prior, scale, None, batch, tuple(latents), tuple(pixels), dtype
     )
-    findings += audited.run()
+    try:
+        findings += audited.run()
+    except follow.NotFollowed:
+        raise
+    except ValueError as failure:
+        return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
+    objective, term = functions["objective"], audited.term
+    if not any(f.name == "gradient-cut" for f in findings):
+        findings += through_slopes(objective, term)
+    if not objective.sees_x(term):
+        text = "the loss does not depend on x, but through the encoder: x_hat is compared with "
+        findings.append(error("wiring-x", text + "something else"))
+    if audited.reconstruction:
+        findings += onestep.audit_second_output(objective, term, audited.reconstruction)
     if audited.reconstruction and audited.reconstruction.form == "cross-entropy":
         text = "the loss takes probabilities, but the decoder's output is a layer's, unbounded"
         findings.append(error("bce-needs-sigmoid", text))
@@ -213,7 +227,8 @@ def _audit_step(
         findings = [f for f in findings if not f.name.startswith("kl-")]
         findings.append(error("wiring-swapped", text))
     findings += onestep.audit_data(followed, audited.reconstruction)
-    return Report(findings, [*checked, *audited.checked], audited.beta_found, allow)
+    checked = [*checked, *audited.checked]
+    return Report(findings, checked, audited.beta_found, allow, audited.framework)
 
 
 def _shape(name: str, size: object) -> tuple[int, ...] | None:
@@ -256,12 +271,17 @@ class _Audit:
         self.reconstruction: Reconstruction | None = None
         self.beta_found: float | None = None
 
+    @property
+    def framework(self) -> str:
+        """Return the framework that the functions are written in."""
+        return next((f.framework for f in self.functions.values() if f.framework), "torch")
+
     def run(self) -> list[Finding]:
         """Return the findings of the sampler, under the reading of s on which all agree."""
         sampler = self._sampler() if "sample" in self.functions else None
         name = next((n for n in ("objective", "kl") if n in self.functions), None)
         term, kl, agreed = self._kl(name, sampler) if name else (None, None, None)
-        self.kl = kl
+        self.kl, self.term = kl, term
         self.sampler = sampler
         findings = self._losses(term, kl)
         if sampler is None:

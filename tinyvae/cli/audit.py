@@ -2,27 +2,34 @@
 
 import argparse
 import json
+from types import ModuleType
+from typing import Any
 
-from tinyvae.audit import discover
-from tinyvae.audit.findings import STATUS
+from tinyvae.audit import annotations, discover
+from tinyvae.audit.contract import read_contract
+from tinyvae.audit.findings import STATUS, Report
 from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 from tinyvae.audit.verdict import audit
 from tinyvae.cli import target, terminal
 
 DESCRIPTION = "Tell whether a VAE, in any framework, is right; if not, name the error."
-EPILOG = "Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not judged."
+EPILOG = """Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not (wholly) judged;
+--strict makes 1 of 3, --lenient 0."""
 SELF = ("self", "json")  # what goes together
 ROLES = ("sample", "objective", "kl", "reconstruction")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; return its exit status, as `--help` lists them."""
+    """Run the command; return its exit status, as --help lists them."""
     p = terminal.Parser("audit", DESCRIPTION, epilog=EPILOG)
     what = "a class, an object or a module with reparameterize, loss_function or the like"
     p.add_argument("target", nargs="?", metavar="module:object", help=what)
     p.add("--self", None, text="audit tinyvae itself")
-    p.add("--scale", tuple(SCALES), text="the encoder's 2nd output")
+    p.add("--make", str, "CALL", text='how to make the object, such as "VAE(20)"')
+    p.add("--scale", tuple(SCALES), text="the encoder's 2nd output (default: measured)")
+    p.add("--contract", terminal.path, "FILE", text="a TOML file with beta, prior, allow, …")
+    p.add("--allow", str, "NAME,…", text="findings that are accepted")
     p.add("--beta", float, text="the weight that the KL is meant to have")
     p.add("--batch", terminal.COUNT, "N", text="rows, where the code insists on a number")
     p.add("--latent", terminal.WIDTH, "N", text="latent dimensions")
@@ -31,6 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     for role in ROLES:
         p.add(f"--{role}", metavar="NAME", text=f"the function to audit as {role}")
     p.add("--json", None, text="print the report as JSON")
+    p.add("--format", ("text", "json", "github"), default="text", text="how the report is printed")
+    p.add("--out", terminal.path, "FILE.html", text="write the report as a page too")
+    p.add("--strict", None, text="exit with 1 where not all could be judged")
+    p.add("--lenient", None, text="exit with 0 where not all could be judged")
     return terminal.run(p, lambda given: _audit(p, given), argv)
 
 
@@ -67,6 +78,7 @@ def _audit_target(options: argparse.Namespace) -> int:
     sizes |= {"latent": options.latent} if options.latent else {}
     if options.pixels:
         sizes["pixels"] = options.pixels[0] if len(options.pixels) == 1 else options.pixels[1]
+    found = _made(options.make, module) if options.make else found
     found = discover.instance(found, name, sizes)
     functions = discover.functions(module, found, {role: getattr(options, role) for role in ROLES})
     if "objective" in functions:
@@ -80,13 +92,23 @@ def _audit_target(options: argparse.Namespace) -> int:
             f"{name} has no function named {usual} or the like: name it with --sample …"
         )
     audited = {role: function for role, (_, function) in functions.items()}
-    report = audit(
-        **audited, beta=options.beta, scale=options.scale, batch=options.batch,
-        latent=options.latent, pixels=options.pixels, dtype=options.dtype,
-    )  # fmt: skip
-    if options.json:
+    stated = read_contract(options.contract) if options.contract else {}
+    given = {
+        name: getattr(options, name) for name in ("beta", "scale", "batch", "latent", "pixels")
+    }
+    stated |= {name: value for name, value in given.items() if value is not None}
+    stated.setdefault("dtype", options.dtype)
+    stated["allow"] = [*stated.get("allow", ()), *(options.allow or "").split(",")]
+    stated["allow"] = [name for name in stated["allow"] if name]
+    report = audit(**audited, **stated)
+    if options.out:
+        options.out.write_text(annotations.page(report, options.target), encoding="utf-8")
+    if options.json or options.format == "json":
         print(json.dumps(report.to_dict()))
-        return STATUS[report.state]
+        return _status(report, options)
+    if options.format == "github":
+        print(annotations.github(report, audited))
+        return _status(report, options)
     print("found: " + ", ".join(f"{role} = {title}" for role, (title, _) in functions.items()))
     needed = (
         ["sample", "objective"] if not {"kl", "reconstruction"} & set(functions) else ROLES[::2]
@@ -94,4 +116,18 @@ def _audit_target(options: argparse.Namespace) -> int:
     missing = [role for role in needed if role not in functions]
     print(f"not found: {', '.join(missing)}") if missing else None
     print(report)
+    return _status(report, options)
+
+
+def _made(call: str, module: ModuleType) -> Any:
+    """Return the object that a call makes in a module."""
+    try:
+        return eval(call, vars(module))
+    except Exception as failure:
+        raise ValueError(f"--make {call}: {target.told(failure)}") from None
+
+
+def _status(report: Report, options: argparse.Namespace) -> int:
+    if report.state == "not judged" and (options.strict or options.lenient):
+        return 1 if options.strict else 0
     return STATUS[report.state]

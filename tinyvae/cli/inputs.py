@@ -91,7 +91,7 @@ def read_codes(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return latent points (N, L) from .npy, or the z or mu of an .npz, and its labels (N,)."""
     if Path(path).suffix.lower() not in (".npy", ".npz"):
         raise ValueError(f"{path}: latent points are read from .npy or .npz files")
-    loaded = readers.load_arrays(Path(path))
+    loaded = readers.load_arrays(Path(path), ("z", "mu", "labels"))
     loaded = loaded if isinstance(loaded, dict) else {"z": loaded}
     z = loaded.get("z", loaded.get("mu"))
     if z is None:

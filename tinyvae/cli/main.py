@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from typing import NoReturn
 
 from tinyvae import __version__
 
@@ -27,6 +28,17 @@ COMMANDS = {
     "tutorials": "copy the notebooks of the course to a folder",
     "exercises": "which exercises of the course are solved",
 }
+
+
+def command(argv: list[str] | None = None) -> NoReturn:
+    """End this process with the exit status of `main`; Ctrl-C pressed again does not change it."""
+    try:
+        status = main(argv)
+    except KeyboardInterrupt:
+        status = 130
+    if status == 130:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while the interpreter ends
+    sys.exit(status)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -94,8 +94,7 @@ TABLE = {
         ("dtype", ("float32", "float64"), None, "float32", "precision"),
         ("backend", ("auto", "numpy", "cupy"), None, "auto", "CPU or GPU"),
         ("tf32", None, None, False, "let a GPU round the factors of large products: faster"),
-        ("threads", _threads, "{auto,N}", "auto", "cores to share each batch, without a GPU: 1 for"
-            " none but its own, auto for as many as it is worth"),
+        ("threads", _threads, "{auto,N}", "auto", "cores to share large products, without a GPU"),
         ("distributed", ("auto", "mpi"), None, "auto", "share each batch among the ranks of"
             " mpiexec; auto asks its environment, mpi asks MPI"),
     ],

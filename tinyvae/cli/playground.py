@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 from tinyvae.cli import outputs, terminal
+from tinyvae.cli.options import TABLE, flag
 
 DEFAULT = ("digits", "shapes")
+OWN = "data of your own"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     p.add("--out", terminal.path, "FILE.html", text=text)
     p.add("--title", default="Watch a VAE learn", text="heading of the page")
     p.add("--open", None, text="show it in the browser at once")
+    group = p.add_argument_group(OWN)
+    for name, kind, metavar, default, text in TABLE[OWN]:
+        p.add(flag(name), kind, metavar, default, text, to=group)
     return terminal.run(p, _playground, argv)
 
 
@@ -39,7 +44,12 @@ def _playground(given: argparse.Namespace) -> None:
     run = open_run(given.run) if given.run else None
     outputs.check_page(out)
     names = given.dataset or DEFAULT
-    datasets = [run.dataset] if run else [load_dataset(name, given.data_dir) for name in names]
+    own = {name: getattr(given, name) for name, _, _, default, _ in TABLE[OWN]
+           if getattr(given, name) != default}  # fmt: skip
+    if run:
+        datasets = [run.dataset]
+    else:
+        datasets = [load_dataset(name, given.data_dir, **own) for name in names]
     page = build(datasets, model=run.model if run else None, title=given.title)
     for words in filter(None, map(left_out, datasets)):
         terminal.note(words)

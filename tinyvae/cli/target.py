@@ -1,10 +1,12 @@
 """Find what `module:object` or `file.py:object` names, for `gradcheck` and `audit`."""
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,16 +82,45 @@ def _import(place: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        return _run(path) if by_file else importlib.import_module(place)
-    except (Exception, SystemExit) as error:
+        with _as_a_script(place):
+            return _run(path) if by_file else importlib.import_module(place)
+    except SystemExit as end:
+        problem = f"{place} ends itself with sys.exit({end.code!r}) where it is imported"
+        raise ValueError(f"{problem}: put that under if __name__ == '__main__'") from None
+    except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name in (place, place.split(".")[0]):
             problem = f"importing {place} raised ModuleNotFoundError"
             raise ValueError(f"{problem}: there is no module {place!r} here or installed") from None
         raise ValueError(f"{place} cannot be imported: {told(error)}") from None
 
 
+@contextlib.contextmanager
+def _as_a_script(place: str) -> Iterator[None]:
+    """Let a module see a command line of its own, without options, and print on stderr."""
+    before, sys.argv = sys.argv, [place]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.argv = before
+
+
+def _in_package(path: Path) -> str:
+    """Return the name under which a file of a package is imported, "" for a file on its own."""
+    folder, parts = path.resolve().parent, [path.stem]
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if len(parts) > 1 and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return ".".join(parts) if len(parts) > 1 else ""
+
+
 def _run(path: Path) -> ModuleType:
     """Run a file as a module, which is known by its name meanwhile, as a dataclass needs it."""
+    packaged = _in_package(path)
+    if packaged:
+        return importlib.import_module(packaged)
     taken = path.stem in sys.modules and path.stem not in _loaded
     name = path.name if taken else path.stem  # a file called json.py leaves json as it is
     spec = importlib.util.spec_from_file_location(name, path)

@@ -5,7 +5,7 @@ import argparse
 import io
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 
 import numpy as np
 
@@ -16,11 +16,10 @@ from tinyvae.core.errors import InputError
 from tinyvae.data import NAMES, Dataset, load_dataset
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
-from tinyvae.engines import processes
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
-from tinyvae.train.files import next_free
+from tinyvae.train.files import holds, next_free
 from tinyvae.train.loop import fit
 from tinyvae.train.runs import TRAINING, History, Run, open_run
 
@@ -30,20 +29,25 @@ ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = options.parser()
-    return run_on_ranks(lambda: terminal.run(parser, lambda given: _train(parser, given), argv))
+
+    def train(given: argparse.Namespace) -> int:
+        with ExitStack() as undo:
+            return _train(parser, given, undo)
+
+    return run_on_ranks(lambda: terminal.run(parser, train, argv))
 
 
-def _train(parser: terminal.Parser, options_given: argparse.Namespace) -> int:
+def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: ExitStack) -> int:
     given = vars(options_given)
     ranks = find(given.get("distributed", "auto"))
     if "resume" in given:
-        run, dataset = _resumed(parser, given, ranks)
+        run, dataset = _resumed(parser, given, ranks, undo)
     else:
         with _hushed(given):
             run, dataset = _new(given, ranks)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
-    run.config["training"]["threads"] = _threads(given, run.config["training"], model, dataset)
+    run.config["training"]["threads"] = _threads(given, run.config["training"])
     tell = _silent if "quiet" in given or ranks.rank else say
     tell(dataset.describe())
 
@@ -102,25 +106,28 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
 
 
-def _resumed(parser: terminal.Parser, given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
-    """Return the run that --resume names, extended if --epochs says so, and its data set."""
+def _resumed(
+    parser: terminal.Parser, given: dict, ranks: Communicator, undo: ExitStack
+) -> tuple[Run, Dataset]:
+    """Return the run that --resume names, extended if --epochs says so, and its data set; the run
+    is locked until `undo` ends."""
     options.check_resume(parser, given)
     run = open_run(given["resume"])
     if not ranks.rank:
         run.lock()
+        undo.callback(run.unlock)
     dataset = ranks.first_then_others(lambda: run.dataset)
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
     return run, dataset
 
 
-def _threads(given: dict, training: dict, model: Autoencoder, dataset: Dataset) -> int:
+def _threads(given: dict, training: dict) -> int:
     """Return the number of threads: as before in a run that goes on, if there are as many cores."""
     wanted = given.get("threads", training.get("threads", "auto"))
     if "threads" not in given and isinstance(wanted, int):
         wanted = min(wanted, threads.CORES)
-    rows = min(training["batch_size"], len(dataset.x_train))
-    return processes.number(wanted, model, rows)
+    return threads.checked(wanted)
 
 
 def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
@@ -210,7 +217,8 @@ def _draw(
     try:
         for path in gallery.draw(model, dataset, folder, history, kl_history, keep=keep):
             tell(f"  {path}: {gallery.DESCRIPTIONS[path.stem]}")
-        if model.latent_dim == 2 and dataset.image_shape and not (keep and page.exists()):
+        is_new = keep and holds(page, model.fingerprint)
+        if model.latent_dim == 2 and dataset.image_shape and not is_new:
             try:
                 explorer.write(page, explorer.build(model, dataset))
                 tell(f"  {page}: open it in a browser, and move about in the latent plane")

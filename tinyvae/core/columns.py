@@ -235,7 +235,7 @@ class Mixed(DiagonalGaussian):
         """Return what a method of each variable's likelihood returns, side by side (B, D)."""
         found = []
         for kind, d in zip(self.kinds, self.places, strict=True):
-            part = Categorical() if kind == "categorical" else IndependentBernoulli()
+            part: Any = Categorical() if kind == "categorical" else IndependentBernoulli()
             part = DiagonalGaussian(self.variance[d]) if kind == "gaussian" else part
             arguments = [a[:, d] if hasattr(a, "ndim") else a for a in x]
             found.append(getattr(part, method)(y[:, d], *arguments))

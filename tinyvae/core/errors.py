@@ -4,7 +4,7 @@ A sentence is text and `Argument`s in turn: `scale='none'` to a Python user is `
 shell. `str(error)` is the sentence in Python's words; the command line calls `render`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -40,7 +40,7 @@ class TinyVAEError(Exception):
         What to do instead; it follows behind a colon.
     """
 
-    def __init__(self, *problem: Piece, remedy: str | list[Piece] = "") -> None:
+    def __init__(self, *problem: Piece, remedy: str | Sequence[Piece] = "") -> None:
         super().__init__(*problem)
         self.problem = list(problem)
         self.remedy = [remedy] if isinstance(remedy, str) else remedy

@@ -28,7 +28,7 @@ def read(
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
+            first = re.sub('"[^"]*"', "", file.readline(2**20))  # what stands in quotes is text
             file.seek(0)
             delimiter = next((d for d in ",;\t" if d in first), ",")
             reader = csv.reader(file, delimiter=delimiter)
@@ -127,6 +127,8 @@ def _label_column(path: Path, columns: list[str], labels: str | None, header: bo
 
 
 def _number(cell: str) -> float | None:
+    if "_" in cell or not cell.strip().isascii():  # Python's numbers, which no other reader takes
+        return None
     try:
         return float(cell)
     except ValueError:

@@ -2,6 +2,7 @@
 wished, and those that fit into a cache of bounded size are kept."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 )
 CACHE_BYTES = 2**28
+MAX_PIXELS = 2**26  # of a file: what is decoded takes up to 20 bytes a pixel
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not those that start programs
 MAX_FEATURES = 2**18  # 512 × 512 grey: a dense layer on more would not fit into memory
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 ORIENTATION = 0x0112  # the EXIF tag by which cameras say how they were held
@@ -114,7 +117,12 @@ def _opened(file: Path) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(file) as image:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(file, formats=FORMATS)
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.height} × {image.width}"
+                raise ValueError(f"its {size} pixels are more than {MAX_PIXELS}")
             yield image
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)

@@ -7,11 +7,16 @@ Xiao, Rasul and Vollgraf (2017), MIT licence.
 
 import gzip
 import hashlib
+import io
+import math
 import os
+import secrets
 import sys
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,6 +24,7 @@ from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
 
 TIMEOUT = 30  # seconds without an answer
+MOST = 2**26  # bytes: more than any of the files holds
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -105,28 +111,53 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarr
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Return the uint8 array in an IDX file, .gz or not. Raises ValueError if it is damaged."""
-    content = _content(Path(path))
-    n_dims = content[3] if content[:3] == b"\0\0\x08" else 0  # \x08: unsigned bytes
-    if not 1 <= n_dims <= 3 or len(content) < 4 + 4 * n_dims:
-        raise ValueError(f"{path} is not an IDX file of bytes (it begins {content[:4]!r})")
-    shape = tuple(np.frombuffer(content, ">u4", n_dims, offset=4).tolist())
-    n_values = len(content) - 4 - 4 * n_dims
-    if int(np.prod(shape, dtype=object)) != n_values:
-        raise ValueError(f"{path} is damaged: {shape} announced, {n_values} bytes of values found")
-    if n_values == 0:
-        raise ValueError(f"{path} is empty: its shape is {shape}")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+    """Return the uint8 array in an IDX file, .gz or not. Raises ValueError if it is damaged.
 
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if content[:2] != b"\x1f\x8b":  # not gzip's magic number
-        return content
+    A .gz is first read to the end, or until it is longer than it announces, and nothing is kept.
+    """
+    path = Path(path)
     try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+        with _opened(path) as file:
+            start = file.read(4)
+            n_dims = start[3] if start[:3] == b"\0\0\x08" and len(start) == 4 else 0
+            sizes = file.read(4 * n_dims)  # \x08: unsigned bytes
+            if not 1 <= n_dims <= 3 or len(sizes) < 4 * n_dims:
+                raise ValueError(f"{path} is not an IDX file of bytes (it begins {start!r})")
+            shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+            announced = math.prod(shape)
+            n_values = sum(map(len, _parts(file, announced)))
+            if n_values != announced:
+                found = f"{n_values} bytes of values found"
+                raise ValueError(f"{path} is damaged: {shape} announced, {found}")
+            if n_values == 0:
+                raise ValueError(f"{path} is empty: its shape is {shape}")
+            file.seek(4 + 4 * n_dims)
+            return np.frombuffer(file.read(announced), np.uint8).reshape(shape)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}): fetch it again") from None
+
+
+def _parts(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """Yield what a file holds from here on, until that is more than `most` bytes."""
+    while most >= 0 and (part := file.read(2**20)):
+        most -= len(part)
+        yield part
+
+
+def _sha256(path: Path) -> str:
+    """Return the sum of a file's content, .gz or not."""
+    digest = hashlib.sha256()
+    with _opened(path) as file:
+        for part in _parts(file, MOST):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _opened(path: Path) -> Any:
+    """Open a file, .gz or not, by its first bytes."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"  # gzip's magic number
+    return gzip.open(path) if packed else open(path, "rb")
 
 
 def _find(folder: Path, name: str, file: str) -> Path:
@@ -158,20 +189,21 @@ def _fetch(name: str, index: int) -> Path:
     source, folder = SOURCES[name], cache_folder(name)
     path, sha256 = folder / FILES[index], source.sha256[index]
     archive = path.with_name(path.name + ".gz")  # put there by hand, as the message below says
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+    if path.is_file() and _sha256(path) == sha256:
         return path
     if archive.is_file() and not path.exists():
-        if hashlib.sha256(_content(archive)).hexdigest() != sha256:
+        if _sha256(archive) != sha256:
             raise ValueError(f"{archive} is not {name}'s: remove it, or fetch it again")
         return archive
     url = (os.environ.get(source.url_variable) or source.url).rstrip("/") + f"/{archive.name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        content = gzip.decompress(_download(url))
+        content = gzip.GzipFile(fileobj=io.BytesIO(_download(url))).read(MOST)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError("its content has another SHA-256 than expected")
-        partial = path.with_name(f"{os.getpid()}.partial")
-        partial.write_bytes(content)
+        partial = path.with_name(f"{secrets.token_hex(4)}.partial")
+        with open(partial, "xb") as file:
+            file.write(content)
         os.replace(partial, path)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         wrong_content = isinstance(error, ValueError | EOFError | gzip.BadGzipFile | zlib.error)
@@ -197,7 +229,10 @@ def _download(url: str) -> bytes:
         with urlopen(url, timeout=TIMEOUT) as response:
             size = int(response.headers.get("Content-Length") or 0)
             with tqdm.wrapattr(response, "read", total=size, desc=url, disable=None) as shown:
-                return shown.read()
+                content = shown.read(MOST)
+        if len(content) < size:
+            raise OSError(f"{len(content)} of {size} bytes came")
+        return content
     except HTTPError as error:
         raise OSError(f"HTTP status {error.code}") from None
     except (OSError, HTTPException) as error:

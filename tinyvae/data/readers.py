@@ -7,10 +7,12 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import zipfile
-import zlib
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
+from tinyvae.data.npz import Npz
 
 ImageSize = int | tuple[int, int] | None
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
@@ -84,6 +87,7 @@ def read_table(
     """
     file, key = split_key(os.fspath(source))
     path = Path(file)
+    check_text(file, os.path.abspath(file))
     if not file or not path.exists():
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
@@ -138,21 +142,23 @@ def _labels_beside(path: Path, n_rows: int, labels: str) -> np.ndarray:
 
 
 def _read_npz(path: Path, key: str | None, labels: str | None, image_size: ImageSize) -> Table:
-    arrays = load_arrays(path)
-    if key is None and len(arrays) == 1:
-        key = next(iter(arrays))
-    key = key or next((name for name in ("x_train", "x") if name in arrays), None)
-    names = f"(its arrays: {', '.join(arrays) or 'none'})"
+    stored = array_names(path)
+    if key is None and len(stored) == 1:
+        key = stored[0]
+    key = key or next((name for name in ("x_train", "x") if name in stored), None)
+    names = f"(its arrays: {', '.join(stored) or 'none'})"
     if key is None:
         raise ValueError(f"{path} has no array x or x_train {names}: give {path.name}:NAME")
     for name in (key, labels):
-        if name is not None and name not in arrays:
+        if name is not None and name not in stored:
             raise ValueError(f"{path} has no array {name!r} {names}")
-    y = labels or next((n for n in ("y_train", "y", "labels") if n in arrays and n != key), None)
+    y = labels or next((n for n in ("y_train", "y", "labels") if n in stored and n != key), None)
+    wanted = (key, y, *(("x_test", "y_test") if key == "x_train" else ()))
+    arrays = load_arrays(path, wanted)
     table = _array_table(path, arrays[key], arrays.get(y), image_size)
     if table.labels is not None and not labels and not _whole(table.labels):
         table.labels, table.remark = None, f"{y} has fractions and is passed over"
-    if key == "x_train" and "x_test" in arrays:
+    if "x_test" in arrays and key == "x_train":
         table.test = _array_table(path, arrays["x_test"], arrays.get("y_test"), image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
             raise ValueError(f"{path}: x_test has other columns than x_train")
@@ -166,31 +172,47 @@ def _array_table(
     return Table(array.reshape(len(array), -1), shape, labels)
 
 
-def load_arrays(path: Path, **options) -> np.ndarray | dict[str, np.ndarray]:
-    """Load arrays without pickle, those of an .npz as a dict; an error is one line."""
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an .npz, none of which is read."""
+    with _errors_in_one_line(path), Npz(path) as file:
+        return file.names
+
+
+def load_arrays(path: Path, names: Iterable[str | None] = (), **options: Any) -> Any:
+    """Return the array in an .npy, by np.load with these options; of an .npz a dict of those of
+    `names` that it has. No pickle is loaded."""
+    with _errors_in_one_line(path):
+        if path.suffix.lower() == ".npz":
+            with Npz(path) as file:
+                return {name: file[name] for name in file.names if name in names}
+        loaded = np.load(path, allow_pickle=False, **options)
+        if not isinstance(loaded, np.ndarray):
+            loaded.close()
+            raise ValueError("it is an .npz by its content")
+        return loaded
+
+
+@contextmanager
+def _errors_in_one_line(path: Path) -> Iterator[None]:
+    """Turn what is raised on a damaged file, which has no common class, into a ValueError."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file")
-    array_file = False
     try:
+        with warnings.catch_warnings(action="ignore"):  # of odd headers
+            yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError):  # without the file's name
+            why = error.strerror or first_line(error)
+            raise ValueError(f"{path} cannot be read: {why}") from None
         with path.open("rb") as file:
             array_file = file.read(2) in (b"PK", b"\x93N")  # a zip of arrays, or one array
-        loaded = np.load(path, allow_pickle=False, **options)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                loaded = {name: loaded[name] for name in loaded.files}
-    except OSError as error:  # without the file's name
-        raise ValueError(f"{path} cannot be read: {error.strerror or first_line(error)}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         problem = "it holds Python objects, or is no array file"
         if array_file:
             why = first_line(error)
             problem = f"is it cut off or damaged, or does it hold Python objects? ({why})"
         raise ValueError(f"{path} cannot be read: {problem}; pickles are never loaded") from None
-    if isinstance(loaded, dict) != (path.suffix.lower() == ".npz"):
-        raise ValueError(
-            f"{path} cannot be read: its content is of the other kind of .npy and .npz"
-        )
-    return loaded
 
 
 def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[int, ...] | None:
@@ -235,6 +257,13 @@ def _whole(labels: np.ndarray) -> bool:
     return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
 
 
+def check_text(source: str, name: str) -> None:
+    """Raise ValueError for a name that no UTF-8 file can hold."""
+    if not name.isascii() and name.encode(errors="replace").decode() != name:
+        remedy = "rename it in UTF-8"
+        raise ValueError(f"{source!a}: {name!a} is no name in UTF-8: {remedy}")
+
+
 def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
     """Return labels as ints from 0, those of a test split at the end, and the labels' names."""
     tables = [table] if table.test is None else [table, table.test]
@@ -248,6 +277,9 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
                 f"{source} has {counted(n_rows, 'row')} whose labels are {shape}: expected one each"
             )
     values = np.concatenate([part.labels for part in tables])
+    if values.dtype.kind == "U":
+        for value in values.tolist():
+            check_text(source, value)
     if values.dtype.kind == "f" and _whole(values):
         values = values.astype(np.int64)
     elif values.dtype.kind == "U" and all(value.isdecimal() for value in values.tolist()):

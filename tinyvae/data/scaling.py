@@ -55,6 +55,7 @@ class Scaling:
         floats_in_unit = self.kind == "none" and self.low is not None and 0 <= self.low
         return self.kind == "uint8" or (floats_in_unit and self.high <= 1)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite is refused later
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """Return raw values (B, D) in the model's units, float32.
 
@@ -126,6 +127,7 @@ class Statistics(NamedTuple):
     std: np.ndarray
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of signalling NaN, and of squares
 def scan(table: RawRows, index: np.ndarray, source: str) -> Statistics:
     """Return statistics of the rows `index` of a table. Raises ValueError if one is not finite.
 

@@ -1,8 +1,7 @@
-"""How `fit` takes a step: in one process, in several, on ranks, on a GPU. `make_steps` chooses.
+"""How `fit` takes a step: in this process, on several ranks, on a GPU. `make_steps` chooses.
 
 engine       what it buys, and what it costs: benchmarks/README.md
-plain        calls the model; the base of all others
-processes    the cores of a machine, each with some rows of every batch
+plain        calls the model, whose large products `tinyvae.threads` cuts up; the others' base
 ranks        several machines or GPUs, by mpiexec (`communicator`)
 graph        on a GPU, a step as one launch (`kernels`; `fused` for small layers)
 """
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.engines import graph, processes
+from tinyvae.engines import graph
 from tinyvae.engines.plain import Steps
 from tinyvae.engines.ranks import RankSteps
 
@@ -25,4 +24,4 @@ def make_steps(*arguments: Any, tf32: bool = False) -> Steps:
     plain = (RankSteps if ranks.several else Steps)(*arguments)
     if plain.model.backend.xp is not np:
         return graph.make_steps(plain, arguments, tf32)
-    return plain if ranks.several else processes.make_steps(plain, arguments)
+    return plain

@@ -7,12 +7,17 @@ A rank that fails must end the others, which would wait for it for ever, and say
 import contextlib
 import importlib.util
 import io
+import math
 import os
+import platform
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +25,7 @@ import numpy as np
 from tinyvae import checks
 from tinyvae.core.arrays import Array, array_module
 
+PATIENCE = 60.0  # seconds that a rank waits for the others before it says so
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK", "PMI_SIZE": "PMI_RANK"}
 
 
@@ -66,8 +72,47 @@ class MPI(Communicator):
             _abort(self.world, 1)
 
         sys.excepthook = print_and_abort
+        self.places = self.world.allgather((platform.node(), os.getpid()))
+        self.since = math.inf  # when this rank began to wait, if it does
+        threading.Thread(target=self._watch, name="tinyvae-ranks", daemon=True).start()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self.since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.since = math.inf
+
+    def _watch(self) -> None:
+        """Tell on stderr, once for each wait, that it is long, and which processes are late."""
+        noted = math.inf
+        while True:
+            time.sleep(PATIENCE / 12)
+            since = self.since
+            if time.monotonic() - since > PATIENCE and since != noted:
+                noted, stopped = since, self._stopped()
+                if self.rank == min(set(range(self.size)) - stopped, default=self.rank):
+                    late = sorted(stopped or set(range(self.size)) - {self.rank})
+                    names = [f"rank {i} (pid {self.places[i][1]})" for i in late]
+                    text = f"note: rank {self.rank} has waited for {PATIENCE:g} s for "
+                    text += ", ".join(names) + (": stopped" if stopped else "")
+                    print(text, file=sys.__stderr__, flush=True)
+
+    def _stopped(self) -> set[int]:
+        """Return the ranks on this machine whose processes are stopped."""
+        stopped = set()
+        for rank, (node, pid) in enumerate(self.places):
+            with contextlib.suppress(OSError):  # no /proc, or it has ended: mpiexec will tell
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+                stopped |= {rank} if node == platform.node() and state in "tT" else set()
+        return stopped
 
     def all_reduce(self, array: Array) -> None:
+        with self._waiting():
+            self._all_reduce(array)
+
+    def _all_reduce(self, array: Array) -> None:
         if isinstance(array, np.ndarray):
             self.world.Allreduce(self.in_place, array)
         elif self._nccl:
@@ -95,10 +140,12 @@ class MPI(Communicator):
         return nccl.NcclCommunicator(self.size, name, self.rank)
 
     def broadcast(self, value: Any) -> Any:
-        return self.world.bcast(value)
+        with self._waiting():
+            return self.world.bcast(value)
 
     def barrier(self) -> None:
-        self.world.Barrier()
+        with self._waiting():
+            self.world.Barrier()
 
 
 def find(name: str = "auto") -> Communicator:

@@ -52,7 +52,7 @@ class Steps:
         """Return the numbers that a callback may change, but for those that are `known` anew in
         every step, and those that the steps themselves change."""
         likelihood = self.model.likelihood
-        known += ("B", "t", "variance")
+        known += ("B", "t", "variance", "user", "caller")
         known += ("_sigma",) if isinstance(likelihood, CalibratedGaussian) else ()
         parts = (vars(part).items() for part in (self.model, likelihood, self.optimizer))
         return [

@@ -2,7 +2,7 @@
 mutual information gap (Chen et al. 2018, "Isolating sources of disentanglement in VAEs").
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,5 +93,5 @@ def gap_of_dataset(model: Autoencoder, dataset: Dataset) -> Gap:
         raise ValueError(f"{dataset.name} has no known factors: the data set shapes has them")
     parts = (dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)
     codes = [posterior(model, x, y if model.n_classes else None)[0] for x, y in parts]
-    factors = [dataset.factors_train, dataset.factors_test]
+    factors: list[Any] = [dataset.factors_train, dataset.factors_test]
     return mutual_information_gap(np.concatenate(codes), np.concatenate(factors))

@@ -5,7 +5,7 @@ An example's result depends on its row and the seed alone (`tinyvae.evaluate.pas
 """
 
 import textwrap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -41,9 +41,9 @@ class Elbo(NamedTuple):
     elbo, reconstruction, kl : floats, means over the data, or arrays (N,)
     """
 
-    elbo: float | np.ndarray
-    reconstruction: float | np.ndarray
-    kl: float | np.ndarray
+    elbo: Any
+    reconstruction: Any
+    kl: Any
 
 
 class LogLikelihood(NamedTuple):
@@ -268,7 +268,7 @@ def evaluate(
     bound = elbo_per_example(model, x, samples=few_samples, seed=seed, labels=labels)
     N, sigma = len(x), model.sigma
     sigma = sigma.tolist() if isinstance(sigma, np.ndarray) else sigma
-    result = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
+    result: dict[str, Any] = {"examples": N, "samples": samples, "seed": seed, "sigma": sigma}
     result |= {name: float(values.mean()) for name, values in bound._asdict().items()}
     result["elbo_standard_error"] = standard_error(bound.elbo)
     some = np.asarray(x[:1000])

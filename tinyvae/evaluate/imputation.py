@@ -11,7 +11,7 @@ importance sampling; for missing cells Mattei & Frellsen 2019).
 
 import copy
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -197,7 +197,7 @@ def shares(
                 of_rows = model.backend.to_numpy(kl(mu, logvar).sum(axis=1))
                 divergence[rows] -= of_rows * (eps.shape[1] / S)
         return Shares(columns.sum(axis=1) + divergence, columns, divergence)
-    for rows, w, rescale, y, target in _weighted(model, x, labels, S, seed, weights):
+    for rows, w, rescale, y, target in _weighted(cast(VAE, model), x, labels, S, seed, weights):
         sums = np.einsum("rs,rsd->rd", w, cells(y, target, len(w)))
         columns[rows] = columns[rows] * rescale[:, None] - sums
     columns /= weights.total[:, None]

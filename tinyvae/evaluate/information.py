@@ -27,9 +27,9 @@ class MutualInformation(NamedTuple):
     """
 
     mutual_information: float
-    mutual_information_standard_error: float
+    mutual_information_standard_error: float | None
     aggregate_kl: float
-    aggregate_kl_standard_error: float
+    aggregate_kl_standard_error: float | None
     information_limit: float
 
 
@@ -66,6 +66,7 @@ def mutual_information(
         raise ValueError("an Autoencoder has no distribution over z, so no information: take a VAE")
     draws = checks.integer("draws", draws, 2)
     mu, logvar = posterior(model, *checked(model, x, labels))
+    assert logvar is not None  # of a VAE
     N = len(mu)
     rng = np.random.default_rng(checks.integer("seed", seed, 0))
     chosen = rng.permutation(N)[:draws]

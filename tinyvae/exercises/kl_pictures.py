@@ -39,7 +39,7 @@ def densities(cases: Sequence[tuple[float, float]]) -> Figure:
         "Above: q filled, p = N(0, 1) as a line. Below: q(z) · (log q(z) − log p(z)). The area is "
         "the KL; orange counts negative."
     )
-    fig = page(2 * MARGIN + len(cases) * (width + gap) - gap, 4.15, title, subtitle)
+    fig = page(2 * MARGIN + len(cases) * (width + gap) - gap, 4.35, title, subtitle)
     for i, (mu, logvar) in enumerate(cases):
         left = MARGIN + i * (width + gap)
         q = _density(z, mu, np.exp(0.5 * logvar))
@@ -48,6 +48,8 @@ def densities(cases: Sequence[tuple[float, float]]) -> Figure:
         ax.plot(z, p, color=INK, lw=1.1)
         ax.set(xlim=(-4, 4), ylim=(0, 0.95))
         value = float(kl(np.array(mu), np.array(logvar)))
+        if i == 0:
+            ax.set_ylabel("density", size=7.5, color=GREY)
         name = f"mu = {mu:g}, σ = {np.exp(0.5 * logvar):.2g}: {value:.2f} nats"
         ax.set_title(name.replace("-", "−"), pad=5)
         part = q * (-0.5 * logvar - 0.5 * (z - mu) ** 2 / np.exp(logvar) + 0.5 * z * z)
@@ -55,7 +57,9 @@ def densities(cases: Sequence[tuple[float, float]]) -> Figure:
         for side, color in ((np.maximum(part, 0), BLUE), (np.minimum(part, 0), "#ee8e4a")):
             ax.fill_between(z, side, color=color, lw=0)
         ax.axhline(0, color=GREY, lw=0.7)
-        ax.set(xlim=(-4, 4), ylim=(-0.35, 1.4), yticks=[], xticks=range(-3, 4))
+        ax.set(xlim=(-4, 4), ylim=(-0.35, 1.4), yticks=[], xticks=range(-3, 4), xlabel="z")
+        if i == 0:
+            ax.set_ylabel("q · difference", size=7.5, color=GREY)
         ax.spines[:].set_visible(False)
     return fig
 

@@ -11,7 +11,7 @@ import numpy as np
 from tinyvae.exercises import byhand, judge
 from tinyvae.exercises.byhand import PATIENTS, HandVAE
 from tinyvae.exercises.judge import NotYet, Wrong
-from tinyvae.figures.picture import ACCENT, COLORS, GREY, INK, MARGIN, Picture, page, panel, styled
+from tinyvae.figures.picture import ACCENT, GREY, INK, MARGIN, Picture, mark, page, panel, styled
 
 NAMES = sorted(words for _, words in PATIENTS.values())
 FAILING = {"B", "F", "I"}  # the error is in the backward pass alone
@@ -77,7 +77,9 @@ def charts(
         mu, logvar = model.encode(x)
         z = model.draw(mu, logvar, eps)
         ax = panel(fig, left + 1.3, top + 0.1, side, side)
-        ax.scatter(*z.T, s=3, c=np.array(COLORS)[labels], lw=0)
+        for c in np.unique(labels):
+            marker, color = mark(int(c))
+            ax.scatter(*z[labels == c].T, s=4, marker=marker, color=color, lw=0)
         angles = np.linspace(0, 2 * np.pi, 100)
         for r in (1, 2, 3):
             ax.plot(r * np.cos(angles), r * np.sin(angles), color=GREY, lw=0.6, ls=":")
@@ -162,6 +164,8 @@ def diagnoses(answer: Any) -> str:
     given = {k: v for k, v in answer.items() if not judge.is_gap(v)}
     if not given:
         raise NotYet("write the name of an error beside each letter")
+    if unknown := sorted(set(given) - set(PATIENTS)):
+        raise Wrong(f"there is no patient {unknown[0]!r}; they are A to L")
     if unknown := [v for v in given.values() if v not in NAMES]:
         raise Wrong(f"{unknown[0]!r} is none of the names in the list")
     wrong = [letter for letter, words in given.items() if PATIENTS[letter][1] != words]

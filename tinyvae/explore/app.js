@@ -43,7 +43,10 @@ function readWorld() {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return vae ? [Math.min(-3.5, low), Math.max(3.5, high)] : [low, high];
   });
-  const pictures = new Pictures(dataset, examples.map((example) => example.x));
+  const pictures = new Pictures(
+    dataset,
+    examples.map((example) => example.x),
+  );
   return { model, vae, dataset, examples, means, use, spread, order, reach, pictures };
 }
 
@@ -66,19 +69,24 @@ function twoExamples({ model, examples, spread }) {
     return { example, nll: model.nll(example.mu, example.x, label(example)) };
   });
   judged.sort((a, b) => a.nll - b.nll);
-  const good = judged.slice(0, Math.max(2, Math.ceil(judged.length / 2))).map(({ example }) => example);
+  const good = judged
+    .slice(0, Math.max(2, Math.ceil(judged.length / 2)))
+    .map(({ example }) => example);
   // The best of all is often the dullest: MNIST's is a 1.
   const first = good.find((example) => example.label !== good[0].label) ?? good[0];
-  const distance = ({ mu }) => mu.reduce((total, m, j) => total + ((m - first.mu[j]) / (spread[j] || 1)) ** 2, 0);
+  const distance = ({ mu }) =>
+    mu.reduce((total, m, j) => total + ((m - first.mu[j]) / (spread[j] || 1)) ** 2, 0);
   const others = good.filter((example) => first.label === null || example.label !== first.label);
-  const other = (others.length ? others : good).reduce((a, b) => (distance(a) > distance(b) ? a : b));
+  const other = (others.length ? others : good).reduce((a, b) =>
+    distance(a) > distance(b) ? a : b,
+  );
   return [first, other];
 }
 
 function start() {
   readTheme();
   const world = readWorld();
-  const { model, examples, pictures, order } = world;
+  const { model, pictures, order } = world;
   const L = model.latent_dim;
   const [first, other] = twoExamples(world);
   const eps = panels.noise(L);
@@ -191,9 +199,11 @@ function followAddress({ model, examples }, store, pick) {
     const fit = (j) => Number.isInteger(j) && j >= 0 && j < L;
     if (L > 2 && dims.length === 2 && dims.every(fit) && dims[0] !== dims[1]) store.set({ dims });
     const z = list("z");
-    if (z.length === L && given.has("z") && z.every(Number.isFinite)) store.set({ z: Float64Array.from(z), hover: null });
+    if (z.length === L && given.has("z") && z.every(Number.isFinite))
+      store.set({ z: Float64Array.from(z), hover: null });
     const label = Number(given.get("label"));
-    if (model.n_classes && given.has("label") && label >= 0 && label < model.n_classes) store.set({ label });
+    if (model.n_classes && given.has("label") && label >= 0 && label < model.n_classes)
+      store.set({ label });
   };
   go();
   addEventListener("hashchange", go);

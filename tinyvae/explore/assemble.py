@@ -90,4 +90,4 @@ def to_json(description: dict[str, Any]) -> str:
 def to_base64(array: np.ndarray) -> str:
     """Return the array's numbers, little-endian, as base64 text."""
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return base64.b64encode(np.ascontiguousarray(little)).decode("ascii")
+    return base64.b64encode(little.tobytes()).decode("ascii")

@@ -138,7 +138,10 @@ export class Parameters {
     this.gradients = {}; // name → the same view into g
     let start = 0;
     for (const { layer, name } of places) {
-      for (const [attribute, n] of [["W", layer.n_in * layer.n_out], ["b", layer.n_out]]) {
+      for (const [attribute, n] of [
+        ["W", layer.n_in * layer.n_out],
+        ["b", layer.n_out],
+      ]) {
         layer[attribute] = this.theta.subarray(start, start + n);
         layer[`d${attribute}`] = this.grad.subarray(start, start + n);
         this.views[`${name}.${attribute}`] = layer[attribute];

@@ -156,7 +156,9 @@ export class VAE extends Autoencoder {
     const reconstruction = this.reconstruct(B);
     const kl = sum(latent.kl(mu, logvar)) / B;
     return {
-      loss: this.reconstruction_weight * reconstruction + this.beta * kl, reconstruction, kl,
+      loss: this.reconstruction_weight * reconstruction + this.beta * kl,
+      reconstruction,
+      kl,
     };
   }
 
@@ -179,8 +181,9 @@ export class VAE extends Autoencoder {
 function network(prefix, description) {
   const shapes = Object.fromEntries(description.parameters);
   const names = description[prefix];
-  let n = (prefix === "encoder" ? description.n_features : description.latent_dim)
-    + (description.n_classes ?? 0);
+  let n =
+    (prefix === "encoder" ? description.n_features : description.latent_dim) +
+    (description.n_classes ?? 0);
   let n_dense = 0;
   const layers = names.map((name, k) => {
     if (name !== "Dense") return new ACTIVATIONS[name](n);

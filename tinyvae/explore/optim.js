@@ -7,7 +7,11 @@ const TINY = 1e-30; // moments below it become 0: processors are many times slow
  * optim.py derives it: θ ← θ − a M / (√V + ε / s).
  */
 export class Adam {
-  constructor({ theta, grad }, kernels, { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = {}) {
+  constructor(
+    { theta, grad },
+    kernels,
+    { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = {},
+  ) {
     Object.assign(this, { theta, grad, kernels, lr, beta1, beta2, epsilon, t: 0 });
     this.M = kernels.array(theta.length);
     this.V = kernels.array(theta.length);

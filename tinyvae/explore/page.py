@@ -7,9 +7,11 @@ import os
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError
-from tinyvae.core.likelihood import Gaussian
+from tinyvae.core.likelihood import Bernoulli
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_base64, to_json
 from tinyvae.explore.payload import Payload, collect, plot_kind
 from tinyvae.models import VAE, Autoencoder
@@ -75,7 +77,7 @@ def build(
         "x": to_base64(payload.x),
         "codes": to_base64(payload.codes),
     }
-    return fill(_read("page.html"), parts)
+    return fill(_read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
 
 
 def write(path: str | os.PathLike, html: str) -> None:
@@ -149,15 +151,17 @@ def _hidden(model: Autoencoder) -> list[int]:
 
 
 def _about_likelihood(model: Autoencoder) -> str:
-    if not isinstance(model.likelihood, Gaussian):
+    if isinstance(model.likelihood, Bernoulli):
         return (
             "here p(x|z) is Bernoulli: the cross-entropy between x and what is decoded, which is"
             " never below 0, and a true likelihood only where x is black and white."
         )
-    sigma, D = model.likelihood.sigma, model.n_features
-    constant = 0.5 * D * math.log(2 * math.pi * sigma**2)
+    sigma = np.broadcast_to(np.asarray(model.likelihood.sigma, dtype=float), model.n_features)
+    constant = 0.5 * float(np.log(2 * math.pi * sigma**2).sum())
+    low, high = f"{sigma.min():.3g}", f"{sigma.max():.3g}"
     text = (
-        f"here p(x|z) is Gaussian with σ = {sigma:.3g}: the squared error over 2σ², plus"
-        f" ½ D log 2πσ² = {constant:.1f} nats, which no reconstruction can change."
+        f"here p(x|z) is Gaussian with σ = {low if low == high else f'{low} to {high}'}: the"
+        f" squared error over 2σ², plus ½ D log 2πσ² = {constant:.1f} nats, which no"
+        " reconstruction can change."
     )
     return text.replace("-", "−")

@@ -3,7 +3,6 @@
 
 import { element, signed, small } from "./controls.js";
 import { kl, log_normal, reparameterize, scaled, standardNormal } from "./latent.js";
-import { readable } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
 const N_SAMPLES = 8;
@@ -95,7 +94,10 @@ export function spoken({ dataset }, plane, store) {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const { example } = plane.nearest(plane.toPixels(plane.project(z)));
-      const point = plane.project(z).map((value) => value.toFixed(2)).join(", ");
+      const point = plane
+        .project(z)
+        .map((value) => value.toFixed(2))
+        .join(", ");
       const label = dataset.label_names?.[example?.label];
       $("spoken").textContent = `z at ${point}.${label ? ` Nearest mark: label ${label}.` : ""}`;
     }, 500);

@@ -161,7 +161,7 @@ def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None)
         "noun": "image" if dataset.image_shape else "row",
         "plot": plot_kind(dataset),
         "image_shape": dataset.image_shape and list(dataset.image_shape),
-        "label_names": names if labels is None else [str(name) for name in names],
+        "label_names": names and [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
         "scaling": dataset.scaling.to_config(),
         "low": low,

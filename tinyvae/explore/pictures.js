@@ -107,8 +107,7 @@ export class Pictures {
   linePlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
     const [left, bottom] = large ? [44, height - 22] : [3, height - 3];
     const across = (d) => left + ((width - 4 - left) * d) / (x.length - 1);
-    const up = (value) =>
-      bottom - ((bottom - 6) * (value - this.low)) / (this.high - this.low);
+    const up = (value) => bottom - ((bottom - 6) * (value - this.low)) / (this.high - this.low);
     const line = (values, colour, thickness) => {
       context.beginPath();
       values.forEach((value, d) => context.lineTo(across(d), up(value)));
@@ -143,7 +142,8 @@ export class Pictures {
 export function readable(value) {
   const size = Math.abs(value);
   const digits = size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2;
-  const text = size >= 1e6 || (size > 0 && size < 0.005) ? value.toPrecision(2) : value.toFixed(digits);
+  const text =
+    size >= 1e6 || (size > 0 && size < 0.005) ? value.toPrecision(2) : value.toFixed(digits);
   return text.replace("-", "−");
 }
 

@@ -4,7 +4,7 @@
 import { drawAxes, drawPrior, nameRings } from "./axes.js";
 import { readable } from "./pictures.js";
 import { steer } from "./steer.js";
-import { labelColour, prepare, theme, traceMark } from "./theme.js";
+import { channels, labelColour, prepare, theme, traceMark } from "./theme.js";
 
 const MAP = 15; // decoded images along each side of the map
 const FINE = 33; // places along each side at which the speed of change is measured
@@ -16,7 +16,17 @@ export class Plane {
   /** world: model, examples, pictures (see app.js); pick(example) is called for a chosen one. */
   constructor(ground, marks, world, store, pick) {
     Object.assign(this, { ground, marks, world, store });
-    const picture = ["dims", "hidden", "ellipses", "map", "rest", "label", "theme", "size", "speed"];
+    const picture = [
+      "dims",
+      "hidden",
+      "ellipses",
+      "map",
+      "rest",
+      "label",
+      "theme",
+      "size",
+      "speed",
+    ];
     store.watch([...picture, "zoom", "centre"], () => this.drawGround());
     const moving = ["z", "hover", "dims", "picked", "samples", "from", "to", "label"];
     store.watch([...moving, "pointing", "theme", "size", "hidden", "zoom"], () => this.drawMarks());
@@ -143,7 +153,9 @@ export class Plane {
   /** Whether what is decoded is a slice through z, while marks are seen from all of the space. */
   showsSlice() {
     const { map, speed } = this.store.state;
-    return this.world.model.latent_dim > 2 && (speed || (map && Boolean(this.world.pictures.shape)));
+    return (
+      this.world.model.latent_dim > 2 && (speed || (map && Boolean(this.world.pictures.shape)))
+    );
   }
 
   /** From 0.12, for an example far from that slice, to 0.9: by its distance in the codes' spreads. */
@@ -161,8 +173,9 @@ export class Plane {
     const caption = document.getElementById("caption");
     caption.hidden = !this.showsSlice();
     const others = this.world.model.latent_dim - 2;
-    caption.textContent = `Decoded: a slice through z, its ${others} other dimension${others > 1 ? "s" : ""} as the`
-      + " point has them. Pale marks lie far from this slice.";
+    caption.textContent =
+      `Decoded: a slice through z, its ${others} other dimension${others > 1 ? "s" : ""} as the` +
+      " point has them. Pale marks lie far from this slice.";
   }
 
   /** The decoder's images on a grid of the plane, pale behind everything else. */
@@ -193,14 +206,16 @@ export class Plane {
   /** How much the decoded x changes in a small step, at a fine grid: darker where it is fast. */
   drawSpeed(context) {
     const { values, largest } = this.speeds();
-    const cell = this.side / FINE;
-    context.fillStyle = theme.accent;
+    this.speedSheet ??= new OffscreenCanvas(FINE, FINE);
+    const image = new ImageData(FINE, FINE);
     values.forEach((value, k) => {
-      context.globalAlpha = 0.75 * Math.min(1, value / FAST) ** 0.6;
-      context.fillRect((k % FINE) * cell, Math.floor(k / FINE) * cell, cell + 0.5, cell + 0.5);
+      image.data.set(channels(theme.accent), 4 * k);
+      image.data[4 * k + 3] = 190 * Math.min(1, value / FAST) ** 0.6;
     });
-    context.globalAlpha = 1;
-    document.getElementById("fastest").textContent = `: up to ${readable(largest)} in what is seen now`;
+    this.speedSheet.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(this.speedSheet, 0, 0, this.side, this.side);
+    document.getElementById("fastest").textContent =
+      `: up to ${readable(largest)} in what is seen now`;
   }
 
   /** The mean squared change over steps to the right and up, (FINE²,), and the largest. */
@@ -211,9 +226,13 @@ export class Plane {
     if (this.speedKey === key) return this.speedOf;
     const [D, n] = [model.n_features, FINE * FINE];
     const values = new Float64Array(n);
-    const points = (right, up) => this.grid(FINE, [right * STEP * spread[dims[0]], up * STEP * spread[dims[1]]]);
+    const points = (right, up) =>
+      this.grid(FINE, [right * STEP * spread[dims[0]], up * STEP * spread[dims[1]]]);
     const here = model.decode(points(0, 0), label);
-    for (const [right, up] of [[1, 0], [0, 1]]) {
+    for (const [right, up] of [
+      [1, 0],
+      [0, 1],
+    ]) {
       const there = model.decode(points(right, up), label);
       for (let i = 0; i < n * D; i++) values[Math.floor(i / D)] += (there[i] - here[i]) ** 2 / 2;
     }
@@ -228,7 +247,10 @@ export class Plane {
     const points = new Float64Array(n * n * this.world.model.latent_dim);
     for (let k = 0; k < n * n; k++) {
       const [a, b] = [k % n, Math.floor(k / n)].map((at) => ((2 * (at + 0.5)) / n - 1) * radius);
-      points.set(this.moved([centre[0] + a + right, centre[1] - b + up]), k * points.length / (n * n));
+      points.set(
+        this.moved([centre[0] + a + right, centre[1] - b + up]),
+        (k * points.length) / (n * n),
+      );
     }
     return points;
   }
@@ -289,7 +311,10 @@ export class Plane {
       context.stroke();
       return;
     }
-    for (const [times, opacity] of [[2, 0.1], [1, 0.22]]) {
+    for (const [times, opacity] of [
+      [2, 0.1],
+      [1, 0.22],
+    ]) {
       this.traceEllipse(context, centre, picked.logvar, times * scale);
       context.globalAlpha = opacity;
       context.fill();
@@ -307,7 +332,10 @@ export class Plane {
   /** The mark of z, kept at the edge where z lies outside. */
   drawPoint(context, point) {
     const [x, y] = point.map((p) => Math.min(this.side - 4, Math.max(4, p)));
-    for (const [radius, thickness, colour] of [[9, 4.5, theme.paper], [9, 2, theme.ink]]) {
+    for (const [radius, thickness, colour] of [
+      [9, 4.5, theme.paper],
+      [9, 2, theme.ink],
+    ]) {
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
       context.strokeStyle = colour;

@@ -24,9 +24,13 @@ export function steer(plane, canvas, store, pick) {
     return Math.hypot(x - point[0], y - point[1]) < GRIP;
   };
   let drags = false;
-  canvas.addEventListener("touchstart", (event) => {
-    if (gripped(at(event.touches[0]))) event.preventDefault(); // no scrolling
-  }, { passive: false });
+  canvas.addEventListener(
+    "touchstart",
+    (event) => {
+      if (gripped(at(event.touches[0]))) event.preventDefault(); // no scrolling
+    },
+    { passive: false },
+  );
   canvas.addEventListener("pointerdown", (event) => {
     start = at(event);
     drags = event.pointerType !== "touch" || gripped(start);

@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyvae.cli.main import main
+from tinyvae.cli.main import command
 
 if __name__ == "__main__":
-    sys.exit(main(["figures", *sys.argv[1:]]))
+    command(["figures", *sys.argv[1:]])

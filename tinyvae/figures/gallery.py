@@ -15,7 +15,7 @@ from tinyvae.evaluate.disentangle import gap_of_dataset
 from tinyvae.evaluate.evaluation import KL_ROWS
 from tinyvae.figures.picture import Picture, plain
 from tinyvae.figures.view import View
-from tinyvae.train.files import make_folder, write_atomically
+from tinyvae.train.files import holds, make_folder, write_atomically
 
 MAX_DIMENSIONS = 16  # latent dimensions that are traversed
 
@@ -233,6 +233,7 @@ FIGURES = {
     "factors": Entry(_factors, ("factors",), "does each factor have a dimension of its own?"),
 }
 NAMES = tuple(FIGURES)
+NOTES = {"png": "Description", "svg": "Description", "pdf": "Subject"}  # where a file has words
 DESCRIPTIONS = {name: entry.look_at for name, entry in FIGURES.items()}
 
 
@@ -275,7 +276,7 @@ def draw(
     dpi, format
         Resolution, and "png", "svg", "pdf" or another format that Matplotlib writes.
     keep : bool
-        Draw only what the folder lacks.
+        Draw only what the folder lacks, or has of other weights, as its pictures tell.
 
     Raises
     ------
@@ -292,11 +293,13 @@ def draw(
             _check(name, view)
     paths = {name: folder / f"{name}.{format}" for name in names}
     if only is None and keep:
-        paths = {name: path for name, path in paths.items() if not path.exists()}
+        paths = {n: path for n, path in paths.items() if not holds(path, model.fingerprint)}
     make_folder(folder)
     for name, path in paths.items():
         picture = FIGURES[name].draw(view)
-        write_atomically(path, partial(picture.savefig, format=format, dpi=dpi))
+        shown = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
+        how = {"format": format, "dpi": dpi, "metadata": shown or None}
+        write_atomically(path, partial(picture.savefig, **how))
     return list(paths.values())
 
 

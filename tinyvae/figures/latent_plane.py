@@ -313,8 +313,10 @@ def _shared_square(planes: Sequence[np.ndarray]) -> tuple[float, ...]:
 
 
 def _legend(fig: Figure, classes: np.ndarray, top: float) -> None:
-    """Write the classes in their colours, so many inches below the page's upper edge."""
+    """Write the classes beside their marks, so many inches below the page's upper edge."""
     W, H = fig.get_size_inches()
+    glyphs = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼"}
     for i, c in enumerate(classes):
-        look = {"size": 11, "weight": "bold", "color": COLORS[c % len(COLORS)]}
-        fig.text((MARGIN + 0.2 * i) / W, 1 - top / H, str(c), ha="left", va="top", **look)
+        marker, color = mark(int(c))
+        look = {"size": 10, "weight": "bold", "color": color, "ha": "left", "va": "top"}
+        fig.text((MARGIN + 0.36 * i) / W, 1 - top / H, f"{glyphs[marker]}{c}", **look)

@@ -6,17 +6,31 @@ import { prepare, theme } from "./theme.js";
 
 const MOST = 1200; // points of a curve; every second one is dropped when there are more
 const SERIES = [
-  { name: "reconstruction", words: "reconstruction, −log p(x|z)", digits: 1, of: ({ terms }) => terms.reconstruction },
+  {
+    name: "reconstruction",
+    words: "reconstruction, −log p(x|z)",
+    digits: 1,
+    of: ({ terms }) => terms.reconstruction,
+  },
   { name: "kl", words: "KL of q(z|x) from the prior", digits: 2, of: ({ terms }) => terms.kl },
-  { name: "elbo", words: "−ELBO, test data", digits: 1, of: ({ test }) => test && test.reconstruction + test.kl },
+  {
+    name: "elbo",
+    words: "−ELBO, test data",
+    digits: 1,
+    of: ({ test }) => test && test.reconstruction + test.kl,
+  },
 ];
-const GHOSTS = { reconstruction: ({ ghost }) => ghost?.terms?.reconstruction, kl: ({ ghost }) => ghost?.terms?.kl };
+const GHOSTS = {
+  reconstruction: ({ ghost }) => ghost?.terms?.reconstruction,
+  kl: ({ ghost }) => ghost?.terms?.kl,
+};
 
 export class Charts {
   constructor(box) {
     this.rows = SERIES.map((series) => {
       const canvas = element("canvas", { className: "chart" });
       canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", series.words);
       const value = element("b", { className: series.name });
       const words = element("span", { textContent: series.words });
       box.append(element("div", { className: "series" }, element("p", {}, value, words), canvas));
@@ -108,8 +122,20 @@ export class Charts {
     }
     if (name === "reconstruction" && this.marks.length) this.words(context, across, width);
     const ghosts = usable.filter((point) => Number.isFinite(point.ghost[name]));
-    line(context, ghosts.map((p) => [across(p.steps), up(p.ghost[name])]), theme.muted, 1.4, 0.8);
-    line(context, usable.map((p) => [across(p.steps), up(p[name])]), colour, 1.8, 1);
+    line(
+      context,
+      ghosts.map((p) => [across(p.steps), up(p.ghost[name])]),
+      theme.muted,
+      1.4,
+      0.8,
+    );
+    line(
+      context,
+      usable.map((p) => [across(p.steps), up(p[name])]),
+      colour,
+      1.8,
+      1,
+    );
   }
 
   /** What was turned at the last mark. */
@@ -129,10 +155,18 @@ export class Charts {
 /** Bars of the KL of each latent dimension. */
 export function drawUse(box, { use, dims }) {
   if (box.children.length !== use.length) {
-    box.replaceChildren(...Array.from(use, (_, j) => {
-      const bar = element("i");
-      return element("div", {}, element("span", { textContent: `z${j + 1}` }), element("u", {}, bar), element("b"));
-    }));
+    box.replaceChildren(
+      ...Array.from(use, (_, j) => {
+        const bar = element("i");
+        return element(
+          "div",
+          {},
+          element("span", { textContent: `z${j + 1}` }),
+          element("u", {}, bar),
+          element("b"),
+        );
+      }),
+    );
   }
   const most = Math.max(...use, 1);
   box.classList.toggle("many", use.length > 5);
@@ -155,7 +189,10 @@ function range(points, name) {
   const values = points.map((point) => point[name]);
   const settled = values.slice(Math.min(values.length - 2, Math.floor(0.2 * values.length)));
   const ghosts = points.map(({ ghost }) => ghost[name]).filter(Number.isFinite);
-  let [low, high] = [Math.min(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length))), Math.max(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length)))];
+  let [low, high] = [
+    Math.min(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length))),
+    Math.max(...settled, ...ghosts.slice(Math.floor(0.3 * ghosts.length))),
+  ];
   if (name === "kl") low = Math.min(0, low);
   const least = name === "kl" ? 1 : 4;
   if (high - low < least) high = low + least;
@@ -172,7 +209,8 @@ function ticks(low, high) {
 }
 
 function plain(value) {
-  const text = Math.abs(value) >= 1e4 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
+  const text =
+    Math.abs(value) >= 1e4 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
   return text.replace("-", "−");
 }
 

@@ -6,9 +6,8 @@ import { readArray, readJSON } from "./payload.js";
 export async function readWorld() {
   const description = readJSON("description");
   const datasets = await Promise.all(description.datasets.map(readDataset));
-  const run = description.run && {
-    description: description.run, theta: new Float32Array(await inflate("theta")),
-  };
+  const { run: about } = description;
+  const run = about && { ...about, theta: new Float32Array(await inflate("theta")) };
   return { ...description, datasets, run, wasm: readArray("kernels", "uint8") };
 }
 
@@ -22,7 +21,10 @@ async function readDataset(about, k) {
   const labels = about.labels && Uint16Array.from(about.labels);
   const test = { x: x.subarray(n_train * D), labels: labels?.subarray(n_train) };
   const shown = severalLabels(test, n_test);
-  const walks = [[0, 1], [3, 7]].map((ends) => ends.map((k) => shown[Math.min(k, shown.length - 1)]));
+  const walks = [
+    [0, 1],
+    [3, 7],
+  ].map((ends) => ends.map((k) => shown[Math.min(k, shown.length - 1)]));
   return { ...about, x, labels, n_train, n_test, D, shown, walks };
 }
 

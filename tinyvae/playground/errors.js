@@ -41,7 +41,7 @@ export const ERRORS = {
     finder: "kl",
   },
   "log-sigma": {
-    name: "log σ² read as log σ in the KL",
+    name: "log σ² read as log σ",
     right: "kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)",
     wrong: "kl = 0.5 * (mu**2 + exp(2 * logvar) - 1 - 2 * logvar)",
     place: "latent.py, kl",
@@ -56,7 +56,8 @@ export function planted(error, fresh) {
     sigma: {
       reparameterize: (mu, logvar, eps) => mu.map((mu_j, j) => mu_j + Math.exp(logvar[j]) * eps[j]),
       reparameterize_backward: (dz, logvar, eps) => [
-        dz, dz.map((dz_j, j) => dz_j * Math.exp(logvar[j]) * eps[j]),
+        dz,
+        dz.map((dz_j, j) => dz_j * Math.exp(logvar[j]) * eps[j]),
       ],
     },
     "fresh-noise": {
@@ -74,7 +75,8 @@ export function planted(error, fresh) {
     "log-sigma": {
       kl: (mu, s) => mu.map((mu_j, j) => 0.5 * (mu_j ** 2 + Math.exp(2 * s[j]) - 1 - 2 * s[j])),
       kl_backward: (dkl, mu, s) => [
-        mu.map((mu_j) => dkl * mu_j), s.map((s_j) => dkl * (Math.exp(2 * s_j) - 1)),
+        mu.map((mu_j) => dkl * mu_j),
+        s.map((s_j) => dkl * (Math.exp(2 * s_j) - 1)),
       ],
     },
   };
@@ -95,7 +97,11 @@ export function samplerTest(functions, stream) {
   const n = 20000;
   const cases = LOGVARS.map((logvar) => {
     const eps = stream.normal(n);
-    const z = functions.reparameterize(new Float64Array(n), eps.map(() => logvar), eps);
+    const z = functions.reparameterize(
+      new Float64Array(n),
+      eps.map(() => logvar),
+      eps,
+    );
     return { expected: Math.exp(0.5 * logvar), found: deviation(z) };
   });
   return verdict(cases, ({ expected, found }) => Math.abs(found / expected - 1) < 0.03);
@@ -130,10 +136,10 @@ export function sumTest(model) {
     moved[place] = value;
     return model.reconstruction_weight * mean(model.likelihood.forward(y, moved, 1));
   };
-  const sigma = model.likelihood.sigma.length ? model.likelihood.sigma[place] : model.likelihood.sigma;
-  const expected = sigma
-    ? (0.5 * ((y[place] - 1) ** 2 - y[place] ** 2)) / sigma ** 2
-    : -y[place]; // Bernoulli's softplus(y) − x y
+  const sigma = model.likelihood.sigma.length
+    ? model.likelihood.sigma[place]
+    : model.likelihood.sigma;
+  const expected = sigma ? (0.5 * ((y[place] - 1) ** 2 - y[place] ** 2)) / sigma ** 2 : -y[place]; // Bernoulli's softplus(y) − x y
   const cases = [{ expected, found: lossAt(1) - lossAt(0) }];
   model.z.set(eps);
   return verdict(cases, ({ found }) => Math.abs(found - expected) <= 1e-6 * Math.abs(expected));

@@ -3,8 +3,8 @@
 
 import { drawAxes, drawPrior, nameRings } from "./axes.js";
 import { channels, labelColour, prepare, theme, traceMark } from "./theme.js";
+import { MAP } from "./training.js";
 
-export const MAP = 15;
 const LENS = 84;
 
 export class Field {
@@ -70,6 +70,7 @@ export class Field {
     nameRings(context, this);
     if (frame.forces) this.drawForces(context, frame);
     this.drawPicked(context, frame, picked);
+    if (frame.forces) this.nameForces(context);
   }
 
   /** The decoded grid, pale. Grey values take the page's paper and ink by a table. */
@@ -77,7 +78,8 @@ export class Field {
     const [height, width] = dataset.image_shape;
     this.sheet ??= new OffscreenCanvas(1, 1);
     const [w, h] = [MAP * width, MAP * height];
-    if (this.sheet.width !== w || this.sheet.height !== h) [this.sheet.width, this.sheet.height] = [w, h];
+    if (this.sheet.width !== w || this.sheet.height !== h)
+      [this.sheet.width, this.sheet.height] = [w, h];
     const sheet = this.sheet.getContext("2d");
     if (map instanceof Uint8Array && dataset.image_shape.length === 2) {
       const image = sheet.createImageData(w, h);
@@ -97,7 +99,10 @@ export class Field {
     } else {
       const factor = map instanceof Uint8Array ? 1 / 255 : 1;
       for (let k = 0; k < MAP * MAP; k++) {
-        const x = Float32Array.from(map.subarray(k * dataset.D, (k + 1) * dataset.D), (v) => v * factor);
+        const x = Float32Array.from(
+          map.subarray(k * dataset.D, (k + 1) * dataset.D),
+          (v) => v * factor,
+        );
         sheet.putImageData(pictures.pixels(x), (k % MAP) * width, Math.floor(k / MAP) * height);
       }
     }
@@ -138,17 +143,38 @@ export class Field {
   drawForces(context, { forces: { push, pull }, codes, L }) {
     const { dims } = this.store.state;
     const n = push.length / L;
-    const sizes = Array.from({ length: n }, (_, i) => Math.max(...dims.map((j) => Math.abs(pull[i * L + (j ?? 0)]))));
+    const sizes = Array.from({ length: n }, (_, i) =>
+      Math.max(...dims.map((j) => Math.abs(pull[i * L + (j ?? 0)]))),
+    );
     const usual = sizes.sort((a, b) => a - b)[Math.floor(n / 2)] || 1;
     const unit = this.side / (2 * this.seen.radius);
     const factor = (0.38 / Math.max(usual, 0.2)) * unit;
-    for (const [force, colour] of [[push, theme.reconstruction], [pull, theme.kl]]) {
+    for (const [force, colour] of [
+      [push, theme.reconstruction],
+      [pull, theme.kl],
+    ]) {
       context.strokeStyle = context.fillStyle = colour;
       context.lineWidth = 1.3;
       for (let i = 0; i < n; i++) {
         const [a, b] = dims.map((j) => (j === null ? 0 : force[i * L + j] * factor));
         arrow(context, this.place(codes, L, i), limited([a, -b], 1.1 * unit));
       }
+    }
+  }
+
+  /** Which arrow is which. */
+  nameForces(context) {
+    context.font = `600 12px ${theme.font}`;
+    context.textAlign = "left";
+    context.lineWidth = 4;
+    context.strokeStyle = theme.paper;
+    for (const [words, colour, y] of [
+      ["the reconstruction pushes", theme.reconstruction, 18],
+      ["the KL pulls", theme.kl, 34],
+    ]) {
+      context.strokeText(words, 28, y);
+      context.fillStyle = colour;
+      context.fillText(words, 28, y);
     }
   }
 
@@ -160,7 +186,14 @@ export class Field {
     const [a, b] = dims.map((j) => (j === null ? 6 : Math.exp(0.5 * machine.logvar[j]) * unit));
     context.strokeStyle = context.fillStyle = theme.ink;
     context.beginPath();
-    context.ellipse(...centre, Math.min(a, 4 * this.side), Math.min(b, 4 * this.side), 0, 0, 2 * Math.PI);
+    context.ellipse(
+      ...centre,
+      Math.min(a, 4 * this.side),
+      Math.min(b, 4 * this.side),
+      0,
+      0,
+      2 * Math.PI,
+    );
     context.globalAlpha = 0.14;
     context.fill();
     context.globalAlpha = 1;
@@ -183,7 +216,8 @@ export class Field {
     const j = dims[0];
     const edge = [centre[0] + a, centre[1]];
     for (const [force, colour, down] of [
-      [-machine.dlogvar[j], theme.reconstruction, -4], [-machine.dlogvar_kl[j], theme.kl, 4],
+      [-machine.dlogvar[j], theme.reconstruction, -4],
+      [-machine.dlogvar_kl[j], theme.kl, 4],
     ]) {
       context.strokeStyle = context.fillStyle = colour;
       context.lineWidth = 2;
@@ -205,7 +239,12 @@ export class Field {
 
 /** The 256 grey values as pixels, from paper to ink or from black to white. */
 function greys(ink) {
-  const [dark, bright] = ink ? [channels(theme.paper), channels(theme.ink)] : [[0, 0, 0], [255, 255, 255]];
+  const [dark, bright] = ink
+    ? [channels(theme.paper), channels(theme.ink)]
+    : [
+        [0, 0, 0],
+        [255, 255, 255],
+      ];
   return Uint32Array.from({ length: 256 }, (_, grey) => {
     const [r, g, b] = dark.map((from, k) => Math.round(from + ((bright[k] - from) * grey) / 255));
     return (255 << 24) | (b << 16) | (g << 8) | r;
@@ -213,7 +252,10 @@ function greys(ink) {
 }
 
 function ring(context, [x, y], radius) {
-  for (const [width, colour] of [[4, theme.paper], [2, theme.ink]]) {
+  for (const [width, colour] of [
+    [4, theme.paper],
+    [2, theme.ink],
+  ]) {
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
     context.lineWidth = width;

@@ -42,7 +42,12 @@ export function* checkGradient(training, stream) {
 function kinks({ encoder, decoder }, B) {
   return [...encoder.layers, ...decoder.layers]
     .filter((layer) => layer instanceof ReLU)
-    .map(({ y, n_out }) => y.subarray(0, B * n_out).map((value) => (value > 0 ? 1 : 0)).join(""))
+    .map(({ y, n_out }) =>
+      y
+        .subarray(0, B * n_out)
+        .map((value) => (value > 0 ? 1 : 0))
+        .join(""),
+    )
     .join();
 }
 
@@ -52,13 +57,15 @@ function chosen(views, g, stream) {
   let start = 0;
   for (const [name, view] of Object.entries(views)) {
     for (let i = 0; i < view.length; i++) {
-      if (Math.abs(g[start + i]) > 1e-4) places[name.split(".")[0]].push([`${name}[${i}]`, start + i]);
+      if (Math.abs(g[start + i]) > 1e-4)
+        places[name.split(".")[0]].push([`${name}[${i}]`, start + i]);
     }
     start += view.length;
   }
   return Object.values(places).map((some) =>
-    Array.from({ length: Math.min(EACH + SPARE, some.length) }, () =>
-      some[Math.floor(stream.next() * some.length)],
+    Array.from(
+      { length: Math.min(EACH + SPARE, some.length) },
+      () => some[Math.floor(stream.next() * some.length)],
     ),
   );
 }

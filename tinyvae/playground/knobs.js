@@ -9,7 +9,10 @@ const $ = (id) => document.getElementById(id);
 const SLIDERS = {
   // β: from 0 (the left end) over powers of ten; σ and the learning rate likewise.
   beta: { to: (s) => (s < -2 ? 0 : round(10 ** s)), from: (v) => (v > 0 ? Math.log10(v) : -2.05) },
-  sigma: { to: (s) => (Math.abs(s + 0.15) < 0.02 ? Math.SQRT1_2 : round(10 ** s)), from: Math.log10 },
+  sigma: {
+    to: (s) => (Math.abs(s + 0.15) < 0.02 ? Math.SQRT1_2 : round(10 ** s)),
+    from: Math.log10,
+  },
   lr: { to: (s) => round(10 ** s), from: Math.log10 },
 };
 const CHOICES = { latent: [1, 2, 5, 10], hidden: [32, 64, 128, 256] };
@@ -22,7 +25,10 @@ export class Knobs {
     for (const [name, { to }] of Object.entries(SLIDERS)) {
       $(name).oninput = () => {
         const value = to(Number($(name).value));
-        changed({ [name]: value }, `${{ beta: "β", sigma: "σ", lr: "rate" }[name]} ${short(value)}`);
+        changed(
+          { [name]: value },
+          `${{ beta: "β", sigma: "σ", lr: "rate" }[name]} ${short(value)}`,
+        );
       };
     }
     $("noise").onchange = () =>
@@ -36,7 +42,9 @@ export class Knobs {
     $("error").append(
       element("option", { value: "", textContent: "none: the right code" }),
       element("option", { value: "?", textContent: "one of these: which?", hidden: true }),
-      ...Object.entries(ERRORS).map(([value, { name }]) => element("option", { value, textContent: name })),
+      ...Object.entries(ERRORS).map(([value, { name }]) =>
+        element("option", { value, textContent: name }),
+      ),
     );
     $("error").onchange = () => {
       const error = $("error").value || null;
@@ -96,7 +104,9 @@ export function valid(knobs) {
 
 /** Knobs that differ from the defaults, as an address has them after its #. */
 export function toHash(knobs, more) {
-  const different = Object.entries(knobs).filter(([name, value]) => value !== DEFAULTS[name] && name in DEFAULTS);
+  const different = Object.entries(knobs).filter(
+    ([name, value]) => value !== DEFAULTS[name] && name in DEFAULTS,
+  );
   const pairs = [...different, ...Object.entries(more)].filter(([, value]) => value !== null);
   return pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
 }

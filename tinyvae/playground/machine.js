@@ -5,16 +5,18 @@ import { element } from "./controls.js";
 import { ERRORS } from "./errors.js";
 
 const LINES = {
-  x: ["x", "the picked one, (D,)", ""],
-  encoder: ["encoder", "mu, logvar = encoder(x)", "model.py, VAE.encode"],
-  mu: ["μ", "mu, logvar = split(h)          # dmu = dz + beta * mu", "latent.py"],
-  sigma: ["σ", "sigma = exp(0.5 * logvar)", "latent.py, reparameterize"],
-  eps: ["ε", "eps = rng.standard_normal((B, L))", "model.py, VAE.forward"],
-  z: ["z", "z = mu + sigma * eps", "latent.py, reparameterize"],
-  decoder: ["decoder", "x_hat = decoder(z)", "model.py, decode"],
-  x_hat: ["x̂", "nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …", "likelihood.py, Gaussian"],
-  kl: ["KL", "kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)", "latent.py, kl"],
-  loss: ["loss", "loss = reconstruction + beta * kl", "model.py, VAE.forward"],
+  x: ["the picked one, (D,)", ""],
+  encoder: ["mu, logvar = encoder(x)", "model.py, VAE.encode"],
+  mu: ["mu = h[:, :L]\ndmu = dz + beta * mu", "model.py, VAE"],
+  sigma: [
+    "sigma = exp(0.5 * logvar)\ndlogvar = dz * 0.5 * sigma * eps + beta * 0.5 * (sigma**2 - 1)",
+    "latent.py",
+  ],
+  eps: ["eps = rng.standard_normal((B, L))", "model.py, VAE.forward"],
+  z: ["z = mu + sigma * eps", "latent.py, reparameterize"],
+  decoder: ["x_hat = decoder(z)", "model.py, decode"],
+  x_hat: ["nll = (0.5 * (x - x_hat)**2 / sigma**2).sum(axis=1) + …", "likelihood.py, Gaussian"],
+  kl: ["kl = 0.5 * (mu**2 + exp(logvar) - 1 - logvar)", "latent.py, kl"],
 };
 
 export class Machine {
@@ -38,22 +40,46 @@ export class Machine {
     this.values = {};
     this.x = element("canvas", { className: "picture" });
     this.x_hat = element("canvas", { className: "picture" });
-    for (const [canvas, words] of [[this.x, "x"], [this.x_hat, "its reconstruction"]]) {
+    for (const [canvas, words] of [
+      [this.x, "x"],
+      [this.x_hat, "its reconstruction"],
+    ]) {
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", words);
     }
-    const dice = element("button", { type: "button", textContent: "⚄", title: "Draw new noise", onclick: roll });
+    const dice = element("button", {
+      type: "button",
+      textContent: "⚄",
+      title: "Draw new noise",
+      onclick: roll,
+    });
     dice.setAttribute("aria-label", "Draw new noise");
     const eps = value("eps", "ε");
     eps.firstChild.append(" ", dice);
-    const net = (name, words) => part(name, element("b", { textContent: words }), (this[`${name}Widths`] = element("small")));
+    const net = (name, words) =>
+      part(name, element("b", { textContent: words }), (this[`${name}Widths`] = element("small")));
     flow.append(
       element("div", { className: "line" }, part("x", this.x), net("encoder", "encoder")),
-      value("mu", "μ"), value("sigma", "σ"), eps, value("z", "z = μ + σ·ε"),
-      element("div", { className: "line out" }, net("decoder", "decoder"), part("x_hat", this.x_hat)),
-      element("div", { className: "sum" },
-        part("x_hat", (this.reconstruction = element("b", { className: "reconstruction" })), " reconstruction"),
-        part("kl", (this.kl = element("b", { className: "kl" })), " KL")),
+      value("mu", "μ"),
+      value("sigma", "σ"),
+      eps,
+      value("z", "z = μ + σ·ε"),
+      element(
+        "div",
+        { className: "line out" },
+        net("decoder", "decoder"),
+        part("x_hat", this.x_hat),
+      ),
+      element(
+        "div",
+        { className: "sum" },
+        part(
+          "x_hat",
+          (this.reconstruction = element("b", { className: "reconstruction" })),
+          " reconstruction",
+        ),
+        part("kl", (this.kl = element("b", { className: "kl" })), " KL"),
+      ),
     );
     this.error = null;
     this.explain(null);
@@ -63,15 +89,18 @@ export class Machine {
   explain(name) {
     const planted = ERRORS[this.error];
     if (name === null && planted) {
-      const right = element("s", { textContent: planted.wrong });
-      this.code.replaceChildren(line("wrong", planted.wrong), line("right", planted.right), small(planted.place));
-      return void right;
+      this.code.replaceChildren(
+        line("wrong", planted.wrong),
+        line("right", planted.right),
+        small(planted.place),
+      );
+      return;
     }
-    const [, text, place] = LINES[name ?? "z"];
+    const [text, place] = LINES[name ?? "z"];
     this.code.replaceChildren(line("", text), small(place));
   }
 
-  draw({ machine, dims, knobs }, { pictures, x, dataset, secret }) {
+  draw({ machine, dims, knobs, widths }, { pictures, x, secret }) {
     const { mu, logvar, eps, z, dz, dmu, dmu_kl, dlogvar, dlogvar_kl } = machine;
     const shown = dims.filter((j) => j !== null);
     const both = (f) => shown.map((j) => number(f(j))).join(" ");
@@ -79,17 +108,26 @@ export class Machine {
       this.values[name].forward.textContent = both(forward);
       this.values[name].backward.textContent = backward ? both(backward) : "";
     };
-    put("mu", (j) => mu[j], (j) => dmu[j] + dmu_kl[j]);
-    put("sigma", (j) => Math.exp(0.5 * logvar[j]), (j) => dlogvar[j] + dlogvar_kl[j]);
+    put(
+      "mu",
+      (j) => mu[j],
+      (j) => dmu[j] + dmu_kl[j],
+    );
+    const sigma = (j) => Math.exp(0.5 * logvar[j]);
+    put("sigma", sigma, (j) => (2 * (dlogvar[j] + dlogvar_kl[j])) / sigma(j)); // d log σ² = 2 dσ / σ
     put("eps", (j) => eps[j]);
-    put("z", (j) => z[j], (j) => dz[j]);
+    put(
+      "z",
+      (j) => z[j],
+      (j) => dz[j],
+    );
     pictures.show(this.x, x);
     pictures.show(this.x_hat, machine.x_hat);
     this.reconstruction.textContent = machine.reconstruction.toFixed(1).replace("-", "−");
     this.kl.textContent = machine.kl.toFixed(2).replace("-", "−");
-    const { D } = dataset;
-    this.encoderWidths.textContent = `${D} → ${knobs.hidden} → 2·${knobs.latent}`;
-    this.decoderWidths.textContent = `${knobs.latent} → ${knobs.hidden} → ${D}`;
+    const [L, ...hidden] = widths.toReversed();
+    this.encoderWidths.textContent = [...hidden.toReversed(), `2·${L}`].join(" → ");
+    this.decoderWidths.textContent = [L, ...hidden].join(" → ");
     const error = secret ? null : knobs.error;
     if (error !== this.error) {
       this.error = error;

@@ -15,11 +15,16 @@ export function npz(arrays) {
   }
   const start = offset;
   for (const [encoded, about, at] of directory) {
-    parts.push(bytes([0x02014b50, 4], [20, 2], ...about, [0, 2], [0, 2], [0, 2], [0, 4], [at, 4]), encoded);
+    parts.push(
+      bytes([0x02014b50, 4], [20, 2], ...about, [0, 2], [0, 2], [0, 2], [0, 4], [at, 4]),
+      encoded,
+    );
     offset += 46 + encoded.length;
   }
   const n = files.length;
-  parts.push(bytes([0x06054b50, 4], [0, 2], [0, 2], [n, 2], [n, 2], [offset - start, 4], [start, 4], [0, 2]));
+  parts.push(
+    bytes([0x06054b50, 4], [0, 2], [0, 2], [n, 2], [n, 2], [offset - start, 4], [start, 4], [0, 2]),
+  );
   return new Blob(parts, { type: "application/zip" });
 }
 
@@ -27,14 +32,24 @@ export function npz(arrays) {
 function header(name, content) {
   const size = content.length;
   return [
-    [20, 2], [0, 2], [0, 2], [0, 2], [33, 2], [crc32(content), 4], [size, 4], [size, 4], [name.length, 2], [0, 2],
+    [20, 2],
+    [0, 2],
+    [0, 2],
+    [0, 2],
+    [33, 2],
+    [crc32(content), 4],
+    [size, 4],
+    [size, 4],
+    [name.length, 2],
+    [0, 2],
   ];
 }
 
 /** An array in NumPy's format 1.0. */
 function npy(shape, values) {
   let [kind, data] = ["<f4", new Uint8Array(Float32Array.from(values).buffer)];
-  if (typeof values === "number") [kind, data] = ["<f8", new Uint8Array(Float64Array.of(values).buffer)];
+  if (typeof values === "number")
+    [kind, data] = ["<f8", new Uint8Array(Float64Array.of(values).buffer)];
   if (typeof values === "string") {
     const points = Array.from(values, (letter) => letter.codePointAt(0));
     [kind, data] = [`<U${points.length}`, new Uint8Array(Uint32Array.from(points).buffer)];
@@ -55,7 +70,9 @@ function npy(shape, values) {
 /** Numbers [value, how many bytes], little-endian. */
 function bytes(...numbers) {
   return Uint8Array.from(
-    numbers.flatMap(([value, n]) => Array.from({ length: n }, (_, k) => (value / 2 ** (8 * k)) & 255)),
+    numbers.flatMap(([value, n]) =>
+      Array.from({ length: n }, (_, k) => (value / 2 ** (8 * k)) & 255),
+    ),
   );
 }
 

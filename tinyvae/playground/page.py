@@ -5,34 +5,33 @@ from __future__ import annotations
 import base64
 import math
 import os
+import shlex
 import zlib
 from collections.abc import Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyvae import __version__, checks
-from tinyvae.data.dataset import counted
+from tinyvae.core.errors import Argument, InputError
+from tinyvae.data.dataset import Dataset, counted
 from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
 from tinyvae.explore.payload import describe_dataset, describe_model
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.files import write_text
 
-if TYPE_CHECKING:
-    from tinyvae.data import Dataset
-
 # Of the explorer's files those that the page needs, then its own, in the order of their needs.
 SHARED = (*MODEL, "payload", "theme", "pictures", "drawing", "axes", "controls")
 OWN = (
     *("errors", "gradient", "training", "charts", "words", "npz", "knobs"),
-    *("field", "machine", "data", "worker", "app"),
+    *("field", "machine", "data", "takealong", "screen", "hands", "worker", "app"),
 )
 LEVELS = 15  # of grey: 4 bits a pixel
 MOST_VALUES = 4_500_000  # of x in all: 5,700 images of 28 × 28
+MOST_FEATURES = 4096  # of a row: with more, a step takes longer than one cares to watch
 MOST_TEST = 500
-LEAST_ROWS = 40
 MAX_BYTES = 16_000_000
 MNIST_CREDIT = (
     "The digits are from MNIST (Y. LeCun, C. Cortes, C. J. C. Burges), CC BY-SA 3.0,"
@@ -76,15 +75,15 @@ def build(
     >>> page = build(load_dataset("digits"))  # doctest: +SKIP
     >>> write("playground.html", page)  # doctest: +SKIP
     """
-    datasets = list(datasets) if isinstance(datasets, (list, tuple)) else [datasets]
+    several = [datasets] if isinstance(datasets, Dataset) else list(datasets)
     checks.integer("max_bytes", max_bytes, 1)
-    packed = [_pack(dataset) for dataset in datasets]
+    packed = [_pack(dataset) for dataset in several]
     description: dict[str, Any] = {"datasets": [about for about, _ in packed], "defaults": {}}
     arrays = {f"data-{k}": content for k, (_, content) in enumerate(packed)}
     if model is not None:
-        description["run"], theta = _run(model, datasets[0])
+        description["run"], theta = _run(model, several[0])
         arrays["theta"] = zlib.compress(theta.tobytes(), 9)
-    elif not datasets[0].scaling.unit:
+    elif not several[0].scaling.unit:
         description["defaults"] = {"sigma": 0.5}
     size = sum(4 * len(content) // 3 for content in arrays.values())
     if size > max_bytes:
@@ -94,7 +93,7 @@ def build(
         )
     return fill(
         _read("page.html"),
-        escaped(_words(datasets, description, title))
+        escaped(_words(several, description, title))
         | {
             "style": _explore("look.css") + _read("page.css"),
             "script": _script(),
@@ -116,9 +115,10 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     """Return what the page says of a data set, and its rows, training rows first, deflated."""
     D = dataset.n_features
     n_train, n_test = _fitting(dataset)
-    rows = [_spread(len(x), n) for x, n in ((dataset.x_train, n_train), (dataset.x_test, n_test))]
+    parts = (dataset.x_train, dataset.x_test)
+    rows = [_spread(len(x), n) for x, n in zip(parts, (n_train, n_test), strict=True)]
     x = np.concatenate(
-        [np.asarray(part[i], np.float32) for part, i in zip(_parts(dataset), rows, strict=True)]
+        [np.asarray(part[i], np.float32) for part, i in zip(parts, rows, strict=True)]
     )  # (N, D)
     labels = None
     if dataset.y_train is not None and dataset.y_test is not None:
@@ -127,6 +127,7 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     about = describe_dataset(dataset, x[n_train:], labels)
     about |= {
         "name": dataset.name,
+        "typed": shlex.quote(str(dataset.options.get("name", dataset.name))),
         "D": D,
         "n_train": n_train,
         "n_test": n_test,
@@ -145,12 +146,13 @@ def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
 def _fitting(dataset: Dataset) -> tuple[int, int]:
     """Return how many training and test rows a page takes."""
     fitting = MOST_VALUES // dataset.n_features
-    if fitting < LEAST_ROWS:
-        raise ValueError(
-            f"{dataset.name}: rows of {dataset.n_features:,} values are too large for a page, which"
-            f' takes {MOST_VALUES // LEAST_ROWS:,}: resize the images (image_size, "--image-size")'
+    if dataset.n_features > MOST_FEATURES:
+        raise InputError(
+            f"{dataset.name}: rows of {dataset.n_features:,} values are too large to train in a"
+            f" page, which takes {MOST_FEATURES:,}",
+            remedy=["resize the images with ", Argument("image_size", 32)],
         )
-    n_test = min(MOST_TEST, len(dataset.x_test), max(LEAST_ROWS // 4, fitting // 10))
+    n_test = min(MOST_TEST, len(dataset.x_test), fitting // 10)
     return min(len(dataset.x_train), fitting - n_test), n_test
 
 
@@ -164,10 +166,6 @@ def left_out(dataset: Dataset) -> str | None:
         f"of {dataset.name} the page holds {n_train:,} of {counted(of_train, 'training row')}"
         f" and {n_test:,} of {counted(of_test, 'test row')}, spread evenly"
     )
-
-
-def _parts(dataset: Dataset) -> tuple[Any, Any]:
-    return dataset.x_train, dataset.x_test
 
 
 def _spread(n: int, wanted: int) -> np.ndarray:
@@ -225,7 +223,8 @@ def _words(datasets: Sequence[Dataset], description: dict[str, Any], title: str)
     what = "handwritten digits" if datasets[0].name in ("digits", "mnist") else f"{noun}s"
     lede = (
         f"A variational autoencoder trains on {about['n_train']:,} {what}, right now, in this page."
-        f" Each mark is the code of a test {noun}; behind it, what each place decodes to."
+        f" Each mark is the code of a test {noun}"
+        f"{'; behind it, what each place decodes to' if noun == 'image' else ''}."
     )
     footer = [f"{dataset.describe()}." for dataset in datasets]
     for dataset in datasets:

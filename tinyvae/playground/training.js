@@ -8,24 +8,42 @@ import { numbersFor, VAE } from "./model.js";
 import { Adam } from "./optim.js";
 
 export const BATCH = 64;
+export const MAP = 15; // decoded images along each side of the plane
+export const STRIP = 8; // pictures in a row below it
 const ROWS = 128; // that pass through the model at once, when codes and pictures are asked for
 const TOO_MUCH = 1e8; // nats: a loss of that size has run away
 const TOO_FAR = 1000; // codes farther out than this have run away
 
 export const DEFAULTS = {
-  beta: 1, sigma: Math.SQRT1_2, lr: 0.002, noise: true, trains: "both", error: null, latent: 2, hidden: 128,
+  beta: 1,
+  sigma: Math.SQRT1_2,
+  lr: 0.002,
+  noise: true,
+  trains: "both",
+  error: null,
+  latent: 2,
+  hidden: 128,
 };
 
 /** What model.js builds the playground's model from: one hidden layer of ReLU on either side. */
 export function describe({ D, unit }, { latent: L, hidden: H, sigma }) {
-  const shapes = { "encoder.0": [D, H], "encoder.1": [H, 2 * L], "decoder.0": [L, H], "decoder.1": [H, D] };
+  const shapes = {
+    "encoder.0": [D, H],
+    "encoder.1": [H, 2 * L],
+    "decoder.0": [L, H],
+    "decoder.1": [H, D],
+  };
   return {
-    kind: "VAE", n_features: D, latent_dim: L, n_classes: 0,
+    kind: "VAE",
+    n_features: D,
+    latent_dim: L,
+    n_classes: 0,
     encoder: ["Dense", "ReLU", "Dense"],
     decoder: ["Dense", "ReLU", "Dense", ...(unit ? ["Sigmoid"] : [])],
     likelihood: { kind: "Gaussian", sigma },
     parameters: Object.entries(shapes).flatMap(([name, [n_in, n_out]]) => [
-      [`${name}.W`, [n_in, n_out]], [`${name}.b`, [n_out]],
+      [`${name}.W`, [n_in, n_out]],
+      [`${name}.b`, [n_out]],
     ]),
   };
 }
@@ -33,16 +51,18 @@ export function describe({ D, unit }, { latent: L, hidden: H, sigma }) {
 export class Training {
   /**
    * data: {x (N, D), n_train, n_test, D, unit}, training rows first; wasm: the kernels' code;
-   * run: {description, theta} of a trained run to start from, or null.
+   * run: what page.py says of a trained run, with its theta, to start from it; or null.
    */
   constructor(data, wasm, knobs, seed, run = null) {
     Object.assign(this, { data, wasm, seed, run, knobs: { ...knobs } });
-    const description = run?.description ?? describe(data, knobs);
+    const description = run ?? describe(data, knobs);
     const kernels = fastest(wasm, numbersFor(description, ROWS));
     this.simd = !(kernels instanceof PlainKernels);
     this.description = description;
     this.model = new VAE(description, kernels, ROWS, run?.theta);
-    this.streams = ["weights", "batches", "eps", "fresh"].map((_, k) => new Stream(1000 * seed + k));
+    this.streams = ["weights", "batches", "eps", "fresh"].map(
+      (_, k) => new Stream(1000 * seed + k),
+    );
     const [weights, , , fresh] = this.streams;
     this.fresh = (n) => fresh.normal(n);
     if (!run) this.model.initialize(normals(weights));
@@ -70,6 +90,13 @@ export class Training {
     return Math.min(BATCH, this.data.n_train);
   }
 
+  /** D, the widths of the hidden layers, L. */
+  get widths() {
+    const layers = this.model.encoder.layers.filter(({ W }) => W);
+    const hidden = layers.slice(0, -1).map(({ n_out }) => n_out);
+    return [this.data.D, ...hidden, this.model.latent_dim];
+  }
+
   get epoch() {
     return (this.steps * this.B) / this.data.n_train;
   }
@@ -86,7 +113,12 @@ export class Training {
   }
 
   drawBatch() {
-    const { data: { x, D }, model, order, B } = this;
+    const {
+      data: { x, D },
+      model,
+      order,
+      B,
+    } = this;
     if (this.place + B > order.length) {
       const random = this.streams[1].next;
       for (let i = order.length - 1; i > 0; i--) {
@@ -110,7 +142,9 @@ export class Training {
   /** Why these terms can't go on, in words; null while all is well. */
   trouble(terms) {
     if (!Number.isFinite(terms.loss)) return `the loss is no longer a number`;
-    return Math.abs(terms.loss) > TOO_MUCH ? `the loss has run away to ${terms.loss.toExponential(0)} nats` : null;
+    return Math.abs(terms.loss) > TOO_MUCH
+      ? `the loss has run away to ${terms.loss.toExponential(0)} nats`
+      : null;
   }
 
   // ---- what is seen of it -------------------------------------------------------------------------
@@ -157,7 +191,10 @@ export class Training {
    * the mean over noise and its mirror image.
    */
   forces(n) {
-    const { model, data: { x, n_train, D } } = this;
+    const {
+      model,
+      data: { x, n_train, D },
+    } = this;
     const L = model.latent_dim;
     const stream = new Stream(23);
     const [pull, push] = [new Float32Array(n * L), new Float32Array(n * L)];
@@ -166,7 +203,10 @@ export class Training {
       const eps = this.noise(B, stream);
       for (const sign of [1, -1]) {
         model.x.set(x.subarray((n_train + i) * D, (n_train + i + B) * D));
-        model.forward(B, eps.map((e) => sign * e));
+        model.forward(
+          B,
+          eps.map((e) => sign * e),
+        );
         const dz = model.backward_to_z();
         for (let k = 0; k < B * L; k++) push[i * L + k] -= (B * dz[k]) / 2;
       }
@@ -182,8 +222,14 @@ export class Training {
   state() {
     const { model, optimizer, streams, order, place, steps } = this;
     return {
-      theta: model.parameters.theta.slice(), M: optimizer.M.slice(), V: optimizer.V.slice(),
-      t: optimizer.t, streams: streams.map(({ state }) => state), order: order.slice(), place, steps,
+      theta: model.parameters.theta.slice(),
+      M: optimizer.M.slice(),
+      V: optimizer.V.slice(),
+      t: optimizer.t,
+      streams: streams.map(({ state }) => state),
+      order: order.slice(),
+      place,
+      steps,
     };
   }
 
@@ -208,8 +254,17 @@ export class Training {
 
   /** The same model in float64 by the plain kernels, for a check of gradients; and its batch. */
   inFloat64(rows) {
-    const { knobs, data: { x, D }, description } = this;
-    const model = new VAE(description, new PlainKernels(Float64Array), rows, this.model.parameters.theta);
+    const {
+      knobs,
+      data: { x, D },
+      description,
+    } = this;
+    const model = new VAE(
+      description,
+      new PlainKernels(Float64Array),
+      rows,
+      this.model.parameters.theta,
+    );
     const { beta, reconstruction_weight, likelihood } = this.model;
     Object.assign(model, { beta, reconstruction_weight });
     if (likelihood.sigma) model.likelihood.sigma = likelihood.sigma;

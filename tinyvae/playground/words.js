@@ -9,48 +9,54 @@ export const STORIES = {
   autoencoder: {
     name: "From autoencoder to VAE",
     knobs: { noise: false, trains: "reconstruction" },
-    text: "No noise, no KL: this is a plain autoencoder. Its codes lie wherever they like, with holes"
-      + " between them. Now switch the noise ε on: an image is no longer a point but a cloud, so neighbours"
-      + " must be alike; yet without the KL the codes simply move apart until the noise no longer matters."
-      + " Then press “both terms”: the KL keeps the noise alive and gathers the codes around the prior."
-      + " That is a VAE.",
+    text:
+      "No noise, no KL: this is a plain autoencoder. Its codes lie wherever they like, with holes" +
+      " between them. Now switch the noise ε on: an image is no longer a point but a cloud, so neighbours" +
+      " must be alike; yet without the KL the codes simply move apart until the noise no longer matters." +
+      " Then press “both terms”: the KL keeps the noise alive and gathers the codes around the prior." +
+      " That is a VAE.",
   },
   collapse: {
     name: "β = 20: collapse",
     knobs: { beta: 20 },
-    text: "The KL weighs twenty times as much as it should. Whatever an image's code could say costs more"
-      + " than it saves: within a second all codes fall onto the origin, all ellipses become the unit"
-      + " circle, and every reconstruction is the same average image. Turn β back to 1 and watch the"
-      + " plane unfold again.",
+    text:
+      "The KL weighs twenty times as much as it should. Whatever an image's code could say costs more" +
+      " than it saves: within a second all codes fall onto the origin, all ellipses become the unit" +
+      " circle, and every reconstruction is the same average image. Turn β back to 1 and watch the" +
+      " plane unfold again.",
   },
   sharp: {
     name: "σ = 0.1: overfitting",
     knobs: { sigma: 0.1 },
-    text: "A decoder that claims to be right to 0.1 a pixel weighs the reconstruction fifty times as much."
-      + " The codes spread far beyond the prior, the ellipses shrink to dots. Wait half a minute: the"
-      + " reconstruction of the training images goes on falling while −ELBO on the test data stays"
-      + " behind, tens of nats higher: it learns the training images, not the digits.",
+    text:
+      "A decoder that claims to be right to 0.1 a pixel weighs the reconstruction fifty times as much." +
+      " The codes spread far beyond the prior, the ellipses shrink to dots. Wait half a minute: the" +
+      " reconstruction of the training images goes on falling while −ELBO on the test data stays" +
+      " behind, tens of nats higher: it learns the training images, not the digits.",
   },
   kl: {
     name: "KL alone",
     knobs: { trains: "kl" },
-    text: "Nothing asks for a reconstruction. The KL has its way: mean 0, variance 1, for every image. The"
-      + " code says nothing, and the decoder never learns.",
+    text:
+      "Nothing asks for a reconstruction. The KL has its way: mean 0, variance 1, for every image. The" +
+      " code says nothing, and the decoder never learns.",
   },
   ten: {
     name: "10 latents: which are used?",
     knobs: { latent: 10, beta: 3 },
-    text: "Ten latent dimensions at β = 3. A dimension has to earn its KL: after some epochs a few do,"
-      + " and the others are switched off, mean 0 and σ = 1 for every image. The bars under the loss are"
-      + " the KL of each. Turn β down to 1, and all ten come to life.",
+    text:
+      "Ten latent dimensions at β = 3. A dimension has to earn its KL: after some epochs a few do," +
+      " and the others all but switch off, near mean 0 and σ = 1 for every image. The bars under the loss are" +
+      " the KL of each. Turn β down to 1, and most of them come to life.",
   },
   warmup: {
     name: "Warm-up of the KL",
     knobs: { beta: 0.01 },
     warm: 12,
-    text: "β rises from almost 0 to 1 within twelve seconds. First the codes spread like an"
-      + " autoencoder's and learn to tell images apart; then the KL gathers them, without the early collapse"
-      + " that a large β from the start may bring.",
+    text:
+      "β rises from almost 0 to 1 within twelve seconds. First the codes spread like an" +
+      " autoencoder's and learn to tell images apart; then the KL gathers them, without the early collapse" +
+      " that a large β from the start may bring.",
   },
 };
 
@@ -75,15 +81,28 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
     return "No noise: z is mu itself. The KL still pulls at the codes, but nothing makes neighbours alike, and σ means nothing.";
   }
   if (terms.kl < 0.1 && steps > 60) {
-    return `The KL fell to ${nats(terms.kl, 2)}: all ${noun}s get the same code. ${knobs.beta > 2 ? `β = ${short(knobs.beta)} is too large; turn it down.` : "Wait a moment, or turn β down."}`;
+    const advice =
+      knobs.beta > 2
+        ? `β = ${short(knobs.beta)} is too large; turn it down.`
+        : epoch < 5
+          ? "Wait a moment, or turn β down."
+          : "What a code could tell costs more than it saves; turn β or σ down.";
+    return `The KL fell to ${nats(terms.kl, 2)}: all ${noun}s get the same code. ${advice}`;
   }
   if (knobs.sigma < 0.25 && steps > 100) {
-    const gap = frame.test ? frame.test.reconstruction + frame.test.kl - terms.reconstruction - terms.kl : 0;
-    const more = gap > 20 ? ` On test data −ELBO is ${nats(gap, 0)} nats higher than in training: it overfits.` : "";
+    const gap = frame.test
+      ? frame.test.reconstruction + frame.test.kl - terms.reconstruction - terms.kl
+      : 0;
+    const more =
+      gap > 20
+        ? ` On test data −ELBO is ${nats(gap, 0)} nats higher than in training: it overfits.`
+        : "";
     return `σ = ${short(knobs.sigma)} makes every pixel count ${short(1 / (2 * knobs.sigma ** 2))} times: codes spread to ${far.toFixed(1)}, ellipses shrink to dots.${more}`;
   }
-  if (!running) return "Paused. Move over the plane: each point decodes to what it means. Or take one step at a time.";
-  if (steps < 60) return `The first steps: the decoder learns what an average ${noun} looks like; all codes are still alike.`;
+  if (!running)
+    return "Paused. Move over the plane: each point decodes to what it means. Or take one step at a time.";
+  if (steps < 60)
+    return `The first steps: the decoder learns what an average ${noun} looks like; all codes are still alike.`;
   if (epoch < 3) {
     return `It learns as you watch: ${labelled ? "marks of one label, which it never sees, find together" : "marks of similar rows find together"}. Now take a term of the loss away.`;
   }
@@ -94,26 +113,48 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
   return `A balance: the reconstruction drives codes apart, the KL (${nats(terms.kl, 1)} nats) holds them to the prior's rings. Take one of the two away.`;
 }
 
-const RIDDLE = "One of six errors is planted. Look at the plane, at the curves and their grey ghosts, run the tests below; then choose its name.";
+const RIDDLE =
+  "One of six errors is planted. Look at the plane, at the curves and their grey ghosts, run the tests below; then choose its name.";
 
 /** What one would notice of the planted error, and what finds it. */
 export function verdict(frame) {
-  const { knobs: { error }, terms, ghost, planted, codes } = frame;
+  const {
+    knobs: { error, beta },
+    terms,
+    ghost,
+    planted,
+    codes,
+  } = frame;
   const { name } = ERRORS[error];
-  if ((planted < 120 && error !== "kl-sign") || !ghost?.terms) return `Planted: ${name}. Beneath it the right run goes on in grey, with the same batches and noise. Watch.`;
+  const idle = withoutEffect(frame.knobs);
+  if (idle) return `Planted: ${name}. ${idle}`;
+  if ((planted < 120 && error !== "kl-sign") || !ghost?.terms)
+    return `Planted: ${name}. Beneath it the right run goes on in grey, with the same batches and noise. Watch.`;
   const far = rms(codes);
   const right = ghost.terms;
   const both = `reconstruction ${nats(terms.reconstruction, 1)} (right run ${nats(right.reconstruction, 1)}), KL ${nats(terms.kl, 2)} (${nats(right.kl, 2)})`;
   return {
     sigma: `You would notice nothing: ${both}. The curves look healthy and the gradients are right; only a test of the sampler finds it.`,
-    "fresh-noise": `Worse, without a complaint: ${both}; codes spread to ${far.toFixed(2)} (${rms(ghost.codes).toFixed(2)}). A gradient check finds it, if it can hold the noise still.`,
-    "pixel-mean": far < 0.1
-      ? `Collapse: KL ${nats(terms.kl, 2)} (right run ${nats(right.kl, 2)}), all codes at the origin. Your code would print a loss of ${nats(terms.loss, 2)}, 784 times too small to argue with the KL.`.replace("784", String(frame.D))
-      : `The reconstruction counts 1/${frame.D} of what it should: the KL wins, and the codes fall onto the origin.`,
+    "fresh-noise": `${terms.reconstruction > right.reconstruction + 0.5 ? "Worse, and nothing says why" : "No loss complains"}: ${both}; codes spread to ${far.toFixed(2)} (${rms(ghost.codes).toFixed(2)}). A gradient check finds it, if it can hold the noise still.`,
+    "pixel-mean":
+      far < 0.1
+        ? `Collapse: KL ${nats(terms.kl, 2)} (right run ${nats(right.kl, 2)}), all codes at the origin. Your code would print a loss of ${nats(terms.loss, 2)}: a reconstruction ${frame.D} times too small to argue with the KL.`
+        : `The reconstruction counts 1/${frame.D} of what it should: the KL wins, and the codes fall onto the origin.`,
     "kl-sign": `The KL is ${nats(terms.kl, 1)}: negative, which no KL can be. The training is paid for running away from the prior, and soon ends.`,
-    "kl-half": `Looks like a VAE, and is one with β = 2: ${both}, a KL reported twice as large as it is. Gradients agree; only a second opinion on the KL finds it.`,
+    "kl-half": `Looks like a VAE, and is one with β = ${short(2 * beta)}: ${both}, a KL reported twice as large as it is. Gradients agree; only a second opinion on the KL finds it.`,
     "log-sigma": `Looks like a VAE: ${both}. The sampler and the KL disagree on what σ is; only a test of the KL against draws finds it.`,
   }[error];
+}
+
+/** Why an error does nothing while these knobs are as they are; null where it does. */
+function withoutEffect({ error, trains, noise }) {
+  const ofNoise = error === "sigma" || error === "fresh-noise";
+  if (ofNoise && !noise) return "But the noise is off, and so it does nothing: switch it on.";
+  if (trains === "kl" && (ofNoise || error === "pixel-mean"))
+    return "But the reconstruction trains nothing now: press “both terms”.";
+  if (trains === "reconstruction" && !ofNoise && error !== "pixel-mean")
+    return "But the KL trains nothing now: press “both terms”.";
+  return null;
 }
 
 /** The test that fails, in words. */
@@ -126,7 +167,8 @@ export const FINDERS = {
 
 /** What the failed tests say of the planted error. */
 export function conclusion(error, failed) {
-  if (!error) return failed.length ? `Failed: ${failed.join(", ")}.` : "All pass: nothing is planted.";
+  if (!error)
+    return failed.length ? `Failed: ${failed.join(", ")}.` : "All pass: nothing is planted.";
   if (failed.length === 1 && failed[0] === "gradient") {
     return "The gradient check fails in the encoder: the backward pass belongs to another noise.";
   }
@@ -148,4 +190,20 @@ export function short(value) {
 
 function capital(text) {
   return text[0].toUpperCase() + text.slice(1);
+}
+
+/** Set a text only where it changes, so that screen readers are told once. */
+export function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** What probably made a training stop. */
+export function cause({ lr, error, beta, sigma }) {
+  if (error === "kl-sign")
+    return "With the wrong sign the loss has no minimum: running away from the prior pays without end.";
+  if (lr > 0.02)
+    return `A learning rate of ${short(lr)} is too large: steps leap over what they aim at.`;
+  if (beta > 50) return `β = ${short(beta)} makes steps too large.`;
+  if (sigma < 0.02) return `σ = ${short(sigma)} makes gradients too large for this learning rate.`;
+  return "The steps grew too large: take a lower learning rate.";
 }

@@ -5,10 +5,8 @@
 import { klTest, samplerTest, sumTest } from "./errors.js";
 import { checkGradient } from "./gradient.js";
 import { Stream } from "./latent.js";
-import { DEFAULTS, ranAway, Training } from "./training.js";
+import { DEFAULTS, MAP, ranAway, STRIP, Training } from "./training.js";
 
-export const MAP = 15; // decoded images along each side of the plane
-export const STRIP = 8; // pictures of each kind below it
 const SLICE = 30; // ms of training between two frames, at least, and as long as 1.5 frames take
 const FORCES = 80; // test rows whose forces are drawn
 const TEST_EVERY = 600; // ms between two evaluations of all test rows
@@ -19,8 +17,14 @@ const NEAR = 3.6; // latent units from the origin that are always in view
 class Trainer {
   constructor(post) {
     Object.assign(this, {
-      post, running: false, drawn: true, ticking: false, options: { forces: false }, ghost: null,
-      checking: null, cost: 0,
+      post,
+      running: false,
+      drawn: true,
+      ticking: false,
+      options: { forces: false },
+      ghost: null,
+      checking: null,
+      cost: 0,
     });
   }
 
@@ -34,14 +38,30 @@ class Trainer {
   /** Begin anew: dataset by its index, knobs, a seed. */
   start({ dataset, knobs, seed }) {
     const data = this.datasets[dataset];
-    const run = this.run && dataset === 0 && !this.fresh ? this.run : null;
-    this.training = new Training(data, this.wasm, { ...DEFAULTS, ...knobs }, seed, run);
+    const { run } = this;
+    const goesOn =
+      run && dataset === 0 && ["latent", "hidden"].every((name) => knobs[name] === run.knobs[name]);
+    this.training = new Training(
+      data,
+      this.wasm,
+      { ...DEFAULTS, ...knobs },
+      seed,
+      goesOn ? run : null,
+    );
     const L = this.training.model.latent_dim;
     const stream = new Stream(seed + 99);
     this.prior = stream.normal(2 * STRIP * L);
     Object.assign(this, {
-      eps: stream.normal(L), dims: L > 1 ? [0, 1] : [0, null], radius: NEAR, last: null, kept: [],
-      tested: -Infinity, keptAt: performance.now(), pace: [], test: null, planted: null,
+      eps: stream.normal(L),
+      dims: L > 1 ? [0, 1] : [0, null],
+      radius: NEAR,
+      last: null,
+      kept: [this.training.state()],
+      tested: -Infinity,
+      keptAt: performance.now(),
+      pace: [],
+      test: null,
+      planted: null,
     });
     const { error } = this.training.knobs;
     this.ghost = null;
@@ -152,11 +172,11 @@ class Trainer {
 
   /** Back to the last state that was well, with these knobs. */
   back({ knobs }) {
-    const kept = this.kept[0];
+    const [kept] = this.kept;
     this.ghost = null;
     this.planted = null;
     this.training.set(knobs);
-    if (kept) this.training.restore(kept);
+    this.training.restore(kept);
     this.last = null;
     this.frame();
   }
@@ -170,7 +190,7 @@ class Trainer {
       if (!this.running) return void (this.ticking = false);
       const start = performance.now();
       const alive = this.train(Infinity, start + Math.max(SLICE, 1.5 * this.cost));
-      if (this.drawn || !alive) {
+      if (this.drawn && alive) {
         const trained = performance.now();
         this.frame();
         this.cost = Math.min(200, performance.now() - trained);
@@ -186,7 +206,7 @@ class Trainer {
     const sums = { loss: 0, reconstruction: 0, kl: 0 };
     const ghosts = { loss: 0, reconstruction: 0, kl: 0 };
     let n = 0;
-    let trouble = null;
+    let trouble;
     do {
       const terms = training.step();
       trouble = training.trouble(terms);
@@ -232,7 +252,10 @@ class Trainer {
     const { training, options } = this;
     const codes = training.codes();
     const [mu] = codes;
-    if (this.running && ranAway(mu)) return this.stop("the codes have run away from the prior");
+    if (ranAway(mu)) {
+      if (this.running) this.stop("the codes have run away from the prior");
+      return; // what was seen last stays
+    }
     const now = performance.now();
     const use = training.use(codes);
     if (now - this.tested > TEST_EVERY || !this.running) {
@@ -266,6 +289,8 @@ class Trainer {
       forces: options.forces ? training.forces(Math.min(FORCES, data.n_test)) : null,
       knobs: { ...training.knobs },
       L: model.latent_dim,
+      widths: training.widths,
+      goesOn: training.run !== null,
     });
   }
 
@@ -310,7 +335,10 @@ class Trainer {
 
   /** Reconstructions of the rows that are shown, draws from the prior, and two walks, (n, D) each. */
   strips([mu]) {
-    const { model, data: { walks, shown } } = this.training;
+    const {
+      model,
+      data: { walks, shown },
+    } = this.training;
     const L = model.latent_dim;
     const code = (i) => mu.subarray(i * L, (i + 1) * L);
     const steps = walks.flatMap(([from, to]) =>
@@ -321,7 +349,9 @@ class Trainer {
     );
     const decode = (codes) => model.decode(Float32Array.from(codes.flatMap((z) => [...z])));
     return {
-      reconstructions: decode(shown.map(code)), prior: model.decode(this.prior), walk: decode(steps),
+      reconstructions: decode(shown.map(code)),
+      prior: model.decode(this.prior),
+      walk: decode(steps),
     };
   }
 }
@@ -330,7 +360,10 @@ class Trainer {
 export function serve(scope) {
   const trainer = new Trainer((message) => {
     const arrays = Object.values(message).filter((value) => value?.buffer);
-    scope.postMessage(message, arrays.map(({ buffer }) => buffer));
+    scope.postMessage(
+      message,
+      arrays.map(({ buffer }) => buffer),
+    );
   });
   scope.onmessage = ({ data: { type, ...command } }) => {
     try {

@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyvae.cli.main import main
+from tinyvae.cli.main import command
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    command(["train", *sys.argv[1:]])

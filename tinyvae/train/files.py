@@ -4,25 +4,34 @@ the folders that they go into."""
 import csv
 import io
 import os
+import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tinyvae.train import locks
+
+PARTIAL = ".partial"  # how the name of a file ends that is not yet whole
+PATIENCE = 2.0  # seconds
+
 
 def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
     """Let `write(file)` fill a file beside `path`, then put it in the place of `path` at once.
 
-    Raises OSError, in one line that names the file; what was at `path` is then still there.
+    That file has a name of its own: of several writers of one path each leaves a whole file, and
+    the last one's stays. Raises OSError, in one line that names `path`; what was there is then
+    still there.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name[:99]}.{secrets.token_hex(4)}{PARTIAL}")
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "xb") as file:  # a file that is there, or a link, is never written to
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        _replace(partial, path)
     except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -32,6 +41,41 @@ def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], None])
         if not path.parent.exists():
             reason = f"there is no folder {path.parent}: make it, or name another"
         raise OSError(f"cannot write {path}: {reason}") from None
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Put a file in the place of another, for good.
+
+    Windows refuses while another program has that open: this tries again for two seconds.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(partial, path)
+            break
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+    with suppress(OSError):  # a system that opens no folders
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what kills have left of files in a folder, and below it: what is an hour old."""
+    for partial in folder.rglob(f"*{PARTIAL}"):
+        with suppress(OSError):
+            if time.time() - partial.stat().st_mtime > 3600:
+                partial.unlink()
+
+
+def holds(path: Path, text: str) -> bool:
+    """Return whether there is a file, and this text in it."""
+    return path.is_file() and text.encode() in path.read_bytes()
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -47,10 +91,15 @@ def make_folder(path: Path) -> None:
         raise OSError(f"cannot make the folder {path}: {error.strerror or error}") from None
 
 
+def is_free(folder: Path) -> bool:
+    """Return whether a folder is empty, but for a lock."""
+    return all(path.name == locks.NAME for path in folder.iterdir())
+
+
 def next_free(folder: str | os.PathLike, name: str) -> Path:
     """Return folder/name, or folder/name-2, name-3, … where that is taken."""
     path, number = Path(folder) / name, 2
-    while path.exists() and (not path.is_dir() or any(path.iterdir())):
+    while path.exists() and not (path.is_dir() and is_free(path)):
         path, number = Path(folder) / f"{name}-{number}", number + 1
     return path
 

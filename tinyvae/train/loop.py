@@ -5,6 +5,7 @@ engine (`tinyvae.engines`). What stands around them checks the input first, keep
 writes a run folder that survives a kill at any moment.
 """
 
+import hashlib
 import math
 import os
 import time
@@ -25,14 +26,15 @@ from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
-from tinyvae.engines import make_steps, processes
+from tinyvae.device import on_host
+from tinyvae.engines import make_steps
 from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
 from tinyvae.engines.plain import Steps, moves, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
 from tinyvae.evaluate.passes import mean_squares
 from tinyvae.models import IWAE, VAE, Autoencoder
-from tinyvae.threads import team
+from tinyvae.threads import checked, team
 from tinyvae.train import checkpoint, schedules, stopping
 from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
@@ -41,6 +43,10 @@ from tinyvae.train.schedules import LR_SCHEDULES
 OPTIMIZERS = ("adam", "sgd")
 
 SETTLED = 20_000  # draws, at least, that the σ² of each feature is set from when a training ends
+
+
+LARGE = 1e6  # below that, data do not make the KL of a new model overflow
+OUTLIER = 1000  # times the usual: a row that reaches so far is named where a loss overflows
 
 
 def fit(
@@ -113,9 +119,8 @@ def fit(
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
     threads : int or "auto"
-        How many cores of a CPU share each batch (`tinyvae.engines.processes`), or "auto": as
-        many as the training is worth. The same number gives the same bits. Above 1, `x_train` must
-        not be changed meanwhile, and an interrupt leaves the model as the last finished epoch did.
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
+        same number gives the same bits, in every thread and process of one machine.
 
     Returns
     -------
@@ -135,7 +140,7 @@ def fit(
     MemoryError
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
-        If a worker process fails, or is ended from outside.
+        If another thread is using the model.
 
     Examples
     --------
@@ -147,7 +152,7 @@ def fit(
     ([1, 2], True)
     """
     training = _check(**locals())
-    with _set_up(training) as steps:
+    with model.in_use(), _set_up(training) as steps:
         return _loop(training, steps)
 
 
@@ -173,6 +178,7 @@ class _Training:
     resume: bool
     threads: int
     ranks: DataParallel
+    digest: str
     patience: int | None = None
     history: History = field(default_factory=History)
     kl_history: list[np.ndarray] = field(default_factory=list)
@@ -187,7 +193,7 @@ def _check(
     """Return the training, or raise what is wrong with its arguments; nothing is changed yet."""
     checks.instance("model", model, Autoencoder, "a VAE or an Autoencoder")
     checks.integer("epochs", settings["epochs"], 1)
-    batch_size = checks.integer("batch_size", settings["batch_size"], 1)
+    checks.integer("batch_size", settings["batch_size"], 1)
     checks.number("kl_warmup", settings["kl_warmup"])
     checks.integer("kl_cycles", settings["kl_cycles"], 1)
     checks.choice("lr_schedule", settings["lr_schedule"], LR_SCHEDULES)
@@ -200,10 +206,12 @@ def _check(
         checks.integer("patience", settings["patience"], 1)
         if validation is None:
             asked = Argument("patience", settings["patience"])
-            remedy = ["give ", Argument("validation"), ", or leave patience out"]
+            remedy: list[Any] = ["give ", Argument("validation"), ", or leave patience out"]
             raise InputError(asked, " waits for rows that are held out", remedy=remedy)
     checks.flag("missing", missing)
     x_train, labels = _checked(model, "x_train", x_train, labels, missing)
+    ranks = DataParallel(find(distributed))
+    digest = _digest(x_train, labels) if run is not None or ranks.several else ""
     if validation is not None:
         validation, validation_labels = _checked(
             model, "validation", validation, validation_labels, missing
@@ -211,7 +219,7 @@ def _check(
     if missing:
         model.accept_missing()
     optimizer = make_optimizer(optimizer, model, lr)
-    threads = processes.number(threads, model, min(batch_size, len(x_train)))
+    threads = checked(threads)
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
         training = {name: settings[name] for name in names} | {
@@ -221,13 +229,15 @@ def _check(
         training["optimizer"] = type(optimizer).__name__.lower()
         if settings["patience"] is not None:
             training["patience"] = settings["patience"]
-        run = Run(run, {"model": model_config(model), "training": training})
+        run = Run(run, {"model": model_config(model), "training": training, "x_train": digest})
+        if settings["resume"] and run.path.is_dir():
+            run.go_on()
     if settings["resume"] and (run is None or not run.path.is_dir()):
         what = "without run" if run is None else f"with run={str(run.path)!r}"
         raise ValueError(f"resume=True {what}: there is nothing to go on from: leave resume out")
     return _Training(
         model, optimizer, x_train, labels, validation, validation_labels, run=run, threads=threads,
-        ranks=DataParallel(find(distributed)), **settings,
+        ranks=ranks, digest=digest, **settings,
     )  # fmt: skip
 
 
@@ -238,7 +248,7 @@ def _set_up(training: _Training) -> Iterator[Steps]:
     ranks.agree(
         model, rows=len(t.x_train), batch_size=t.batch_size, epochs=t.epochs, lr=optimizer.lr,
         lr_schedule=t.lr_schedule, optimizer=type(optimizer).__name__, kl_warmup=t.kl_warmup,
-        patience=t.patience,
+        x_train=t.digest, patience=t.patience,
     )  # fmt: skip
     cores = (1, False) if ranks.several else (t.threads, True)  # ranks have cores of their own
     folder: AbstractContextManager = (
@@ -284,7 +294,7 @@ def _loop(training: _Training, steps: Steps) -> History:
             _epoch(steps, bar)
             row = {"epoch": epoch, "seconds": 0.0}
             log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
-            row |= _averaged(model, log, steps.sizes, epoch, optimizer.lr)
+            row |= _averaged(model, log, steps, epoch, optimizer.lr)
             row |= _validated(model, t.validation, t.validation_labels, t.kl_history, ranks)
             row["seconds"] = time.perf_counter() - start
             if betas:  # the checkpoint keeps the model's own
@@ -313,7 +323,7 @@ def _rate(t: _Training, epoch: int) -> float:
 def _waited(t: _Training) -> stopping.Waited:
     """Return what the validation says of the epochs so far."""
     period = t.epochs / t.kl_cycles
-    warm = [stopping.is_warm(row["epoch"], t.kl_warmup, period) for row in t.history]
+    warm = [stopping.is_warm(int(row["epoch"]), t.kl_warmup, period) for row in t.history]
     return stopping.waited(_elbos(t.history), warm, t.patience or 1)
 
 
@@ -378,6 +388,19 @@ def _epoch(steps: Steps, bar: tqdm) -> None:
         bar.update()
 
 
+def _digest(x: Any, labels: Any) -> str:
+    """Return a hash of the training data; "" for rows that are read lazily."""
+    if isinstance(x, LazyRows | BinarizedRows):
+        return ""
+    digest = hashlib.blake2b(digest_size=8)
+    for array in (x, labels):
+        array = np.asarray(on_host(array))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        if array.dtype.kind in "biuf":
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
     """Return the optimizer that a name (or None, for Adam) stands for; others pass as they are.
 
@@ -416,7 +439,7 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any, missing: bool) 
     return (x if lazy else on_device(model, x)), labels
 
 
-def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: float) -> dict:
+def _averaged(model: Autoencoder, log: Array, steps: Steps, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
     wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
     finite = model.backend.xp.isfinite(model.parameters.theta).all()
@@ -424,19 +447,38 @@ def _averaged(model: Autoencoder, log: Array, sizes: Array, epoch: int, lr: floa
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
-        cause = f"the learning rate {lr:g} is too high for this model and its data"
-        change = f"a lower one, such as {min(lr / 10, 1e-3):.1g}, or data scaled to around 1"
+        cause, change = _cause(log[step - 1], steps, step - 1, epoch, lr)
         if not len(wrong):
             since, before = f"the last step of epoch {epoch}, which moved weights out of range", ""
-        elif epoch == step == 1:  # before the first step of the optimizer
-            cause = "the data, or a weight such as beta, are too large to compute with"
-            change = "data scaled to around 1, or a smaller weight"
         problem = f"the loss is not finite since {since}{before}; most likely {cause}"
         raise DivergedError(problem, remedy=f"try {change}")
+    sizes = steps.sizes
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short
     if isinstance(model.likelihood, CalibratedGaussian):
         model.likelihood.sigma = math.sqrt(means[3])
     return dict(zip(("loss", "reconstruction", "kl"), means, strict=False))
+
+
+def _cause(terms: Array, steps: Steps, step: int, epoch: int, lr: float) -> tuple[str, str]:
+    """Return what most likely made the loss no longer finite at a step, and what to try."""
+    lower = f"a lower learning rate, such as {min(lr / 10, 1e-3):.1g}"
+    rows = np.concatenate(steps.batches[max(0, step - 1) : step + 1])  # it may show a step later
+    x, _ = Steps.gather(steps, rows)
+    largest: Any = np.abs(steps.model.backend.to_numpy(x)).max(axis=1)  # of each row
+    usual, row = float(np.median(largest)), int(np.argmax(largest))
+    if largest[row] > OUTLIER * max(usual, float(np.finfo(np.float32).tiny)):
+        found = f"{largest[row]:.2g}, where others reach {usual:.2g}"
+        cause = f"row {rows[row]} of the training rows (counted from 0), which reaches {found}"
+        return cause, "without it"
+    first = epoch == 1 and step == 0  # before the first step of the optimizer
+    small = np.isfinite(terms[1]) or (first and largest[row] < LARGE)
+    if not np.isfinite(terms[2]) and small:
+        return "logvar is so large that e^logvar overflows", f"{lower}, or smaller weights"
+    if first:
+        cause = "the data, or a weight such as beta, are too large to compute with"
+        return cause, "data scaled to around 1, or a smaller weight"
+    cause = f"the learning rate {lr:g} is too high for this model and its data"
+    return cause, f"{lower}, or data scaled to around 1"
 
 
 def _validated(

@@ -4,11 +4,12 @@ Every file is replaced as a whole, and the checkpoint holds the history too: wha
 a kill, the folder says how to go on.
 """
 
+import atexit
 import json
 import os
 import platform
 import shlex
-import time
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,18 +23,11 @@ from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFol
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
-from tinyvae.train import checkpoint
-from tinyvae.train.files import make_folder, next_free, write_csv, write_text
-
-try:
-    import fcntl
-except ImportError:  # Windows, where run folders are not locked
-    fcntl = None
+from tinyvae.train import checkpoint, files, locks
+from tinyvae.train.files import is_free, make_folder, next_free, write_csv, write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
-
-PATIENCE = 3.0  # seconds: a lock's holder may be ending, as the ranks of a training that failed
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
@@ -44,6 +38,7 @@ TRAINING = (
     *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
     "threads",
 )
+REQUIRED = ("batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup")
 
 
 class History(list[dict[str, float]]):
@@ -79,7 +74,7 @@ class Run:
         self, path: str | os.PathLike, config: dict | None = None, numbered: str | None = None
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
-        self.numbered, self._lock = numbered, None  # the lock: an open descriptor of the folder
+        self.numbered, self._lock, self.changed = numbered, None, False
         self.best: dict[str, np.ndarray] = {}
         self.stopped = 0
         self.created: Callable[[], None] = lambda: None
@@ -91,7 +86,7 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and not is_free(self.path):
             remedy = ["choose another name, or continue it with ", Argument("resume", True)]
             raise TakenFolderError(f"{self.path} exists and is not empty", remedy=remedy)
         if self.path.exists() and not self.path.is_dir():
@@ -125,7 +120,11 @@ class Run:
                 self.lock()
             elif first:
                 self.create()
+            if first:
+                files.remove_partial(self.path)
             history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
+            if first and resume and self.changed:
+                self.write_config()
             if first and history:
                 self.write_metrics(history, kl_history)
             elif first:
@@ -135,34 +134,21 @@ class Run:
         finally:
             self.unlock()
 
-    def lock(self, patience: float = PATIENCE) -> None:
+    def lock(self, patience: float = locks.PATIENCE) -> None:
         """Keep other processes from training in this folder, until `unlock` or this process's end.
 
         Raises BlockingIOError where one does so for `patience` seconds.
         """
-        if fcntl is None or self._lock is not None:
-            return
-        descriptor, end = os.open(self.path, os.O_RDONLY), time.monotonic() + patience
-        while self._lock is None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._lock = descriptor
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    os.close(descriptor)
-                    problem = f"{self.path} is being trained by another process"
-                    raise BlockingIOError(f"{problem}: wait for it, or stop it first") from None
-                time.sleep(0.05)
-            except OSError:  # a file system without locks
-                os.close(descriptor)
-                return
+        if self._lock is None:
+            self._lock = locks.lock(self.path, patience)
+            atexit.register(self.unlock)
 
     def unlock(self) -> None:
         """Let others train in this folder again."""
         if self._lock is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also where a worker still has it open
-            os.close(self._lock)
+            locks.unlock(self._lock)
             self._lock = None
+            atexit.unregister(self.unlock)
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
@@ -177,9 +163,32 @@ class Run:
             if write:
                 self.write_config()
 
+    def go_on(self) -> None:
+        """Let a run that is made anew in Python go on as config.json says; more epochs are noted.
+
+        Raises ValueError where it was trained otherwise, or on other data.
+        """
+        if not (self.path / "config.json").exists():  # it was killed before
+            return
+        stored = open_run(self.path)
+        given, known = self.config["training"], stored.config["training"]
+        pairs = {
+            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
+        }
+        if stored.config.get("x_train") and self.config["x_train"]:
+            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
+        for name, (now, before) in pairs.items():
+            if now != before:
+                what = f"was trained with {name} {before!r}, not {now!r}"
+                what = "was trained on other data" if name == "x_train" else what
+                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        self.changed = known != given
+        self.config = stored.config | self.config
+
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
         python, numpy = platform.python_version(), np.__version__
+        self.config["format"] = checkpoint.FORMAT
         self.config["versions"] = {"tinyvae": __version__, "python": python, "numpy": numpy}
         text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
         write_text(self.path / "config.json", text)
@@ -210,12 +219,18 @@ class Run:
         self.write_metrics(history, kl_history)
 
     def write_metrics(self, history: History, kl_history: list[np.ndarray]) -> None:
-        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it."""
-        write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
-        if kl_history:
-            names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
-            rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
-            write_csv(self.path / "kl_per_dimension.csv", names, rows)
+        """Write metrics.csv, a row an epoch, and kl_per_dimension.csv beside it.
+
+        Where that fails, it is noted: the checkpoint has the history too.
+        """
+        try:
+            write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+            if kl_history:
+                names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
+                rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
+                write_csv(self.path / "kl_per_dimension.csv", names, rows)
+        except OSError as error:
+            print(f"note: {error}; the checkpoint has the history too", file=sys.stderr)
 
     def restore(self, model: Autoencoder, optimizer: Any) -> tuple[History, list[np.ndarray]]:
         """Bring model and optimizer to the state of the last checkpoint; return the histories.
@@ -238,15 +253,22 @@ class Run:
         if moves(model):
             variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
             model.likelihood.variance = model.backend.asarray(variance, model.dtype)
-        self.best, self.stopped = checkpoint.best_weights(arrays), int(arrays.get("stopped", 0))
+        self.best, self.stopped = (
+            checkpoint.best_weights(arrays),
+            int(arrays["stopped"]) if "stopped" in arrays else 0,
+        )
         return history, kl_history
 
-    def _histories(self, arrays: dict[str, np.ndarray]) -> tuple[History, list[np.ndarray]]:
+    def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
         """Return the histories that a checkpoint's arrays hold."""
         path = self.path / checkpoint.FILE
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        shapes = [arrays.shape(name) for name in ("history", "seconds", "kl_per_dimension")]
+        n = shapes[1][0] if shapes[1] else 0
+        if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
+            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         history = History()
         if "best_epoch" in arrays:
             history.best_epoch = int(arrays["best_epoch"])
@@ -274,15 +296,19 @@ class Run:
 
     def built(self, backend: Backend) -> Autoencoder:
         """Return a new model, as config.json says."""
+        if (path := self.path / checkpoint.FILE).exists():  # looked at before a model is made
+            arrays = checkpoint.read(path)
+            self._check_model(arrays)
+            checkpoint.check_size(arrays)
         try:
             checks.choice("class", self.config["model"]["class"], checkpoint.CLASSES)
             return checkpoint.build(self.config["model"], backend)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(self.path, error) from None
 
-    def _check_model(self, arrays: dict[str, np.ndarray]) -> None:
+    def _check_model(self, arrays: checkpoint.Arrays) -> None:
         """Raise ValueError where the checkpoint is of another model than config.json's."""
-        stored = json.loads(str(arrays["config"]))
+        stored = arrays.config
         for name, value in self.config["model"].items():
             same = name in stored and stored[name] == json.loads(json.dumps(value))
             if not same and name not in checkpoint.LOSS_WEIGHTS:  # a callback may change those
@@ -339,8 +365,9 @@ def open_run(path: str | os.PathLike) -> Run:
     try:
         content = json.loads(config.read_text("utf-8"))
         _check_config(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, error) from None
+    checkpoint.check_format(config, content | content.get("versions", {}))
     return Run(path, content)
 
 
@@ -361,5 +388,7 @@ def _check_config(config: dict) -> None:
         raise TypeError("model, training, data, options and scaling must be objects")
     config["model"]["class"]
     checks.integer("epochs", config["training"]["epochs"], 1)
+    for name in REQUIRED:
+        config["training"][name]
     for name in config["training"]:
         checks.choice("a setting of training", name, (*TRAINING, "patience"))

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def is_warm(epoch: int, warmup: float, period: float) -> bool:
     return (epoch - 1) % period >= warmup
 
 
-def note_best(best_epoch: int, elbos: list[float]) -> None:
+def note_best(best_epoch: Any, elbos: list[float]) -> None:
     """Say on stderr which epoch's weights a model is left with."""
     worse = elbos[best_epoch - 1] - elbos[-1]
     last = f"; the last is {worse:.3g} nats worse" if best_epoch < len(elbos) else ", the last"

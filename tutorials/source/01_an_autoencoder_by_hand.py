@@ -206,8 +206,11 @@ from tinyvae.exercises import autoencoder as check
 dense_backward = check.dense_backward(dense_backward)
 
 # %% [markdown] hint 1.1
-# First: over which index does each of the three sums go, and which two arrays have it? Then: a
-# matrix product sums over the last axis of its first and the first axis of its second factor.
+# First: over which index does each of the three sums go, and which two arrays have it?
+#
+# Then: a matrix product sums over the last axis of its first and the first axis of its second
+# factor.
+#
 # Last: let the shapes tell you what must be transposed.
 
 
@@ -222,14 +225,15 @@ def dense_backward(dy, x, W):
 # %% [markdown]
 # ## The same layer in the package
 #
-# This is the dense layer that `tinyvae` trains with. `forward` keeps `x`, because `backward` needs
-# it. `backward` writes `dW` and `db` into arrays that the layer holds, and returns `dx`. The
-# derivation stands above the code. (Read each `matmul` as the product `@`, written so that several
-# cores can share a large one.)
+# This is the dense layer that `tinyvae` trains with. To call it, `self(x)`, computes y; `forward`
+# keeps `x` besides, because `backward` needs it. `backward` writes `dW` and `db` into arrays that
+# the layer holds, and returns `dx`. The derivation stands above the code. (Read each `ops.matmul`
+# as the product `@`, written so that several cores can share a large one.)
 
 # %%
 from tinyvae import Dense
 
+print(inspect.getsource(Dense.__call__))
 print(inspect.getsource(Dense.forward))
 print(inspect.getsource(Dense.backward))
 
@@ -249,7 +253,7 @@ print(gradcheck.check(Dense(3, 2)))
 # forgotten.
 
 # %%
-print(gradcheck.check(np.square, lambda dy, x: dy * x, x))
+print(gradcheck.check(np.square, lambda dy, x: dy * x, np.arange(1.0, 13.0).reshape(4, 3)))
 
 # %% [markdown]
 # An error of 0.5, against one in the twelfth digit: there is no doubt between the two.
@@ -295,8 +299,11 @@ def relu_backward(dy, x):
 relu_backward = check.relu_backward(relu_backward)
 
 # %% [markdown] hint 1.2
-# How large is the slope where x = 2, and where x = −2? What is dy multiplied by in both cases? And
-# what does NumPy make of `x > 0`, and of such an array times numbers?
+# How large is the slope where x = 2, and where x = −2?
+#
+# What is dy multiplied by in both cases?
+#
+# And what does NumPy make of `x > 0`, and of such an array times numbers?
 
 
 # %% solution 1.2
@@ -340,8 +347,11 @@ class MySigmoid:
 check.sigmoid_layer(MySigmoid)
 
 # %% [markdown] hint 1.3
-# What does `backward` need that it does not get? Who had it last? And where does an object keep
-# what belongs to it alone?
+# What does `backward` need that it does not get?
+#
+# Who had it last?
+#
+# And where does an object keep what belongs to it alone?
 
 
 # %% solution 1.3
@@ -376,8 +386,11 @@ class MyTanh:
 check.tanh_layer(MyTanh)
 
 # %% [markdown] hint 1.4
-# The rule for u/w, with u = e^x − e^(−x) and w = e^x + e^(−x): what are ∂u/∂x and ∂w/∂x? Divide
-# both terms above the line by w² separately. Do you see y in one of them?
+# The rule for u/w, with u = e^x − e^(−x) and w = e^x + e^(−x): what are ∂u/∂x and ∂w/∂x?
+#
+# Divide both terms above the line by w² separately.
+#
+# Do you see y in one of them?
 
 
 # %% solution 1.4
@@ -465,9 +478,12 @@ def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e
 adam_step = check.adam_step(adam_step)
 
 # %% [markdown] hint 1.5
-# First write m and v: each is one sum of two products. Is the gradient squared in both? Then give
-# the corrected means names of their own, as m and v themselves must be handed back uncorrected:
-# why? Last, the step: where does ϵ stand, inside the root or outside?
+# First write m and v: each is one sum of two products. Is the gradient squared in both?
+#
+# Then give the corrected means names of their own, as m and v themselves must be handed back
+# uncorrected: why?
+#
+# Last, the step: where does ϵ stand, inside the root or outside?
 
 
 # %% solution 1.5

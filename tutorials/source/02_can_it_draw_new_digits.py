@@ -89,7 +89,9 @@ from tinyvae.exercises import latent_space as check
 check.stretched_codes(prediction)
 
 # %% [markdown] hint 2.1
-# The decoder's first layer computes `z W + b`. Put 100 z for z, and W/100 for W.
+# What does the decoder's first layer compute from z?
+#
+# What stands in that formula for z and for W, after the change? And what is left of it?
 
 # %% solution 2.1
 prediction = "c"
@@ -157,9 +159,12 @@ def nearest(z, codes):
 nearest = check.nearest(nearest)
 
 # %% [markdown] hint 2.2
-# First: what shape holds the distance of every point to every code? Then: `z[:, None]` has the
-# shape (M, 1, L); what happens when an array (N, L) is subtracted from it? Last: of `min` and
-# `argmin`, one gives the smallest number and one its place.
+# First: what shape holds the distance of every point to every code?
+#
+# Then: `z[:, None]` has the shape (M, 1, L); what happens when an array (N, L) is subtracted from
+# it?
+#
+# Last: of `min` and `argmin`, one gives the smallest number and one its place.
 
 
 # %% solution 2.2
@@ -210,8 +215,11 @@ draw_like = check.draw_like(draw_like)
 
 # %% [markdown] hint 2.3
 # What does a factor 3 do to the standard deviation of numbers, and what does it do to their mean?
-# What do 5 more do to both? Then: over which axis must `codes.mean` and `codes.std` go, so that
-# they have one number for each column?
+#
+# What do 5 more do to both?
+#
+# Then: over which axis must `codes.mean` and `codes.std` go, so that they have one number for each
+# column?
 
 
 # %% solution 2.3
@@ -306,8 +314,8 @@ for L in (2, 16):
 # for it, because what the loss does not ask for does not happen. It has to ask for two things:
 #
 # - **A known place.** All codes together should look like draws of `rng.standard_normal`.
-# - **No gaps.** A picture should own not one point but a small region, and every point of the
-#   region should decode to it. Then regions touch, and what lies between them is a sensible
+# - **Regions that touch.** A picture should own not one point but a small region, and every point
+#   of the region should decode to it. Then regions touch, and what lies between them is a sensible
 #   mixture.
 #
 # A variational autoencoder, **VAE**, does that. Its loss has one more term than the one you know.
@@ -342,7 +350,7 @@ for L in (2, 16):
 # - An autoencoder's loss sees pictures and no codes: their place, their scale and their shape are
 #   accidents.
 # - Draws from a guess of that shape give digits in the wrong proportions, or none at all.
-# - So the shape must be chosen first, and the loss must ask for it, without gaps.
+# - So the shape must be chosen first, and the loss must ask for it, and for regions that touch.
 #
 # **Next:** how can a picture own a region instead of a point, and how can a loss ask for a
 # distribution? Notebook 3 has the idea of the VAE.

@@ -65,9 +65,11 @@ from tinyvae.exercises import idea as check
 log_density = check.normal(log_density)
 
 # %% [markdown] hint 3.1
-# There are two terms; write them one after the other. Which of the two needs (x − mu), and what
-# stands under the fraction there? Then read the line above again: does it have σ or σ², and which
-# of them is `sigma`? (π is `np.pi`.)
+# There are two terms; write them one after the other. (π is `np.pi`.)
+#
+# Which of the two needs (x − mu), and what stands under the fraction there?
+#
+# Then read the line above again: does it have σ or σ², and which of them is `sigma`?
 
 
 # %% solution 3.1
@@ -161,8 +163,12 @@ check.bernoulli(bernoulli_nll)
 
 # %% [markdown] hint 3.2
 # Which of the two, e^y or e^(−y), is small for a large y? Take the large one out of the bracket:
-# log(1 + e^y) = log(e^y · (…)). For y < 0 the plain form is fine. Then look for one line that is
-# right in both cases: what are `np.maximum(y, 0)` and `np.abs(y)` there?
+# log(1 + e^y) = log(e^y · (…)).
+#
+# For y < 0 the plain form is fine.
+#
+# Then look for one line that is right in both cases: what are `np.maximum(y, 0)` and `np.abs(y)`
+# there?
 
 
 # %% solution 3.2
@@ -190,8 +196,11 @@ def laplace_nll(x, x_hat, scale):
 check.laplace(laplace_nll)
 
 # %% [markdown] hint 3.3
-# How large is the area under e^(−u/b) from u = 0 to infinity? There are two such sides: what must
-# stand before the exponential? What does its logarithm add to the loss, and how often in D pixels?
+# How large is the area under e^(−u/b) from u = 0 to infinity?
+#
+# There are two such sides: what must stand before the exponential?
+#
+# What does its logarithm add to the loss, and how often in D pixels?
 
 
 # %% solution 3.3
@@ -343,8 +352,11 @@ check.elbo(elbo)
 
 # %% [markdown] hint 3.4
 # First: `eps` are draws from N(0, 1), and the mean is over draws from q. How did exercise 2.3 turn
-# one into the other? Then: which two logarithms stand in the bracket of the ELBO, and which
-# function gives each? Last: what is done with the S numbers?
+# one into the other?
+#
+# Then: which two logarithms stand in the bracket of the ELBO, and which function gives each?
+#
+# Last: what is done with the S numbers?
 
 
 # %% solution 3.4

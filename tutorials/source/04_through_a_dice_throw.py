@@ -97,7 +97,10 @@ from tinyvae.exercises import reparameterization as check
 reparameterize = check.reparameterize(reparameterize)
 
 # %% [markdown] hint 4.1
-# The square root of e^v is a power of e: which one? Hold your σ against the three lines above.
+# The square root of e^v is a power of e: which one?
+#
+# Hold your σ against the three lines above.
+#
 # Then: which of mu and σ stretches eps, and which moves it?
 
 
@@ -137,7 +140,10 @@ def reparameterize_backward(dz, logvar, eps):
 reparameterize_backward = check.backward(reparameterize_backward)
 
 # %% [markdown] hint 4.2
-# How much does z move when mu moves by 1? In e^(½ v), what is the derivative of the exponent?
+# How much does z move when mu moves by 1?
+#
+# In e^(½ v), what is the derivative of the exponent?
+#
 # Which three factors then stand beside dz in dlogvar?
 
 
@@ -174,7 +180,11 @@ def log_sigma_backward(dz, logsigma, eps):
 check.log_sigma(log_sigma_backward)
 
 # %% [markdown] hint 4.3
-# What is σ now? What is ∂σ/∂logsigma? Which factor of 4.2 is gone, and where did it come from?
+# What is σ now?
+#
+# What is ∂σ/∂logsigma?
+#
+# Which factor of 4.2 is gone, and where did it come from?
 
 
 # %% solution 4.3
@@ -283,9 +293,11 @@ def spread(sample, logvar, n):
 check.spread(spread)
 
 # %% [markdown] hint 4.4
-# `sample` draws one number for each entry of the arrays that it gets. How many entries are needed,
-# and what should stand in them? Does it matter which mu you take? And is the result a variance or
-# its root?
+# `sample` draws one number for each entry of the arrays that it gets.
+#
+# How many entries are needed, and what should stand in them? Does it matter which mu you take?
+#
+# And is the result a variance or its root?
 
 
 # %% solution 4.4
@@ -319,8 +331,11 @@ guilty = ...  # "A", "B" or "C"
 check.guilty(guilty)
 
 # %% [markdown] hint 4.5
-# What should the standard deviation be at logvar = 2? And at logvar = 0: would a mistake show
-# there? A loop over `samplers.items()` measures all three.
+# What should the standard deviation be at logvar = 2?
+#
+# And at logvar = 0: would a mistake show there?
+#
+# A loop over `samplers.items()` measures all three.
 
 # %% solution 4.5
 guilty = "B"
@@ -332,13 +347,16 @@ guilty = "B"
 from tinyvae.audit import audit
 
 for name, sample in samplers.items():
-    print(f"{name} is", audit(sample=sample), end="\n\n")
+    print(f"{name}:", audit(sample=sample), end="\n\n")
 
 forward, backward = check.suspects["B"]
 print(inspect.getsource(forward))
 print(inspect.getsource(backward))
 
 # %% [markdown]
+# (A sampler is all that the audit got, so it also says what it could not judge, a loss, and what
+# it did not look at, the rest of a model.)
+#
 # In B both passes say exp(logvar): the forward pass is wrong, and the backward pass is the right
 # gradient of it. Measured over a range of logvar:
 

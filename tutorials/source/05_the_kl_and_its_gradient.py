@@ -152,8 +152,10 @@ check.monte_carlo(kl_monte_carlo)
 
 # %% [markdown] hint 5.1
 # The mean is over draws from q, and `eps` are draws from N(0, 1): what turns one into the other?
-# Which array of S numbers is averaged (you may use `log_q` and `log_p`)? Then: what is the
-# standard deviation of one of them, and what of their mean?
+#
+# Which array of S numbers is averaged (you may use `log_q` and `log_p`)?
+#
+# Then: what is the standard deviation of one of them, and what of their mean?
 
 
 # %% solution 5.1
@@ -210,8 +212,11 @@ kl = check.kl(kl)
 
 # %% [markdown] hint 5.2
 # What are E_q[(z − mu)²/σ²] and E_q[z²], by the cell above? You should have four terms with the
-# factor ½. Are they 0 together at mu = 0, σ = 1? Then: which axis holds the dimensions that must
-# be added up?
+# factor ½.
+#
+# Are they 0 together at mu = 0, σ = 1?
+#
+# Then: which axis holds the dimensions that must be added up?
 
 
 # %% solution 5.2
@@ -299,8 +304,11 @@ def kl_backward(mu, logvar):
 kl_backward = check.kl_backward(kl_backward)
 
 # %% [markdown] hint 5.3
-# In how many terms of the sum does one mu stand? So is anything summed in its slope? What is the
-# slope of e^v along v, and what that of −v? And what is B, if `mu` is all you have?
+# In how many terms of the sum does one mu stand? So is anything summed in its slope?
+#
+# What is the slope of e^v along v, and what that of −v?
+#
+# And what is B, if `mu` is all you have?
 
 
 # %% solution 5.3
@@ -325,8 +333,11 @@ def kl_to(mu, logvar, tau):
 check.wider(kl_to)
 
 # %% [markdown] hint 5.4
-# Only log p(z) changes: write it down. Which constant no longer cancels? Which mean is divided by
-# τ² now? The KL must be 0 at mu = 0, σ = τ.
+# Only log p(z) changes: write it down. Which constant no longer cancels?
+#
+# Which mean is divided by τ² now?
+#
+# The KL must be 0 at mu = 0, σ = τ.
 
 
 # %% solution 5.4

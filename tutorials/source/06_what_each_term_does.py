@@ -79,6 +79,14 @@ terms = model.forward(x, eps=eps)
 print(f"model.forward: reconstruction {terms.reconstruction:.4f}, KL {terms.kl:.4f}")
 
 # %% [markdown]
+# And this is the package's own, with nothing left out. (`c` are labels for a model that is told
+# the digit: None here, and `beside(x, None)` is x. `counted` is the KL itself, and `counts` is 1;
+# notebook 8 needs them.)
+
+# %%
+print(inspect.getsource(VAE.loss))
+
+# %% [markdown]
 # ## The way back
 #
 # The backward pass visits the parts in reverse order. One thing is new. mu acts on the loss in two
@@ -89,11 +97,10 @@ print(f"model.forward: reconstruction {terms.reconstruction:.4f}, KL {terms.kl:.
 # the KL}} \qquad d\text{logvar} = \underbrace{dz \cdot \tfrac12 \sigma \varepsilon}_{\text{through
 # } z} + \underbrace{\tfrac{\beta}{B} \cdot \tfrac12 (\sigma^2 - 1)}_{\text{through the KL}}$$
 #
-# You derived the left parts in notebook 4 and the right ones in notebook 5. Here they meet.
-# (`counts` is 1 here; notebook 8 needs it. `@in_threads` lets several cores share large products.)
+# You derived the left parts in notebook 4 and the right ones in notebook 5. Here they meet:
 
 # %%
-print(inspect.getsource(VAE.backward))
+print(inspect.getsource(VAE.gradient))
 
 # %% [markdown]
 # ## Once with numbers
@@ -123,8 +130,9 @@ def loss_of(W_1):
 
 
 h, mu, logvar, sigma, z, g, x_hat, reconstruction, kl = loss_of(W_1)
-for name in ("h", "mu", "logvar", "sigma", "z", "g", "x_hat"):
-    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+forward = {"h": h, "mu": mu, "logvar": logvar, "sigma": sigma, "z": z, "g": g, "x_hat": x_hat}
+for name, values in forward.items():
+    print(f"{name:7}", *(f"{value:7.3f}" for value in values[0]))
 print(f"loss {reconstruction + kl:.3f} = reconstruction {reconstruction:.3f} + KL {kl:.3f}")
 
 # %% [markdown]
@@ -138,8 +146,9 @@ dmu = dz + mu  # through z, and through the KL
 dlogvar = dz * 0.5 * sigma * eps + 0.5 * (sigma**2 - 1)
 dh = dmu @ W_mu.T + dlogvar @ W_logvar.T  # h acts on both
 dW_1 = x.T @ (dh * (1 - h**2))  # (3, 2)
-for name in ("dx_hat", "dg", "dz", "dmu", "dlogvar", "dh"):
-    print(f"{name:7}", *(f"{value:7.3f}" for value in globals()[name][0]))
+back = {"dx_hat": dx_hat, "dg": dg, "dz": dz, "dmu": dmu, "dlogvar": dlogvar, "dh": dh}
+for name, values in back.items():
+    print(f"{name:7}", *(f"{value:7.3f}" for value in values[0]))
 
 step, nudge = 1e-5, np.array([[1.0, 0], [0, 0], [0, 0]])
 up, down = (sum(loss_of(W_1 + sign * step * nudge)[-2:]) for sign in (1, -1))
@@ -198,8 +207,11 @@ from tinyvae.exercises import training as check
 train_step = check.train_step(train_step)
 
 # %% [markdown] hint 6.1
-# Which of the three must know what another one has computed? That gives the order. Which of them
-# takes the batch? And which of them returns something?
+# Which of the three must know what another one has computed?
+#
+# That gives the order. Which of them takes the batch?
+#
+# And which of them returns something?
 
 
 # %% solution 6.1
@@ -232,7 +244,7 @@ for epoch in range(1, 6):
 # %% [markdown]
 # Before the training, the reconstruction was above 600 nats and the KL near 0. Now the encoder
 # *pays* about 3 nats of KL to tell pictures apart, because the reconstruction gains far more by
-# it. (Of the reconstruction, the constant ½ · 784 · log 2πσ² is about 449 nats. No training can
+# it. (Of the reconstruction, the constant ½ · 784 · log 2πσ_x² is about 449 nats. No training can
 # change that part.)
 #
 # `tinyvae.fit` is this loop with a history, a progress bar, and checks of what you pass in. We use
@@ -273,8 +285,11 @@ check.planes(reconstruction_alone, kl_alone, both)
 
 # %% [markdown] hint 6.2
 # For which mu and σ is ½ (mu² + σ² − 1 − log σ²) smallest, and what do all pictures then have in
-# common? What does the decoder need from the codes of two different pictures, so that it can draw
-# both? And if nothing costs, how far apart may they be?
+# common?
+#
+# What does the decoder need from the codes of two different pictures, so that it can draw both?
+#
+# And if nothing costs, how far apart may they be?
 
 # %% solution 6.2
 reconstruction_alone = "b"
@@ -430,9 +445,11 @@ def bernoulli_backward(y, x):
 check.bernoulli_backward(bernoulli_backward)
 
 # %% [markdown] hint 6.3
-# In log(1 + e^y), what is the slope of the logarithm, and what that of 1 + e^y? Their product is a
-# function that you know from notebook 1: which? And e^800 is larger than the largest float and
-# becomes `inf`: what is inf/inf, and what is 1/inf?
+# In log(1 + e^y), what is the slope of the logarithm, and what that of 1 + e^y?
+#
+# Their product is a function that you know from notebook 1: which?
+#
+# And e^800 is larger than the largest float and becomes `inf`: what is inf/inf, and what is 1/inf?
 
 
 # %% solution 6.3
@@ -554,9 +571,11 @@ class PReLU:
 check.prelu_layer(PReLU)
 
 # %% [markdown] hint 6.4
-# Which entries of y change when a_j moves, and by how much? What do the others add to da? Which
-# array from the forward pass tells the two apart in `backward`? (`np.where(condition, this, that)`
-# chooses entry by entry.)
+# Which entries of y change when a_j moves, and by how much? What do the others add to da?
+#
+# Which array from the forward pass tells the two apart in `backward`?
+#
+# (`np.where(condition, this, that)` chooses entry by entry.)
 
 
 # %% solution 6.4

@@ -125,8 +125,11 @@ from tinyvae.exercises import walking as check
 check.line(line)
 
 # %% [markdown] hint 7.1
-# Which weights must both ends have at t = 0, and which at t = 1? Which function of NumPy makes
-# equal steps with both ends? And which shape must t have, so that each t meets a whole code (L,)?
+# Which weights must both ends have at t = 0, and which at t = 1?
+#
+# Which function of NumPy makes equal steps with both ends?
+#
+# And which shape must t have, so that each t meets a whole code (L,)?
 
 
 # %% solution 7.1
@@ -209,8 +212,9 @@ def quantiles(n):
 check.quantiles(quantiles)
 
 # %% [markdown] hint 7.2
-# Which share of the prior lies below the middle of slice i? Which function goes from a share to
-# its z, and how many numbers does it take at once?
+# Which share of the prior lies below the middle of slice i?
+#
+# Which function goes from a share to its z, and how many numbers does it take at once?
 
 
 # %% solution 7.2
@@ -278,8 +282,11 @@ def sample_aggregate(mu, logvar, n, rng):
 check.aggregate(sample_aggregate)
 
 # %% [markdown] hint 7.3
-# What is drawn first, and how often may the same example come? (Look at `rng.integers`.) Which
-# rows of mu and of logvar belong to it? Then: which draw of notebook 4 is the second?
+# What is drawn first, and how often may the same example come?
+#
+# (Look at `rng.integers`.) Which rows of mu and of logvar belong to it?
+#
+# Then: which draw of notebook 4 is the second?
 
 
 # %% solution 7.3
@@ -341,9 +348,8 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # ![The explorer: the latent plane on the left, the picture under the pointer on the
 # right](images/explorer.png)
 #
-# (The page has colours of its own: a digit's colour there is not the one of the figures above.)
-# Try to find: a 4 that turns into a 9 with no clear border; a place that is no digit at all; the
-# widest ellipse, and the picture it belongs to.
+# (Colours and marks are those of the figures above.) Try to find: a 4 that turns into a 9 with no
+# clear border; a place that is no digit at all; the widest ellipse, and the picture it belongs to.
 #
 # A model trained on the command line has such a page in its run folder. To make it again, and open
 # it at once:

@@ -111,8 +111,11 @@ log_mean_exp = check.log_mean_exp(log_mean_exp)
 
 # %% [markdown] hint 9.1
 # Let M be the largest of the a. Write a = M + (a − M): which factor have all terms in common, and
-# what becomes of it outside the logarithm? Then: each row has its own maximum. Which shape must it
-# have, to be subtracted from (N, S), and which to be added to (N,)?
+# what becomes of it outside the logarithm?
+#
+# Then: each row has its own maximum.
+#
+# Which shape must it have, to be subtracted from (N, S), and which to be added to (N,)?
 
 
 # %% solution 9.1
@@ -172,8 +175,11 @@ def effective_samples(log_w):
 check.effective_samples(effective_samples)
 
 # %% [markdown] hint 9.2
-# What happens to the fraction if all weights of a row are doubled? So which factor may you take
-# out, to keep e^… in bounds? What is then the logarithm of each weight?
+# What happens to the fraction if all weights of a row are doubled?
+#
+# So which factor may you take out, to keep e^… in bounds?
+#
+# What is then the logarithm of each weight?
 
 
 # %% solution 9.2
@@ -223,8 +229,11 @@ def log_weights(nll, mu, logvar, z):
 check.log_weights(log_weights)
 
 # %% [markdown] hint 9.3
-# log w has three terms: which, and with which signs? Write each in a line of its own, (S,). What
-# is σ² in terms of logvar? Which constant stands in two of the terms, and what becomes of it?
+# log w has three terms: which, and with which signs? Write each in a line of its own, (S,).
+#
+# What is σ² in terms of logvar?
+#
+# Which constant stands in two of the terms, and what becomes of it?
 
 
 # %% solution 9.3

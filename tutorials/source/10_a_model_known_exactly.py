@@ -66,8 +66,12 @@ def log_evidence(log_joint, width):
 log_evidence = check.log_evidence(log_evidence)
 
 # %% [markdown] hint 10.1
-# What is the area of one strip? Which sum of exponentials is it then, and what did exercise 9.1 do
-# about exponents far below zero? A sum is not a mean: what stands in for 1/S here?
+# What is the area of one strip?
+#
+# Which sum of exponentials is it then, and what did exercise 9.1 do about exponents far below
+# zero?
+#
+# A sum is not a mean: what stands in for 1/S here?
 
 
 # %% solution 10.1
@@ -93,8 +97,11 @@ def posterior(log_joint, width):
 posterior = check.posterior(posterior)
 
 # %% [markdown] hint 10.2
-# Stay with logarithms as long as you can. What must the area of a density be? Which number do you
-# have already that makes it so?
+# Stay with logarithms as long as you can.
+#
+# What must the area of a density be?
+#
+# Which number do you have already that makes it so?
 
 
 # %% solution 10.2
@@ -169,8 +176,10 @@ check.straight(straight_posterior)
 
 # %% [markdown] hint 10.3
 # Look at log p(x, z) as a function of z alone, as notebook 3 did for x = 3: it is a square in z.
-# What is the factor of z², and what that of z? Compare them with those of −½ (z − mean)² /
-# deviation².
+#
+# What is the factor of z², and what that of z?
+#
+# Compare them with those of −½ (z − mean)² / deviation².
 
 
 # %% solution 10.3

@@ -61,8 +61,11 @@ check.failing(letters)
 
 # %% [markdown] hint 11.1
 # Go through the list of errors. Which of them are made in forward, and copied faithfully by
-# backward? Which can be in backward alone? There are three. Which symptoms would each of these
-# have?
+# backward?
+#
+# Which can be in backward alone?
+#
+# There are three. Which symptoms would each of these have?
 
 # %% solution 11.1
 letters = "BFI"
@@ -116,9 +119,12 @@ check.diagnoses(diagnosis)
 
 # %% [markdown] hint 11.2
 # Begin with the plain ones: a KL below zero, a reconstruction below 1, a printed KL that does not
-# fit to where the codes are. Then the three that fail the gradient check. For the others, which of
-# `draw`, `kl` and `nll` could be wrong? Draw 10,000 times at logvar = 2; compare a KL with the
-# formula at one point.
+# fit to where the codes are.
+#
+# Then the three that fail the gradient check. For the others, which of `draw`, `kl` and `nll`
+# could be wrong?
+#
+# Draw 10,000 times at logvar = 2; compare a KL with the formula at one point.
 
 # %% solution 11.2
 diagnosis = {
@@ -185,9 +191,11 @@ class MyPatient(HandVAE): ...
 check.planted(MyPatient)
 
 # %% [markdown] hint 11.3
-# Choose one term of the KL, and give it a wrong factor: what are its slopes then? Or change σ in
-# `draw` to something else that is positive: which slope has it along logvar? Both passes must
-# change together.
+# Choose one term of the KL, and give it a wrong factor: what are its slopes then?
+#
+# Or change σ in `draw` to something else that is positive: which slope has it along logvar?
+#
+# Both passes must change together.
 
 
 # %% solution 11.3

@@ -128,8 +128,11 @@ def clip_gradient(grad, largest):
 check.clip_gradient(clip_gradient)
 
 # %% [markdown] hint 20.1
-# `if norm > largest` copies one number to the host. But `xp.maximum(norm, largest)` is computed on
-# the device. Which factor has it below the line, and is 1 where the norm is small?
+# By which factor is the vector scaled where its norm is too large, and by which where it is not?
+#
+# What does `if norm > largest` need on the host?
+#
+# Which function of `xp` makes one formula of both cases, on the device?
 
 
 # %% solution 20.1
@@ -192,8 +195,11 @@ def dense_operations(B, n_in, n_out):
 check.dense_operations(dense_operations)
 
 # %% [markdown] hint 20.2
-# For each product: how many entries has the result, and over how many terms does each one sum? dW
-# is (n_in, n_out), and sums over the batch.
+# For each of the three products: how many entries has the result?
+#
+# Over which index does each entry sum, and how many terms is that?
+#
+# How many operations has a sum of so many products?
 
 
 # %% solution 20.2
@@ -270,9 +276,8 @@ check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 # works in blocks that fit into the processor's fast memory, and in place, with `out=`.
 #
 # A processor has several **cores**, and each can compute something else. Here two or more of them
-# share each large product. `fit` goes further: on Linux it gives each core some rows of every
-# batch, and some weights to move. Nothing but the rounding of sums depends on it, and
-# `fit(…, threads=1)` does without.
+# share each large product, and the weights that Adam moves. Nothing but the rounding of sums
+# depends on it, and `fit(…, threads=1)` does without.
 #
 # ## How large a batch?
 #
@@ -350,7 +355,11 @@ def best_step(u):
 check.best_step(best_step)
 
 # %% [markdown] hint 20.3
-# The slope of u/h is −u/h², that of h² is 2h. Set their sum to 0, and solve for h.
+# What are the slopes of u/h and of h² along h?
+#
+# What is true of their sum at the lowest point?
+#
+# Which power of h is left when you have solved that?
 
 
 # %% solution 20.3

@@ -169,6 +169,50 @@ class Conditional(nn.Module):
         return (bce(x_hat, x) + kl_sum(mu, logvar)) / x.shape[0]
 
 
+class Prior(Tutorial):
+    """A network gives the prior of each label."""
+
+    def __init__(self):
+        super().__init__()
+        self.prior = nn.Linear(10, 2 * L)
+
+    def loss(self, batch, wrong=False):
+        x, y = batch
+        recon_x, mu, logvar = self(x)
+        mu_p, logvar_p = self.prior(F.one_hot(y, 10).float()).chunk(2, 1)
+        scale = 1.0 if wrong else logvar_p.exp()
+        kl = logvar_p - logvar + (logvar.exp() + (mu - mu_p) ** 2) / scale - 1
+        return bce(recon_x, x) + 0.5 * kl.sum()
+
+
+class Heteroscedastic(nn.Module):
+    """The decoder gives a mean and a logarithm of a variance."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(D, 2 * L), nn.Linear(L, 2 * D)
+
+    def loss(self, x):
+        mu, logvar = self.encoder(x).chunk(2, 1)
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        mean, log_variance = self.decoder(torch.tanh(z)).chunk(2, 1)
+        nll = F.gaussian_nll_loss(mean, x, log_variance.exp(), reduction="sum")
+        return (nll + kl_sum(mu, logvar)) / len(x)
+
+
+class Pooled(nn.Module):
+    """Heads by global pooling."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Conv2d(1, 2 * L, 3, padding=1), nn.Linear(L, 64)
+
+    def loss(self, x):
+        mu, logvar = self.encoder(x).mean((2, 3)).chunk(2, 1)
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        return bce(torch.sigmoid(self.decoder(z)).view_as(x), x) + kl_sum(mu, logvar)
+
+
 class Graph(nn.Module):
     """A graph autoencoder: the decoder is an inner product."""
 
@@ -240,6 +284,11 @@ def conditional(**options):
     return whole(Conditional(), (images(), labels), lambda m, b: m.loss(b, **options))
 
 
+def conditional_prior(**options):
+    labels = torch.arange(32) % 10
+    return whole(Prior(), (images(), labels), lambda m, b: m.loss(b, **options))
+
+
 GRAPH = adjacency()
 
 RIGHT = {
@@ -296,6 +345,14 @@ RIGHT = {
     "the ELBO itself": lambda: whole(Distributions(), images(), lambda m, x: m.elbo(x)),
     "Monte Carlo KL": lambda: whole(MonteCarlo(), images(), lambda m, x: m.loss(x)),
     "conditional": conditional,
+    "learned prior": lambda: conditional_prior(),
+    "a decoder's own σ": lambda: whole(Heteroscedastic(), images(low=-2, high=2),
+                                       lambda m, x: m.loss(x)),
+    "pooled heads": lambda: whole(Pooled(), images(1, 8, 8), lambda m, x: m.loss(x)),
+    "scaled inside": lambda: tutorial(
+        lambda r, x, mu, s: bce(r, x / 255) + kl_sum(mu, s), images(high=255.0)),
+    "drawn targets": lambda: tutorial(
+        lambda r, x, mu, s: bce(r, torch.bernoulli(x)) + kl_sum(mu, s)),
     "graph": lambda: whole(Graph(), images()[:20], lambda m, x: m.loss(x, GRAPH)),
     "text": lambda: whole(Text(), tokens(), lambda m, x: m.loss(x)),
     "a schedule": lambda: whole(Annealed(), images()),
@@ -400,6 +457,12 @@ WRONG = {
     "σ = exp(logvar), latent images": ("sampler-std", lambda: whole(
         Spatial(), images(1, 8, 8), lambda m, x: m.step(x, factor=1.0))),
     "β stated, not used": ("beta-unused", lambda: {**tutorial(), "beta": 4.0}),
+    "decode(z.detach())": ("gradient-cut", lambda: tutorial(
+        forward=lambda self, x: (
+            self.decode(self.reparameterize(*(pair := self.encode(x))).detach()), *pair))),
+    "x_hat beside another target": ("wiring-x", lambda: tutorial(
+        lambda r, x, mu, s: bce(r, torch.full_like(x, 0.5)) + kl_sum(mu, s))),
+    "learned prior without its variance": ("kl-form", lambda: conditional_prior(wrong=True)),
     "text, mean over tokens": ("pixel-mean", lambda: whole(
         Text(reduction="mean"), tokens(), lambda m, x: m.loss(x))),
 }  # fmt: skip
