@@ -19,6 +19,9 @@ from tinyvae.audit.roles import Arrangement
 from tinyvae.audit.tape import NETWORK, NOISE, SHAPES, Graph, Key, Trace
 
 PRIME = 17
+ACTIVATIONS = frozenset(  # of a decoder that begins with one
+    "tanh relu relu_ leaky_relu leaky_relu_ elu gelu silu selu softplus max maximum".split()
+)
 
 
 class NotFollowed(ValueError):
@@ -361,9 +364,9 @@ def _site(graph: Graph, noise: Key) -> tuple[Key, set[Key], bool] | None:
 
 
 def _unshaped(graph: Graph, key: Key, reached: set[Key]) -> Key:
-    """Go back from what a layer takes to the z that it was reshaped or joined from."""
+    """Go back from what a layer takes to the z that it was reshaped, joined or activated from."""
     op = graph.op(key)
-    while op is not None and op.name in SHAPES:
+    while op is not None and (op.name in SHAPES or op.name in ACTIVATIONS):
         sources = [k for k in op.inputs if k in reached]
         if not sources:
             break
