@@ -77,7 +77,11 @@ class Step:
         if not arrays:
             raise ValueError("x must be a batch of data: an array, or a tuple or mapping of them")
         self.B = int(np.shape(arrays[0])[0])
+        self._run()  # what is set up once is set up now
         self.first = self._first()
+        again = self._run()
+        if [op.name for op in again.ops] != [op.name for op in self.first.ops]:
+            raise NotFollowed("the step takes other operations from run to run")
         self.graph = Graph(self.first)
         if not self.first.items:
             raise ValueError("step returned nothing; expected the loss")
@@ -91,6 +95,10 @@ class Step:
                 return first
             except Exception:
                 self.fixed = True
+        return self._run()
+
+    def _run(self) -> Trace:
+        """Run the step as it is."""
         try:
             return self.tape.run(self.x, seed=0)
         except Exception as failure:
