@@ -40,17 +40,10 @@ ACTIVATIONS: dict[str, tuple[type, str]] = {
     "sigmoid": (Sigmoid, "glorot"),
     "softplus": (Softplus, "he"),
 }
-<<<<<<< HEAD
 SHARED = (
     "wait for it, or give each thread a copy (copy.deepcopy); encode, decode and sample may go on"
 )
 SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
-=======
-SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
-SHARED = (
-    "wait for it, or give each thread a copy (copy.deepcopy); encode, decode and sample may go on"
-)
->>>>>>> tables
 
 
 class Autoencoder(model.AutoencoderLoss):
