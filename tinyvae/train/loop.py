@@ -217,10 +217,10 @@ def _check(
         validation, validation_labels = _checked(
             model, "validation", validation, validation_labels, missing
         )
-    if missing:
-        model.accept_missing()
     optimizer = make_optimizer(optimizer, model, lr)
     threads = checked(threads)
+    if missing:
+        model.accept_missing()
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
         training = {name: settings[name] for name in names} | {

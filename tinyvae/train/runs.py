@@ -223,7 +223,7 @@ class Run:
         `best` are the weights of the best epoch; `variance` is the σ² of each feature that a
         resumed training goes on with, where the model's own is already another one.
         """
-        extra = {f"best.{name}": array for name, array in (best or {}).items()}
+        extra: dict[str, Any] = {f"best.{name}": array for name, array in (best or {}).items()}
         if best:
             extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
         if moves(model):

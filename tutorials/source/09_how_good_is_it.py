@@ -248,7 +248,7 @@ def log_weights(nll, mu, logvar, z):
 # eps.)
 
 # %%
-print(inspect.getsource(evaluation._log_weights))
+print(inspect.getsource(evaluation.log_weights))
 
 # %% long
 print("draws   log p(x)   effective draws")
