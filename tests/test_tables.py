@@ -54,6 +54,7 @@ def indexed(numbers):
         ("x.csv", ",a,b,c\n" + indexed(range(30))),  # pandas
         ("x.csv", ",a,b,c\n" + indexed(np.random.default_rng(1).permutation(99)[:30])),
         ("x.csv", table(first="# made by hand\n#\n\n")),
+        ("x.csv", table(first="# one of many\n" * 500)),
         ("x.csv", table(header="# a,b,c")),  # np.savetxt
         ("x.csv", table(X[:2]) + "# a comment\n" + table(X[2:], header="")),
         ("x.csv", table().replace("\n", "\r\n")),
@@ -332,3 +333,15 @@ def test_new_data_may_come_without_the_columns_that_were_left_out(header):
     assert np.array_equal(rows, read_matrix("old.csv", config)[:4])
     dropped = load_dataset("old.csv", drop="1").to_config()
     assert np.array_equal(read_matrix("bare.csv", dropped), read_matrix("old.csv", dropped)[:4])
+
+
+@pytest.mark.parametrize("header", ["2001,2002,2003", ""])
+def test_new_data_are_never_asked_about_their_header(header):
+    write("old.csv", table(header=header))
+    config = load_dataset("old.csv", header="yes" if header else "auto").to_config()
+    wanted = read_matrix("old.csv", config)
+    write("new.csv", table([[1, 2, 3], *X.tolist()], header=header))  # may name columns
+    assert np.array_equal(read_matrix("new.csv", config)[1:], wanted)
+    write("bare.csv", table([[1, 2, 3], *X.tolist()], header=""))
+    options = config["options"] | {"header": "auto"}
+    assert np.array_equal(read_matrix("bare.csv", config | {"options": options})[1:], wanted)

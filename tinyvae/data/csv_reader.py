@@ -126,9 +126,13 @@ def _layout(
     drop: Columns,
 ) -> tuple[Layout, bool, list[str], Iterator[Line]]:  # fmt: skip
     """Return where the numbers are, whether columns have names, remarks, and the lines of them."""
-    comments, first = [], list(itertools.islice(file, 10 * LOOKED_AT))
-    while first and (first[0].startswith("#") or not first[0].strip()):
-        comments.append(first.pop(0))
+    comments: list[str] = []
+    first: list[str] = []
+    for line in file:
+        if line.strip() and not line.startswith("#"):
+            first = [line, *itertools.islice(file, 10 * LOOKED_AT)]
+            break
+        comments.append(line)
     delimiter = _delimiter([line for line in first if line.strip()][:LOOKED_AT])
     skipped, remarks = len(comments), []
     lines = _cells(itertools.chain(first, file), delimiter, skipped)

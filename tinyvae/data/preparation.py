@@ -176,11 +176,13 @@ def _text_like(source: str, options: dict, config: dict) -> readers.Table:
         problem = None
     except ValueError as error:
         problem = error
-    for bare in ({"columns": names, "labels": asked["labels"]}, {"columns": names}, {}):
-        if bare and not names:
-            continue
+    by_name = [{"columns": names, "labels": asked["labels"]}, {"columns": names}] if names else []
+    headers = (asked["header"], "yes")  # numbers that name columns are known to
+    tries = [how | {"header": header} for header in headers for how in by_name]
+    tries += [asked | {"header": "no"}, {"header": asked["header"]}, {"header": "no"}]
+    for how in tries:
         with suppress(ValueError):
-            found = readers.read_table(source, image_size=size, header=asked["header"], **bare)
+            found = readers.read_table(source, image_size=size, **how)
             if found.raw.shape[1] == n:
                 return found
     if problem is not None:
