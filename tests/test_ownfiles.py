@@ -377,6 +377,16 @@ def test_a_y_that_is_no_labels_does_not_refuse_x(y, why, key):
     assert data.y_train is None and why in data.describe()
 
 
+@pytest.mark.parametrize("y_test", [np.eye(3), np.linspace(0, 1, 3), None])
+def test_a_y_test_that_is_no_labels_leaves_x_test(y_test):
+    arrays = {} if y_test is None else {"y_test": y_test}
+    np.savez("x.npz", x_train=np.zeros((4, 2)), x_test=np.ones((3, 2)), y_train=np.arange(4) % 2)
+    with np.load("x.npz") as stored:
+        np.savez("x.npz", **stored, **arrays)
+    data = load_dataset("x.npz")
+    assert len(data.x_test) == 3 and data.y_train is None and "y_test " in data.describe()
+
+
 def test_an_npy_file_may_have_its_labels_in_another():
     np.save("x.npy", np.arange(20.0).reshape(10, 2))
     np.save("y.npy", np.arange(10) % 2)
@@ -599,6 +609,9 @@ def test_a_split_into_folders_is_the_split_and_no_label(train, val):
     assert data.y_test.tolist() == [0, 1] and "2 labels: a (5), b (5)" in data.describe()
     with pytest.raises(ValueError, match="a test split of its own"):
         load_dataset("x", validation=0.2)
+    for kind in "ab":
+        os.rename(f"x/{val}/{kind}/0.png", f"x/{val}/{kind}.png")
+    assert "no labels in a part" in load_dataset("x").describe()
 
 
 def test_every_page_of_an_image_is_a_row(rng):

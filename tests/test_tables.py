@@ -150,6 +150,13 @@ def test_a_left_out_column_hides_no_ragged_line(text):
         read(drop="c")
 
 
+def test_a_comma_in_text_shifts_no_names():
+    write("x.csv", "name,x,y\n" + "".join(f"Smith, {i},{i}.5,1.{i}\n" for i in range(9)))
+    for drop in (None, "1", "name"):
+        with pytest.raises(ValueError, match="line 2 has 4 columns instead of 3"):
+            read(drop=drop)
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -234,6 +241,11 @@ def test_a_table_is_standardised_and_says_so_unless_told_otherwise():
     assert load_dataset("x.csv", scale="none").scaling.kind == "none"
     np.save("x.npy", X)
     assert load_dataset("x.npy").scaling.kind == "none"
+
+
+def test_a_table_to_be_binarized_is_not_standardised():
+    write("x.csv", table(np.random.default_rng(0).random((20, 4)), header="a,b,c,d"))
+    assert set(np.unique(load_dataset("x.csv", binarize="static").x_train)) == {0, 1}
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -95,6 +95,8 @@ def load_dataset(
     if name not in NAMES:
         try:
             dataset = preparation.load(name, seed=seed, **own)
+            if binarize != "none" and scale == "infer" and dataset.scaling.kind == "standardize":
+                dataset = preparation.load(name, seed=seed, **own | {"scale": "none"})
         except FileNotFoundError as error:
             if os.path.exists(readers.split_key(name)[0]):  # another file is missing
                 raise

@@ -149,7 +149,9 @@ def _layout(
         remarks.append("its first line counts rows and names the classes in its last column")
     elif header == "yes" or (header == "auto" and _names(head, _asked(labels, columns, drop))):
         skipped, names = head.pop(0)
-        names = ["", *names] if len(names) == width - 1 else names  # R leaves out the row names'
+        firsts = [cells[0] for _, cells in head]
+        if len(names) == width - 1 and len(set(firsts)) == len(firsts):
+            names = ["", *names]  # R leaves out the name of the rows' names
     elif spoken and header == "auto" and len(head[0][1]) == width:
         (_, cells) = next(_cells(spoken[-1:], delimiter, 0))
         if len(cells) == width and None in map(_number, cells):  # as np.savetxt writes it

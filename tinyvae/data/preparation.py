@@ -41,7 +41,7 @@ def load(
         scaling.scan(tested.raw, test, about)
     scaling.check_near(chosen, tested.raw, test, about)
     y, label_names = readers.encode_labels(table, source)
-    y_test = y[n_rows:] if table.test else y if y is None else y[test]
+    y_test = None if y is None else y[n_rows:] if table.test else y[test]
     return Dataset(
         _name(source),
         scaled_rows(table.raw, train, chosen),

@@ -175,6 +175,9 @@ def _read_images(
         remarks = ", ".join(filter(None, notes))
         tables.append(Table(kept, kept.image_shape, y, remark=remarks, kind=kind))
     train, test = tables
+    if tested and (train.labels is None) != (test.labels is None):
+        train.remark = ", ".join(filter(None, (train.remark, test.remark or "no labels in a part")))
+        train.labels = None
     return dataclasses.replace(train, test=test if tested else None)
 
 
