@@ -2,8 +2,6 @@
 it takes. `python benchmarks/audit.py` runs the full counts; `--quick` a twentieth of them.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

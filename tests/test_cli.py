@@ -16,6 +16,7 @@ from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
 from tinyvae.cli.options import default_epochs
 from tinyvae.data import load_dataset
+from tinyvae.train import open_run
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
 
@@ -682,3 +683,111 @@ def test_a_long_walk_is_drawn_in_rows(trained, capsys):
     assert cli.main([*command, "--steps", "50", "--out", "walk.png"]) == 0
     height, width = plt.imread("walk.png").shape[:2]
     assert height > width / 10  # 50 in one row would be 1 : 50
+
+
+# Own data
+
+
+def own_table(name="x.csv", scale=1.0):
+    x = np.round(np.random.default_rng(0).normal(size=(40, 3)), 3) * scale
+    np.savetxt(name, x, delimiter=",", header="a,b,c", comments="")
+
+
+def train(*options, dataset="x.csv", out="r"):
+    command = ["train", "--dataset", dataset, *FAST, "--epochs", "1", "--quiet", "--out", out]
+    return cli.main([*command, *options])
+
+
+def test_a_run_without_a_trained_epoch_gives_way_to_a_new_one(capsys):
+    own_table(scale=1e30)
+    assert train("--scale", "none") == 1
+    assert "(own data: --scale standardize)" in one_line(capsys)
+    assert train() == 0 and train() == 2
+    assert "r exists and is not empty" in one_line(capsys)
+    assert train("--scale", "none", out="runs/x") == 1
+    assert cli.main(["train", "--dataset", "x.csv", *FAST, "--epochs", "1", "--quiet"]) == 0
+    assert os.listdir("runs") == ["x"]
+
+
+def test_a_folder_with_another_config_json_or_more_in_it_does_not_give_way(capsys):
+    own_table(scale=1e30)
+    os.mkdir("mine")
+    open("mine/config.json", "w").write("{}")
+    assert train(out="mine") == 2
+    assert train("--scale", "none") == 1
+    open("r/notes.txt", "w").write("mine")
+    assert train() == 2
+
+
+def test_a_run_that_is_being_trained_does_not_give_way(capsys):
+    own_table(scale=1e30)
+    assert train("--scale", "none") == 1
+    other = open_run("r")
+    other.lock()
+    assert train() == 2
+    other.unlock()
+    assert train() == 0
+
+
+def test_bytes_as_floats_are_asked_to_be_divided_by_255_where_they_diverge(capsys):
+    np.save("x.npy", np.random.default_rng(0).uniform(0, 255, (50, 70)))
+    assert train("--lr", "1e30", dataset="x.npy") == 1
+    assert "(own data: --scale 255)" in one_line(capsys)
+
+
+def test_pixels_divided_by_255_have_the_defaults_of_grey_values():
+    np.save("x.npy", np.random.default_rng(0).integers(0, 256, (40, 9)))
+    assert train("--scale", "255", dataset="x.npy") == 0
+    model = open_run("r").config["model"]
+    assert model["output"] == "sigmoid" and model["sigma"] == pytest.approx(2**-0.5)
+
+
+def test_a_table_is_not_standardised_for_a_bernoulli(capsys):
+    open("x.csv", "w").write("a,b\n" + "0,1\n1,1\n1,0\n0,0\n" * 9)
+    assert train("--likelihood", "bernoulli") == 0
+    assert open_run("r").config["data"]["scaling"]["kind"] == "none"
+
+
+def test_what_is_written_in_the_units_of_wide_data_is_float64():
+    times = 1.7e9 + np.arange(60) * 30.0
+    np.savetxt("x.csv", np.c_[times, times % 7], delimiter=",", header="t,b", comments="")
+    assert train() == 0
+    assert cli.main(["reconstruct", "r", "x.csv", "--out", "x.npy"]) == 0
+    x = np.load("x.npy")
+    assert x.dtype == np.float64 and len(np.unique(x[:, 0])) == 60
+
+
+def test_a_run_finds_its_data_where_both_were_moved_to_or_where_it_is_told(capsys):
+    os.mkdir("project")
+    os.chdir("project")
+    own_table()
+    assert train(out="runs/x") == 0
+    os.chdir("..")
+    os.rename("project", "moved")
+    assert cli.main(["evaluate", "moved/runs/x", "--quiet"]) == 0
+    os.rename("moved/x.csv", "new.csv")
+    assert cli.main(["evaluate", "moved/runs/x", "--quiet"]) == 2
+    assert "put it back, or name its new place with --dataset" in one_line(capsys)
+    for command in ("evaluate", "explore", "figures"):
+        more = ["--only", "curves"] if command == "figures" else []
+        assert cli.main([command, "moved/runs/x", "--dataset", "new.csv", *more]) == 0
+    resume = ["train", "--resume", "moved/runs/x", "--epochs", "2", "--quiet", "--no-figures"]
+    assert cli.main([*resume, "--dataset", "new.csv"]) == 0
+    assert cli.main(["evaluate", "moved/runs/x", "--quiet"]) == 0  # told once
+    own_table("other.csv", 2)
+    capsys.readouterr()
+    assert cli.main(["evaluate", "moved/runs/x", "--dataset", "other.csv"]) == 2
+    assert "other.csv has changed since the run began" in one_line(capsys)
+
+
+def test_a_run_of_an_earlier_version_keeps_the_scale_of_its_table():
+    own_table(scale=3)
+    assert train("--scale", "none") == 0
+    config = json.loads(open("r/config.json").read())
+    config["data"]["options"] = {**config["data"]["options"], "scale": "infer"}
+    for name in ("header", "columns", "drop", "skip_damaged"):
+        del config["data"]["options"][name]
+    del config["data"]["relative"], config["data"]["stored_as"]
+    open("r/config.json", "w").write(json.dumps(config))
+    assert cli.main(["train", "--resume", "r", "--epochs", "2", "--quiet", "--no-figures"]) == 0
+    assert cli.main(["encode", "r", "x.csv", "--out", "z.npz"]) == 0

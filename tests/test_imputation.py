@@ -2,6 +2,7 @@
 
 import math
 
+import capture
 import numpy as np
 import pytest
 
@@ -240,3 +241,21 @@ def test_what_cannot_be_filled_or_shared_is_told_in_one_line(call, message, rng)
     with pytest.raises(ValueError, match=message) as caught:
         call(rng.standard_normal((3, D)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"sigma": "per-feature"}, MODELS["mixed"]])
+def test_a_device_gives_what_the_host_gives(options, rng):
+    x = rng.random((5, D))
+    x[:, 2:5], x[:, 5] = np.eye(3)[[0, 1, 2, 0, 1]], 1.0
+    x[1, 2:5] = x[0, 0] = x[3, 1] = math.nan
+    found = []
+    for backend in (capture.Device(), "numpy"):
+        options = {**options, "missing": "mask", "dtype": "float64"}
+        model = VAE(D, L, hidden=(5,), backend=backend, **options)
+        shares = [evaluate.shares(model, x, of=of, samples=20) for of in ("elbo", "log_likelihood")]
+        draws = 0 if "columns" in options else 2  # the stand-in draws normal numbers alone
+        imputed = evaluate.impute(model, x, samples=50, draws=draws)
+        assert imputed.draws.shape == (draws, 5, D) and np.isfinite(imputed.draws).all()
+        found.append([*shares[0], *shares[1], imputed.x, imputed.effective_samples])
+    for device, host in zip(*found, strict=True):
+        np.testing.assert_allclose(device, host, rtol=1e-9)

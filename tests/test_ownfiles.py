@@ -92,7 +92,7 @@ def test_constant_columns_become_0_and_are_mentioned(rng):
     np.save("x.npy", raw)
     data = load_dataset("x.npy", scale="standardize")
     assert (data.x_train[:, 2] == 0).all()
-    assert "1 constant column becomes 0 (column 2, counted from 0)" in data.describe()
+    assert "1 constant column becomes 0 (column 3)" in data.describe()
 
 
 def test_other_integers_need_a_choice(rng):
@@ -125,6 +125,52 @@ def test_scaling_survives_its_configuration_and_a_damaged_one_is_refused(rng):
             Scaling.from_config(scaling.to_config() | change)
 
 
+@pytest.mark.parametrize("largest", [1, 15, 127, 128, 255])
+@pytest.mark.parametrize("kind", ["x.npy", "im"])
+def test_bytes_far_below_255_are_as_they_are_or_asked_about(kind, largest, rng):
+    raw = rng.integers(0, largest + 1, (20, 8, 8)).astype(np.uint8)
+    raw[:, 0, 0] = largest
+    np.save("x.npy", raw)
+    for i, image in enumerate(raw):
+        os.makedirs("im", exist_ok=True)
+        Image.fromarray(image).save(f"im/{i}.png")
+    if largest in (15, 127):
+        with pytest.raises(ValueError, match=f"bytes from 0 to {largest}: choose a scale"):
+            load_dataset(kind)
+    data = load_dataset(kind, **{"scale": largest} if largest in (15, 127) else {})
+    divisor = 255 if largest >= 128 else largest
+    assert data.scaling.unit
+    assert np.allclose(by_row(whole(data) * divisor), by_row(raw.reshape(20, -1).astype(float)))
+    again = read_matrix(kind, config_of(data))
+    assert np.allclose(by_row(again), by_row(whole(data)))
+    if largest == 1:
+        np.save("y.npy", raw * 255)
+        with pytest.raises(ValueError, match="was trained on values 0 to 1"):
+            read_matrix("y.npy", config_of(data))
+    if largest == 255:
+        np.save("y.npy", raw // 255)
+        with pytest.raises(ValueError, match=r"bytes of 0 and 1, the model .*multiply them by 255"):
+            read_matrix("y.npy", config_of(data))
+
+
+def test_binary_bytes_fit_a_run_on_binary_floats(rng):
+    x = rng.random((20, 9)) > 0.5
+    np.save("floats.npy", x.astype(np.float32))
+    np.save("bytes.npy", x.astype(np.uint8))
+    config = config_of(load_dataset("floats.npy"))
+    assert np.array_equal(read_matrix("bytes.npy", config), x)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 8), (9, 64)])
+def test_floats_that_look_like_bytes_are_asked_about(shape, rng):
+    x = rng.integers(0, 256, shape).astype(np.float32)
+    x[:, 1] = 255
+    np.save("x.npy", x)
+    with pytest.raises(ValueError, match=r"choose a scale .*255 for grey values"):
+        load_dataset("x.npy")
+    assert load_dataset("x.npy", scale=255).scaling.unit
+
+
 # The held-out part
 
 
@@ -142,7 +188,7 @@ def test_neither_part_is_ever_empty(part, n_test):
     assert len(load_dataset("x.npy", validation=part).x_test) == n_test
 
 
-@pytest.mark.parametrize("part", [0, 1, -0.5, float("nan")])
+@pytest.mark.parametrize("part", [1, -0.5, float("nan")])
 def test_a_part_out_of_range_is_refused(part):
     np.save("x.npy", np.zeros((4, 2)))
     with pytest.raises(ValueError, match="between 0 and 1"):
@@ -167,6 +213,7 @@ def test_one_row_cannot_be_split():
         ((9, 24), (4, 6), (4, 6)),
         ((9, 75), 5, (5, 5, 3)),
         ((9, 64), None, None),
+        ((9, 1, 4, 6), None, (4, 6)),
     ],
 )
 def test_the_shape_of_images_follows_the_array_or_is_given(shape, image_size, image_shape):
@@ -185,11 +232,12 @@ def test_the_shape_of_images_follows_the_array_or_is_given(shape, image_size, im
         (np.float64(3), r"has shape \(\): expected"),
         (np.zeros((2, 2, 2, 2, 2)), "expected"),
         (np.zeros((4, 3, 8, 8)), "colours come last"),
+        (np.zeros((4, 8, 8, 4)), "drop the alpha"),
         (np.zeros((4, 2), complex), "complex128: expected real numbers"),
         (np.array([["a", "b"]]), "expected real numbers"),
-        (np.array([[0, 1], [np.nan, 0]]), "has nan in row 1, column 0"),
-        (np.array([[0, np.inf], [0, 0]]), "has inf in row 0, column 1"),
-        (np.array([[0, 1e300], [0, 0]]), r"has 1e\+300 in row 0, column 1"),
+        (np.array([[0, 1], [np.nan, 0]]), "has nan in row 2, column 1"),
+        (np.array([[0, np.inf], [0, 0]]), "has inf in row 1, column 2"),
+        (np.array([[0, 1e300], [0, 0]]), r"has 1e\+300 in row 1, column 2"),
     ],
 )
 def test_arrays_that_are_no_data_get_one_line(array, message):
@@ -204,7 +252,7 @@ def test_a_nan_is_found_in_the_held_out_rows_too():
         x = np.zeros((10, 2))
         x[row, 1] = np.nan
         np.save("x.npy", x)
-        with pytest.raises(ValueError, match=f"nan in row {row}, column 1"):
+        with pytest.raises(ValueError, match=f"nan in row {row + 1}, column 2"):
             load_dataset("x.npy", validation=0.5)
 
 
@@ -300,6 +348,21 @@ def test_a_y_of_fractions_that_nobody_asked_for_is_passed_over_and_said():
     data = load_dataset("x.npz")
     assert data.y_train is None
     assert "y has fractions and is passed over" in data.describe()
+
+
+@pytest.mark.parametrize(
+    ("y", "why"),
+    [
+        (np.eye(4)[np.arange(20) % 4], "y has the shape (20, 4), not (20,), and is passed over"),
+        (np.array(["a"] * 20, dtype=object), "y holds Python objects, which are never loaded"),
+        (np.zeros(19), "y has the shape (19,)"),
+    ],
+)
+@pytest.mark.parametrize("key", ["", ":x"])
+def test_a_y_that_is_no_labels_does_not_refuse_x(y, why, key):
+    np.savez("x.npz", x=np.random.default_rng(0).random((20, 2)), y=y)
+    data = load_dataset(f"x.npz{key}")
+    assert data.y_train is None and why in data.describe()
 
 
 def test_an_npy_file_may_have_its_labels_in_another():
@@ -429,7 +492,7 @@ def write(name, text):
 )
 def test_csv_files_with_and_without_a_header(text, names):
     write("x.csv", text)
-    data = load_dataset("x.csv", validation=0.5)
+    data = load_dataset("x.csv", validation=0.5, scale="none")
     assert data.feature_names == names
     assert by_row(whole(data)).tolist() == [[1, 2], [3, 4]]
 
@@ -437,7 +500,7 @@ def test_csv_files_with_and_without_a_header(text, names):
 def test_a_csv_column_holds_labels_by_its_name_or_its_number():
     write("named.csv", "a,kind,b\n1,cat,2\n3,dog,4\n5,cat,6\n")
     write("plain.csv", "1,10,2\n3,9,4\n5,10,6\n")
-    named = load_dataset("named.csv", labels="kind")
+    named = load_dataset("named.csv", labels="kind", scale="none")
     assert named.feature_names == ("a", "b") and named.label_names == ("cat", "dog")
     assert np.array_equal(named.y_train == 1, named.x_train[:, 0] == 3)
     plain = load_dataset("plain.csv", labels="2")
@@ -506,6 +569,75 @@ def test_subfolders_are_labels():
     assert load_dataset("pets").y_train is None
 
 
+def test_a_loose_image_beside_subfolders_is_said_to_leave_no_labels():
+    for name in ("pets/cat/a.png", "pets/dog/b.png", "pets/stray.png"):
+        paint(name)
+    assert "no labels, as stray.png lies in no subfolder" in load_dataset("pets").describe()
+
+
+@pytest.mark.parametrize(("train", "val"), [("train", "val"), ("training", "test")])
+def test_a_split_into_folders_is_the_split_and_no_label(train, val):
+    for kind in "ab":
+        for i in range(4):
+            paint(f"x/{train}/{kind}/{i}.png", mode="L", colour=200)
+        paint(f"x/{val}/{kind}/0.png", mode="L", colour=100)
+    data = load_dataset("x")
+    assert len(data.x_train) == 8 and len(data.x_test) == 2 and data.label_names == ("a", "b")
+    assert value_range(data.x_train) == (np.float32(200 / 255),) * 2
+    assert data.y_test.tolist() == [0, 1] and "2 labels: a (5), b (5)" in data.describe()
+    with pytest.raises(ValueError, match="a test split of its own"):
+        load_dataset("x", validation=0.2)
+
+
+def test_every_page_of_an_image_is_a_row(rng):
+    pages = [Image.fromarray(rng.integers(0, 256, (4, 6), dtype=np.uint8)) for _ in range(5)]
+    os.mkdir("im")
+    pages[0].save("im/a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save("im/b.png")
+    wanted = np.array([np.asarray(page).ravel() for page in [*pages, pages[0]]])
+    assert np.array_equal(by_row(np.rint(whole(load_dataset("im")) * 255)), by_row(wanted))
+    assert len(whole(load_dataset("im/a.tif"))) == 5
+    pages.append(Image.new("L", (3, 3)))
+    pages[0].save("im/a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"a\.tif cannot be read .*page 6 has 3 × 3 pixels"):
+        load_dataset("im")
+    assert len(whole(load_dataset("im", image_size=3))) == 7
+
+
+def test_all_damaged_images_are_named_at_once_or_left_out():
+    for i in range(6):
+        paint(f"im/{i}.png", colour=(40 * i, 255, 0), size=(60, 40))
+    write("im/1.png", "hello")
+    os.truncate("im/4.png", os.path.getsize("im/4.png") // 2)
+    with pytest.raises(ValueError, match=r"2 of 6: im/1.png .*nor can im/4.png.*skip_damaged=True"):
+        load_dataset("im", image_size=4)
+    data = load_dataset("im", image_size=4, skip_damaged=True)
+    assert len(whole(data)) == 4 and "2 damaged left out" in data.describe()
+    os.rename("im", "new")
+    assert len(read_matrix("new", config_of(data))) == 4
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_more_than_sixteen_bits_a_pixel_are_refused(mode):
+    paint("im/a.tif", mode=mode, colour=3)
+    paint("im/b.tif", mode=mode, colour=3)
+    with pytest.raises(ValueError, match=r"more than 8 bits a channel: save it with 8"):
+        load_dataset("im")
+
+
+def test_images_of_eight_and_sixteen_bits_do_not_mix(rng):
+    paint("im/a.png", mode="L", colour=200)
+    Image.fromarray(np.full((4, 6), 4000, np.uint16)).save("im/b.png")
+    with pytest.raises(ValueError, match=r"b\.png has 16 bits a pixel and .*a\.png 8: save all"):
+        load_dataset("im")
+    os.remove("im/b.png")
+    paint("im/c.png", mode="L", colour=200)
+    config = config_of(load_dataset("im"))
+    Image.fromarray(np.full((4, 6), 200, np.uint16)).save("b.png")
+    with pytest.raises(ValueError, match="uint16 pixels, the model was trained on uint8"):
+        read_matrix("b.png", config)
+
+
 def test_hidden_files_and_folders_are_passed_over():
     for name in ("a.png", "b.png", ".c.png", ".thumbnails/a.png"):
         paint(f"im/{name}")
@@ -538,15 +670,24 @@ def test_photographs_are_turned_upright():
     assert load_dataset("im").image_shape == (6, 4, 3)
 
 
-def test_transparent_pixels_are_white_and_sixteen_bits_become_eight():
+def test_transparent_pixels_are_white():
     paint("clear/a.png", colour=(0, 0, 0, 0), mode="RGBA")
     paint("clear/b.png", colour=(0, 0, 0, 0), mode="RGBA")
     assert load_dataset("clear").x_train.min() == 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("size", [None, (3, 2)])
+def test_sixteen_bits_keep_all_their_levels_and_need_a_scale(suffix, size):
     os.mkdir("deep")
-    for name in "ab":
-        Image.fromarray(np.full((4, 4), 0x80FF, np.uint16)).save(f"deep/{name}.png")
-    deep = load_dataset("deep")
-    assert deep.image_shape == (4, 4) and np.rint(deep.x_train[0, 0] * 255) == 0x80
+    for i in range(5):
+        Image.fromarray(np.full((4, 6), 1000 * i + 3, np.uint16)).save(f"deep/{i}.{suffix}")
+    with pytest.raises(ValueError, match=r"deep holds uint16 values from .*choose a scale"):
+        load_dataset("deep", image_size=size)
+    data = load_dataset("deep", image_size=size, scale=4095)
+    assert np.allclose(np.sort(whole(data)[:, 0]) * 4095, 1000 * np.arange(5) + 3, atol=1e-3)
+    assert data.image_shape == (size or (4, 6)) and data.scaling.unit
+    assert np.allclose(read_matrix(f"deep/4.{suffix}", config_of(data)), 4003 / 4095)
 
 
 def test_images_beyond_the_cache_are_decoded_again_and_alike(lazy, monkeypatch):
@@ -595,9 +736,9 @@ def test_options_that_do_not_fit_a_folder_are_refused(options, message):
 
 
 def test_files_of_other_kinds_are_refused():
-    write("x.txt", "1 2 3")
-    with pytest.raises(ValueError, match=r"x\.txt is no \.npy, \.npz or \.csv file, no image"):
-        load_dataset("x.txt")
+    write("x.doc", "1 2 3")
+    with pytest.raises(ValueError, match=r"x\.doc is no \.npy, \.npz or \.csv file, no image"):
+        load_dataset("x.doc")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_dataset("")
 
@@ -645,7 +786,7 @@ def test_labels_are_counted_as_the_run_counts_them():
     write("old.csv", "a,b,kind\n1,2,cat\n3,4,dog\n5,6,eel\n")
     write("new.csv", "a,b,kind\n1,2,eel\n3,4,dog\n")
     write("bare.csv", "a,b\n1,2\n")
-    config = config_of(load_dataset("old.csv", labels="kind"))
+    config = config_of(load_dataset("old.csv", labels="kind", scale="none"))
     x, y = read_labelled("new.csv", config)
     assert x.tolist() == [[1, 2], [3, 4]] and y.tolist() == [2, 1]
     assert read_labelled("bare.csv", config)[1] is None
@@ -707,5 +848,5 @@ def test_a_line_of_spaces_is_passed_over():
 
 def test_a_delimiter_in_quotes_is_text():
     write("x.csv", '"a, of all";b\n1;2\n3;4\n')
-    x, _, names = csv_reader.read(Path("x.csv"))
-    assert x.tolist() == [[1, 2], [3, 4]] and names == ("a, of all", "b")
+    found = csv_reader.read(Path("x.csv"))
+    assert found.x.tolist() == [[1, 2], [3, 4]] and found.columns == ("a, of all", "b")

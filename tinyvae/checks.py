@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, cast
 
@@ -44,10 +44,33 @@ def widths(name: str, value: object) -> tuple[int, ...]:
 
 
 def host_array(x: Any) -> np.ndarray:
-    """Return x as a NumPy array, in which a masked cell is a missing one, NaN."""
+    """Return x as a NumPy array, in which a masked or missing cell (pandas' too) is NaN.
+
+    Raises TypeError for what is no number among Python objects.
+    """
     if isinstance(x, np.ma.MaskedArray):
-        return x.filled(math.nan) if x.dtype.kind == "f" else x.data
-    return np.asarray(x)
+        return x.filled(math.nan) if x.dtype.kind == "f" else np.asarray(unmasked(x))
+    x = np.asarray(x)
+    if x.dtype != object or not x.ndim:
+        return x
+    cells = np.empty(x.shape)  # as pandas' nullable columns come
+    for place, value in np.ndenumerate(x):
+        missing = value is None or repr(value) == "<NA>"
+        if not (missing or isinstance(value, Real)):
+            where = "row {}, column {}".format(*place) if x.ndim == 2 else f"place {place}"
+            problem = f"{shown(value)} in {where} (counted from 0) is no number"
+            raise InputTypeError(problem, remedy="leave it out, or write it as one")
+        cells[place] = math.nan if missing else value
+    return cells
+
+
+def unmasked(x: Any) -> Any:
+    """Return x, or raise ValueError where it has masked cells, which an array would show."""
+    if np.ma.is_masked(x):
+        place = ", ".join(map(str, np.argwhere(np.ma.getmaskarray(x))[0].tolist()))
+        problem = f"the cell ({place}), counted from 0, is masked"
+        raise InputError(problem, remedy="fill it in, or leave it out")
+    return x
 
 
 def batch(name: str, x: Any, width: int, *, unit: bool = False, missing: bool = False) -> Any:

@@ -42,7 +42,9 @@ class Backend:
         return self.ops.session(weights) if isinstance(self.ops, ThreadedOps) else nullcontext()
 
     def asarray(self, array: Any, dtype: str | None = None) -> Any:
-        """Return `array`, from the host or of this backend, as an array of this backend."""
+        """Return `array`, from the host or of this backend, as one of this backend, in C order."""
+        if isinstance(array, np.ndarray):
+            array = np.asarray(array, order="C")
         return self.xp.asarray(array, dtype=dtype)
 
     def holds(self, array: Any) -> bool:

@@ -111,7 +111,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on the rows of X (N, D); y is ignored. Return the estimator itself."""
-        X = validate_data(self, X, dtype=FLOATS)
+        X = validate_data(self, checks.unmasked(X), dtype=FLOATS)
         checks.integer("importance_samples", self.importance_samples, 0)
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
         checks.choice("optimizer", self.optimizer, ["adam", "sgd"])
@@ -173,7 +173,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     def _rows(self, X: Any) -> np.ndarray:
         """Return X (N, D), checked, where the estimator is fitted."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=FLOATS, reset=False)
+        return validate_data(self, checks.unmasked(X), dtype=FLOATS, reset=False)
 
     def _to_numpy(self, array: Any, dtype: np.dtype | None = None) -> np.ndarray:
         return np.array(self.model_.backend.to_numpy(array), dtype=dtype)

@@ -30,8 +30,7 @@ from tinyvae.core.copies import apply, duplicate
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian, Gaussian
 from tinyvae.core.model import Terms
-from tinyvae.core.parameters import Parameters as FlatParameters
-from tinyvae.core.parameters import first_weights, layers_of, weights_of
+from tinyvae.core.parameters import FlatParameters, first_weights, layers_of, weights_of
 from tinyvae.device import Backend, get_backend, seed_sequence
 
 # Each activation with the initialization of the Dense layer before it; softplus is close to ReLU.
@@ -47,8 +46,8 @@ SHARED = (
 SIGMAS = ("auto", "per-feature")  # those that are learned; or a number
 
 
-class Autoencoder(model.Autoencoder):
-    """An autoencoder: a point z for each example, and no KL (`tinyvae.core.model.Autoencoder`).
+class Autoencoder(model.AutoencoderLoss):
+    """An autoencoder: a point z for each example, and no KL (`tinyvae.core.model.AutoencoderLoss`).
 
     Parameters
     ----------
@@ -326,10 +325,10 @@ class Autoencoder(model.Autoencoder):
                 part.ops = ops
 
 
-class VAE(Autoencoder, model.VAE):
+class VAE(Autoencoder, model.VAELoss):
     """A variational autoencoder: x → encoder → mu, logvar → z → decoder → p(x|z).
 
-    Its loss, and the bound that it is, are derived in `tinyvae.core.model.VAE`.
+    Its loss, and the bound that it is, are derived in `tinyvae.core.model.VAELoss`.
 
     Parameters
     ----------
@@ -440,8 +439,8 @@ class VAE(Autoencoder, model.VAE):
         return eps
 
 
-class IWAE(VAE, iwae.IWAE):
-    """An importance-weighted autoencoder: a VAE with a tighter bound (`tinyvae.core.iwae.IWAE`).
+class IWAE(VAE, iwae.IWAELoss):
+    """An importance-weighted autoencoder: a VAE with a tighter bound (`core.iwae.IWAELoss`).
 
     Parameters
     ----------
@@ -503,7 +502,7 @@ def mlp(widths: list[int], activation: str, last: str = "glorot") -> Sequential:
 class Parameters(FlatParameters):
     """The weights of some networks as one vector θ, and their gradient as one vector g.
 
-    See `tinyvae.core.parameters.Parameters`; here they get first values and a backend.
+    See `tinyvae.core.parameters.FlatParameters`; here they get first values and a backend.
 
     Parameters
     ----------

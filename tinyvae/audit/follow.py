@@ -19,6 +19,9 @@ from tinyvae.audit.roles import Arrangement
 from tinyvae.audit.tape import NETWORK, NOISE, SHAPES, Graph, Key, Trace
 
 PRIME = 17
+ACTIVATIONS = frozenset(  # of a decoder that begins with one
+    "tanh relu relu_ leaky_relu leaky_relu_ elu gelu silu selu softplus max maximum".split()
+)
 
 
 class NotFollowed(ValueError):
@@ -74,7 +77,11 @@ class Step:
         if not arrays:
             raise ValueError("x must be a batch of data: an array, or a tuple or mapping of them")
         self.B = int(np.shape(arrays[0])[0])
+        self._run()  # what is set up once is set up now
         self.first = self._first()
+        again = self._run()
+        if [op.name for op in again.ops] != [op.name for op in self.first.ops]:
+            raise NotFollowed("the step takes other operations from run to run")
         self.graph = Graph(self.first)
         if not self.first.items:
             raise ValueError("step returned nothing; expected the loss")
@@ -88,6 +95,10 @@ class Step:
                 return first
             except Exception:
                 self.fixed = True
+        return self._run()
+
+    def _run(self) -> Trace:
+        """Run the step as it is."""
         try:
             return self.tape.run(self.x, seed=0)
         except Exception as failure:
@@ -361,9 +372,9 @@ def _site(graph: Graph, noise: Key) -> tuple[Key, set[Key], bool] | None:
 
 
 def _unshaped(graph: Graph, key: Key, reached: set[Key]) -> Key:
-    """Go back from what a layer takes to the z that it was reshaped or joined from."""
+    """Go back from what a layer takes to the z that it was reshaped, joined or activated from."""
     op = graph.op(key)
-    while op is not None and op.name in SHAPES:
+    while op is not None and (op.name in SHAPES or op.name in ACTIVATIONS):
         sources = [k for k in op.inputs if k in reached]
         if not sources:
             break

@@ -221,7 +221,8 @@ def _audit_step(
     except ValueError as failure:
         return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
     objective, term = functions["objective"], audited.term
-    if not any(f.name == "gradient-cut" for f in findings):
+    form = audited.reconstruction.form if audited.reconstruction else ""
+    if form != "cross-entropy" and not any(f.name == "gradient-cut" for f in findings):
         findings += through_slopes(objective, term)
     if not objective.sees_x(term):
         text = "the loss does not depend on x, but through the encoder: x_hat is compared with "

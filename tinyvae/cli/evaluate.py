@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("evaluate", DESCRIPTION)
     inputs.add_data(p, f"other data than {OWN_ROWS}", nargs="?")
+    inputs.add_moved(p)
     p.add("--samples", terminal.COUNT, "N", 500, "draws for each example's log p(x)")
     p.add(*inputs.SEED)
     p.add("--quiet", None, text="write the JSON file only")

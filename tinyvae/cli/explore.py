@@ -28,7 +28,11 @@ def parser() -> terminal.Parser:
     )
     what = "a run folder, such as runs/digits; or, with --dataset, a file of weights (.npz), such"
     p.add_argument("run", metavar="RUN", help=f"{what} as the playground's")
-    p.add("--dataset", metavar="NAME|PATH", text="what a file of weights was trained on")
+    p.add(
+        "--dataset",
+        metavar="NAME|PATH",
+        text="what a file of weights was trained on, or where a run's data lie now",
+    )
     p.add("--data-dir", metavar="DIR", text="folder with the files of mnist")
     where = "(default: RUN/explorer.html, or FILE.html beside FILE.npz)"
     p.add("--out", terminal.path, "FILE.html", text=where)
@@ -73,9 +77,8 @@ def _opened(given: Path, options: argparse.Namespace) -> "tuple[Autoencoder, Dat
     from tinyvae.train.runs import open_run
 
     if not given.is_file():
-        if options.dataset:
-            raise ValueError(f"--dataset {options.dataset}: {given} is a run, and knows its data")
         run = open_run(given)
+        run.moved_to = options.dataset
         return run.model, run.dataset
     if not options.dataset:
         raise ValueError(f"{given} is a file of weights: name their data with --dataset")

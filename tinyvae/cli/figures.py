@@ -9,6 +9,7 @@ from tinyvae.figures import gallery
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("figures", "Draw a run's figures again.")
+    inputs.add_moved(p)
     p.add("--only", metavar="NAME", text=", ".join(gallery.NAMES), action="append")
     p.add("--out", terminal.path, "DIR", text="(default: RUN/figures)")
     p.add("--dpi", terminal.DPI, "N", 150)

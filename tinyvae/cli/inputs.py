@@ -39,6 +39,11 @@ def add_data(
     p.add("--data-dir", metavar="DIR", text="folder with the files of DATA mnist")
 
 
+def add_moved(p: terminal.Parser) -> None:
+    """Add the place of the run's own data, if they were moved."""
+    p.add("--dataset", str, "PATH", None, "where the run's own data lie now, if not where they did")
+
+
 @contextmanager
 def opened(given: argparse.Namespace) -> Iterator[Run]:
     """Open the run that RUN names; --out must not be written over what the command reads."""
@@ -46,6 +51,7 @@ def opened(given: argparse.Namespace) -> Iterator[Run]:
     # What overflows is not finite, and refused in a line of its own.
     with np.errstate(all="ignore"):
         run = open_run(given.run)
+        run.moved_to = vars(given).get("dataset")
         if not run.done:
             terminal.note(f"{run.path} has no trained epoch")
         yield run

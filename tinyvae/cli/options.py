@@ -43,20 +43,25 @@ def _image_size(text: str) -> int | tuple[int, ...]:
 TABLE = {
     "data": [
         ("dataset", str, "NAME|PATH", "digits", f"{', '.join(NAMES)}, or a path: .npy, .npz, .csv,"
-            " a folder of images"),
+            " .tsv, .txt, a folder of images; with --resume, where the run's data lie now"),
         ("data_dir", str, "DIR", None, "folder with MNIST's IDX files, instead of a download"),
         ("binarize", ("none", "static", "dynamic"), None, "none",
             "draw black and white pixels once, or anew in every epoch"),
     ],
     "data of your own": [
-        ("labels", str, "NAME", None, "column of a .csv, key of an .npz, or an .npy file"),
+        ("labels", str, "NAME", None, "column of a table, key of an .npz, or an .npy file"),
+        ("columns", str, "A,B,…", None, "columns of a table to take: names, numbers, ranges 2-5"),
+        ("drop", str, "A,B,…", None, "columns of a table to leave out"),
+        ("header", ("auto", "yes", "no"), None, "auto", "whether a table's first line has names"),
         ("image_size", _image_size, "N|HxW", None, "resize a folder's images"),
         ("channels", ("auto", "grey", "colour"), None, "auto", "of images"),
+        ("skip_damaged", None, None, False, "leave out images that cannot be read"),
         ("scale", real("infer", "none", "standardize", above=True),
-            "{infer,none,standardize,NUMBER}", "infer", "bytes by 255 and floats as they are, as"
-            " they are, to mean 0 and standard deviation 1, or divided by a number"),
-        ("validation", real(above=True), "PART", None,
-            "part that is held out to test on (default: 0.1)"),
+            "{infer,none,standardize,NUMBER}", "infer", "by what the data are (bytes by 255,"
+            " tables to mean 0 and standard deviation 1, arrays of floats as they are), as they"
+            " are, to mean 0 and standard deviation 1, or divided by a number"),
+        ("validation", real(), "PART", None,
+            "part that is held out to test on (default: 0.1); 0 for none"),
     ],
     "model": [
         ("model", ("vae", "autoencoder"), None, "vae", ""),
@@ -118,7 +123,8 @@ MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_wei
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 DATA = ("data_dir", "binarize", *(name for name, *_ in TABLE["data of your own"]), "seed")
 GOES_WITH_RESUME = (
-    *("resume", "epochs", "backend", "threads", "tf32", "distributed", "no_figures", "quiet"),
+    *("resume", "dataset", "epochs", "backend", "threads", "tf32", "distributed"),
+    *("no_figures", "quiet"),
 )
 
 

@@ -13,15 +13,15 @@ from tinyvae import threads
 from tinyvae.cli import options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
-from tinyvae.data import NAMES, Dataset, load_dataset
+from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
-from tinyvae.train.files import holds, next_free
+from tinyvae.train.files import holds
 from tinyvae.train.loop import fit
-from tinyvae.train.runs import TRAINING, History, Run, open_run
+from tinyvae.train.runs import TRAINING, History, Run, next_free, open_run
 
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 
@@ -92,7 +92,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     if "out" in given and not ranks.rank:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
-    dataset = ranks.first_then_others(lambda: load_dataset(chosen["dataset"], **own))
+    dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
     chosen.setdefault("epochs", options.default_epochs(dataset))
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
@@ -103,7 +103,17 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "backend": chosen["backend"],
     }
     path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    config["data"]["relative"] = relative_paths(dataset.options, path)
     return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
+
+
+def _loaded(chosen: dict, own: dict) -> Dataset:
+    """Return the data set; tables are not standardised for a Bernoulli, which takes [0, 1]."""
+    dataset = load_dataset(chosen["dataset"], **own)
+    by_default = own["scale"] == "infer" and dataset.scaling.kind == "standardize"
+    if by_default and chosen["likelihood"] == "bernoulli":
+        return load_dataset(chosen["dataset"], **own | {"scale": "none"})
+    return dataset
 
 
 def _resumed(
@@ -116,7 +126,13 @@ def _resumed(
     if not ranks.rank:
         run.lock()
         undo.callback(run.unlock)
+    run.moved_to = given.get("dataset")
     dataset = ranks.first_then_others(lambda: run.dataset)
+    if run.moved_to is not None:
+        relative = relative_paths(dataset.options, run.path)
+        run.config["data"] |= {"options": dataset.options, "relative": relative}
+        if not ranks.rank:
+            run.write_config()
     if "epochs" in given:
         run.extend(given["epochs"], write=ranks.rank == 0)
     return run, dataset
@@ -158,8 +174,8 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         raise terminal.Failure(saved, 130) from None
     except FloatingPointError as error:
         keeps = "keeps the last good epoch" if run.done else "has no trained epoch"
-        name = run.config["data"]["options"]["name"]
-        scaled = "" if name in NAMES else " (own data: --scale standardize)"
+        scale = _better_scale(dataset)
+        scaled = f" (own data: --scale {scale})" if scale else ""
         raise terminal.Failure(f"{error}{scaled}; {run.path} {keeps}", 1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if not run.started:
@@ -168,6 +184,15 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
         if isinstance(error, MemoryError):  # a resumed run would ask for as much again
             more = f"{run.path} keeps the last finished epoch"
         raise terminal.Failure(f"{error or 'out of memory'}; {more}", 1) from None
+
+
+def _better_scale(dataset: Dataset) -> str:
+    """Return the --scale that brings own data to around 1, or "" where they are there."""
+    low, high = dataset.scaling.low, dataset.scaling.high
+    known = dataset.options["name"] in NAMES or dataset.scaling.kind in ("uint8", "standardize")
+    if known or dataset.scaling.unit:
+        return ""
+    return "255" if 0 <= low and 16 < high <= 255 else "standardize"
 
 
 def _go_on(run: Run) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from tinyvae.core.arrays import Array, array_module
 from tinyvae.core.latent import kl, reparameterize, reparameterize_backward
 from tinyvae.core.likelihood import MIN_VARIANCE, CalibratedGaussian
-from tinyvae.core.model import VAE, Terms, beside
+from tinyvae.core.model import Terms, VAELoss, beside
 
 
-class IWAE(VAE):
+class IWAELoss(VAELoss):
     """x → encoder → mu, logvar → z_1 … z_k → decoder → p(x|z_1) … p(x|z_k).
 
         log w_i = reconstruction_weight · log p(x|z_i) + beta · (log p(z_i) − log q(z_i|x))

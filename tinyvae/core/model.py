@@ -24,7 +24,7 @@ class Terms(NamedTuple):
         return -(self.reconstruction + self.kl)
 
 
-class Autoencoder:
+class AutoencoderLoss:
     """x → encoder → z → decoder → y: a point z for each example, and no KL.
 
         loss = reconstruction_weight · mean over the batch of −log p(x|z)
@@ -60,7 +60,7 @@ class Autoencoder:
         return self.decoder.backward(dy)[:, : self.latent_dim]  # a label has no gradient
 
 
-class VAE(Autoencoder):
+class VAELoss(AutoencoderLoss):
     """x → encoder → mu, logvar → z = mu + exp(½ logvar) eps → decoder → p(x|z).
 
         loss = reconstruction_weight · reconstruction + beta · kl

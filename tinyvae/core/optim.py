@@ -4,7 +4,7 @@ import math
 
 from tinyvae.core import values
 from tinyvae.core.arrays import Array, array_module
-from tinyvae.core.parameters import Parameters
+from tinyvae.core.parameters import FlatParameters
 
 TINY = 1e-30  # moments below it are set to 0: a CPU is many times slower on denormal numbers
 
@@ -18,7 +18,7 @@ class SGD:
     lr, momentum : float, above 0; in [0, 1)
     """
 
-    def __init__(self, parameters: Parameters, lr: float = 1e-2, momentum: float = 0.0) -> None:
+    def __init__(self, parameters: FlatParameters, lr: float = 1e-2, momentum: float = 0.0) -> None:
         self.parameters = values.parameters(parameters)
         self.lr = values.number("lr", lr, above=True)
         self.momentum = values.fraction("momentum", momentum)
@@ -61,8 +61,8 @@ class Adam:
     """
 
     def __init__(
-        self, parameters: Parameters, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
-        epsilon: float = 1e-8,
+        self, parameters: FlatParameters, lr: float = 1e-3, beta1: float = 0.9,
+        beta2: float = 0.999, epsilon: float = 1e-8,
     ) -> None:  # fmt: skip
         self.parameters = values.parameters(parameters)
         self.lr = values.number("lr", lr, above=True)

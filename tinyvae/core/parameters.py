@@ -9,7 +9,7 @@ import numpy as np
 from tinyvae.core.arrays import Array, Ops, array_module
 
 
-class Parameters(UserDict):
+class FlatParameters(UserDict):
     """All weights of a model as one vector θ, and their gradient as one vector g.
 
     Every layer's W and b is a view into θ (`theta`), its dW and db the same view into g (`grad`),

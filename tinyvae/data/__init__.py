@@ -3,18 +3,20 @@ and people's own files; new data for a trained model; and the batches of an epoc
 
 import dataclasses
 import os
+from contextlib import suppress
 from importlib import resources
 
 import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError
-from tinyvae.data import mnist, preparation, readers, shapes
+from tinyvae.data import csv_reader, mnist, preparation, readers, shapes
 from tinyvae.data.blocks import batches as batches
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.rows import BinarizedRows, Rows, value_range
 from tinyvae.data.scaling import BYTES, Scaling
 
+PATHS = ("name", "labels", "data_dir")  # options that may hold one
 NAMES = ("digits", *mnist.SOURCES, "shapes")
 STATIC_SEED = 20080704  # of the one static draw that all runs share, so that their numbers compare
 
@@ -29,6 +31,10 @@ def load_dataset(
     scale: str | float = "infer",
     validation: float | None = None,
     binarize: str = "none",
+    header: str = "auto",
+    columns: csv_reader.Columns = None,
+    drop: csv_reader.Columns = None,
+    skip_damaged: bool = False,
     seed: int = 0,
 ) -> Dataset:
     """Return a data set by its name, or from one's own file or folder.
@@ -37,23 +43,32 @@ def load_dataset(
     ----------
     name : "digits", "mnist", "fashion-mnist", "shapes", or a path
         Of an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test` are
-        taken as the split), a .csv file, or a folder of images (`./digits` if it is called so).
+        taken as the split), a table in text (.csv, .tsv or .txt, or any of them as .gz), or a
+        folder of images (`./digits` if it is called so; `train` and `val` in it are the split).
     data_dir : folder
         Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once, into
         $TINYVAE_DATA_DIR or the user's cache folder.
     labels : str
-        Own data: the name (or number, from 1) of a CSV's column, the key in an .npz file, or the
+        Own data: the name (or number, from 1) of a table's column, the key in an .npz file, or the
         path of an .npy file beside an .npy file. A folder's labels are its subfolders.
     image_size : int or (H, W)
         Images of a folder are resized to it; rows of an array are images of it.
     channels : {"auto", "grey", "colour"}
         Of a folder of images; auto is grey where all are.
     scale : "infer", "none", "standardize", or a number to divide by
-        Own data: "infer" divides bytes by 255 and takes floats as they are.
+        Own data: "infer" divides bytes by 255, takes the floats of an array as they are, and
+        standardises a table in text, unless its columns are pixels.
     validation : float
-        The part of own data that is held out as the test rows; 0.1 unless given.
+        The part of own data that is held out as the test rows; 0.1 unless given. With 0, all rows
+        are trained on, and tested on too.
     binarize : {"none", "static", "dynamic"}
         Draw black and white pixels; see `tinyvae.data.rows.BinarizedRows` for the protocols.
+    header : {"auto", "yes", "no"}
+        Whether a table's first line names its columns; "auto" tells by what it holds.
+    columns, drop : str or sequence of str and int
+        Columns of a table to take, or to leave out: names, numbers from 1, or ranges such as "2-5".
+    skip_damaged : bool
+        Leave out images that cannot be read.
     seed : int
         Of the held-out part and of dynamic binarization.
 
@@ -72,7 +87,8 @@ def load_dataset(
     checks.instance("name", name, str | os.PathLike, f"a path or one of {', '.join(NAMES)}")
     name = os.fspath(name)
     given = {"labels": labels, "image_size": image_size, "validation": validation}
-    own = {"channels": channels, "scale": scale} | given
+    own = {"channels": channels, "scale": scale, "header": header} | given
+    own |= {"columns": columns, "drop": drop, "skip_damaged": skip_damaged}
     if binarize not in ("none", "static", "dynamic"):
         problem = f"binarize {binarize!r}"
         raise InputError(problem, remedy="expected none, static or dynamic")
@@ -84,12 +100,12 @@ def load_dataset(
                 raise
             problem = (str(error), "; data sets by name")
             raise MissingFileError(*problem, remedy=", ".join(NAMES)) from None
-        name = os.path.abspath(name)
+        name, own["scale"] = os.path.abspath(name), dataset.scaling.option
         if name.endswith(".npy") and labels:
             own["labels"] = os.path.abspath(labels)
     else:
         for key, value in own.items():
-            if value not in (None, "auto", "infer"):
+            if value not in (None, "auto", "infer", False):
                 problem = f" is for own files; {name} comes ready to train on"
                 raise InputError(Argument(key, value), problem)
         dataset = _shapes() if name == "shapes" else _handwritten(name, data_dir)
@@ -97,6 +113,33 @@ def load_dataset(
     options |= {"binarize": binarize, "seed": seed}
     dataset = dataclasses.replace(dataset, options=options)
     return dataset if binarize == "none" else _binarized(dataset, binarize == "dynamic", seed)
+
+
+def relative_paths(options: dict, folder: str | os.PathLike) -> dict[str, str]:
+    """Return the paths in a data set's options as they are seen from a run folder."""
+    paths = {k: options[k] for k in PATHS if os.path.isabs(str(options.get(k) or ""))}
+    with suppress(ValueError):  # on another drive
+        return {k: os.path.relpath(path, os.path.abspath(folder)) for k, path in paths.items()}
+    return {}
+
+
+def load_again(
+    config: dict, folder: str | os.PathLike, moved_to: str | os.PathLike | None = None
+) -> Dataset:
+    """Return the data set of a run's configuration (of `Dataset.to_config`), from where its files
+    lie now: at `moved_to`, where they were, or where they were as seen from the run's folder."""
+    options = dict(config["options"])
+    if options["name"] not in NAMES and options.get("scale") == "infer":  # of an earlier version
+        options["scale"] = Scaling.from_config(config["scaling"]).option
+    for key, path in config.get("relative", {}).items():
+        here = os.path.normpath(os.path.join(os.path.abspath(folder), path))
+        if not os.path.exists(readers.split_key(options[key])[0]):
+            options[key] = here if os.path.exists(readers.split_key(here)[0]) else options[key]
+    if moved_to is not None:
+        array = readers.split_key(options["name"])[1]
+        name = os.fspath(moved_to)
+        options["name"] = name if array is None or name.endswith(":" + array) else f"{name}:{array}"
+    return load_dataset(**options)
 
 
 def _handwritten(name: str, data_dir: str | os.PathLike | None) -> Dataset:

@@ -9,6 +9,7 @@ import numpy as np
 from tinyvae.data.rows import BinarizedRows, LazyRows, Rows
 from tinyvae.data.scaling import BYTES, Scaling
 
+LABELS_SHOWN = 10
 LOOKED_AT = 200  # rows of each part that the checksum is of
 LOOKED_AT_BYTES = 2**24
 
@@ -36,6 +37,8 @@ class Dataset:
         Where the test rows come from.
     remark : str
         What people should know of the data beside that.
+    stored_as : str
+        Type of the raw values, such as uint8.
     factors_train, factors_test : (N, F) float arrays, or None
         What each image was drawn from, where that is known; `factor_names` names the columns.
     options : dict
@@ -53,6 +56,7 @@ class Dataset:
     scaling: Scaling = BYTES
     split: str = "its own test split"
     remark: str = ""
+    stored_as: str = ""
     factors_train: np.ndarray | None = None
     factors_test: np.ndarray | None = None
     factor_names: tuple[str, ...] | None = None
@@ -72,12 +76,22 @@ class Dataset:
             f"{self.name}: {counted(len(self.x_train), 'row')} to train on,"
             f" {len(self.x_test):,} to test on ({self.split})",
             size,
-            counted(len(self.label_names), "label") if self.label_names else "",
+            self._labels(),
             self.scaling.describe(),
             "read batch by batch" if isinstance(self.x_train, LazyRows) else "",
             self.remark,
         ]
         return ", ".join(part for part in parts if part)
+
+    def _labels(self) -> str:
+        """Return the labels with their numbers of rows."""
+        if self.label_names is None:
+            return ""
+        y = np.concatenate([self.y_train, self.y_test])
+        counts = np.bincount(y, minlength=len(self.label_names)).tolist()
+        shown = [f"{n} ({c:,})" for n, c in zip(self.label_names, counts, strict=True)]
+        more = [f"… {len(shown) - LABELS_SHOWN:,} more"] if len(shown) > LABELS_SHOWN else []
+        return f"{counted(len(shown), 'label')}: {', '.join(shown[:LABELS_SHOWN] + more)}"
 
     def to_config(self) -> dict:
         """Return what JSON can hold, for a run's configuration, which `read_matrix` reads."""
@@ -89,6 +103,7 @@ class Dataset:
             "label_names": self.label_names and list(self.label_names),
             "feature_names": self.feature_names and list(self.feature_names),
             "scaling": self.scaling.to_config(),
+            "stored_as": self.stored_as,
             **self.fingerprint(),
         }
 
@@ -118,6 +133,10 @@ class Dataset:
             problem = f"{then} then, {today} now"
         elif config.get("checksum", found["checksum"]) != found["checksum"]:
             problem = "as many rows as then, but other values or labels"
+        elif "scaling" in config and not self.scaling.is_near(
+            Scaling.from_config(config["scaling"])
+        ):
+            problem = "the same values, but in other units"
         else:
             return
         raise ValueError(

@@ -1,43 +1,49 @@
 """From people's own files to a data set: labels, scaling and a held-out part; and new data for a
 model that was trained on such a data set, with the scaling of its run."""
 
+import dataclasses
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyvae.core.errors import Argument, InputError
-from tinyvae.data import image_reader, readers, scaling
+from tinyvae.data import csv_reader, image_reader, readers, scaling
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.data.rows import LazyRows, Rows
 from tinyvae.data.scaling import RawRows, Scaling
 
+IMAGES = ("images", "colours")
 HELD_OUT = 0.1  # the part of own data that is not trained on
 
 
 def load(
-    source: str, *, labels: str | None, image_size: readers.ImageSize, channels: str,
-    scale: str | float, validation: float | None, seed: int,
-) -> Dataset:  # fmt: skip
+    source: str, *, scale: str | float, validation: float | None, seed: int, **reading: Any
+) -> Dataset:
     """Return the data set in a file or folder, from the arguments of `load_dataset`."""
-    table = readers.read_table(source, labels, image_size, channels)
+    table = readers.read_table(source, **reading)
+    about = table.source(source)
     n_rows = table.raw.shape[0]
     if table.test is not None:
         if validation is not None:
             remedy = f"{source} has a test split of its own"
             raise InputError(Argument("validation", validation), remedy=remedy)
         train, test, split = np.arange(n_rows), np.arange(table.test.raw.shape[0]), "x_test"
+        split = split if table.kind == "array" else "its own"
     else:
         train, test = _split(n_rows, HELD_OUT if validation is None else validation, seed, source)
-        split = f"held out at random, seed {seed}"
-    chosen, remark = scaling.choose(scale, table.raw, train, source)
+        split = f"held out at random, seed {seed}" if validation != 0 else "the same rows"
+    chosen, remark = scaling.choose(scale, table.raw, train, about)
     tested = table.test or table
     if tested.raw.dtype.kind == "f":
-        scaling.scan(tested.raw, test, source)
+        scaling.scan(tested.raw, test, about)
+    scaling.check_near(chosen, tested.raw, test, about)
     y, label_names = readers.encode_labels(table, source)
     y_test = y[n_rows:] if table.test else y if y is None else y[test]
     return Dataset(
-        Path(os.path.abspath(readers.split_key(source)[0])).stem,
+        _name(source),
         scaled_rows(table.raw, train, chosen),
         scaled_rows(tested.raw, test, chosen),
         y if y is None else y[train],
@@ -48,14 +54,23 @@ def load(
         scaling=chosen,
         split=split,
         remark=", ".join(filter(None, (remark, table.remark))),
+        stored_as=table.raw.dtype.name,
     )
+
+
+def _name(source: str) -> str:
+    """Return the name of a file without its endings, or of a folder."""
+    path = Path(os.path.abspath(readers.split_key(source)[0]))
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on and those held out, each in the file's order."""
-    if not 0 < part < 1:
-        remedy = "expected a part of the data between 0 and 1"
+    if not 0 <= part < 1:
+        remedy = "expected a part of the data between 0 and 1, or 0 to train on all of them"
         raise InputError(Argument("validation", part), remedy=remedy)
+    if part == 0:
+        return np.arange(n_rows), np.arange(n_rows)
     if n_rows < 2:
         raise ValueError(f"{source} has {n_rows} row: at least 2, to hold one out")
     n_test = min(max(1, round(n_rows * part)), n_rows - 1)
@@ -80,17 +95,34 @@ def read_like(source: str, config: dict) -> tuple[Rows, readers.Table]:
     chosen = Scaling.from_config(config["scaling"])
     table = _table_like(source, config)
     check_width(source, table.raw.shape[1], config)
-    index = np.arange(table.raw.shape[0])
-    if table.raw.dtype.kind == "f":
-        statistics = scaling.scan(table.raw, index, source)
+    index, about, dtype = np.arange(table.raw.shape[0]), table.source(source), table.raw.dtype
+    stored_as = config.get("stored_as")
+    if table.kind in IMAGES and stored_as in ("uint8", "uint16") and stored_as != dtype.name:
+        bits = f"{dtype.name} pixels, the model was trained on {stored_as}"
+        raise ValueError(f"{source} has {bits}: save them alike")
+    if dtype == np.uint8 and chosen.unit and table.kind not in IMAGES:
+        largest = scaling.largest_byte(table.raw, index)
+        if chosen.option == 255 and largest == 1:
+            problem = f"{source} has bytes of 0 and 1, the model was trained on bytes up to 255"
+            raise InputError(problem, remedy="multiply them by 255, or save them as floats")
+        if chosen.kind == "none" and largest <= 1:
+            chosen = dataclasses.replace(chosen, kind="divide")  # by 1: no bytes of pictures
+    bytes_of_model = dtype == np.uint8 and chosen.kind in ("uint8", "none")
+    if dtype.kind == "f" or not bytes_of_model:
+        statistics = scaling.scan(table.raw, index, about)
         low, high = float(statistics.low.min()), float(statistics.high.max())
-        if chosen.kind == "uint8" and not 0 <= low <= high <= 1:
-            bytes_as_floats = low >= 0 and 16 < high <= 255
+        limit = 1.0 if chosen.kind == "uint8" else 2 * chosen.divisor
+        strict = chosen.kind == "uint8" or (chosen.unit and dtype.kind in "ui")
+        if strict and not 0 <= low <= high <= limit:
+            as_bytes = chosen.kind == "uint8" and low >= 0 and 16 < high <= 255
             remedy = "divide them by 255, or save them as uint8"
+            what = "floats" if dtype.kind == "f" else f"{dtype} values"
             raise ValueError(
-                f"{source} has floats from {low:g} to {high:g}, the model was trained on grey"
-                f" values in [0, 1]: {remedy if bytes_as_floats else 'bring them to that range'}"
+                f"{source} has {what} from {low:g} to {high:g}, the model was trained on"
+                f" {'grey values in [0, 1]' if chosen.kind == 'uint8' else chosen.describe()}:"
+                f" {remedy if as_bytes else 'bring them to that range'}"
             )
+    scaling.check_near(chosen, table.raw, index, about)
     return scaled_rows(table.raw, index, chosen), table
 
 
@@ -109,18 +141,50 @@ def _table_like(source: str, config: dict) -> readers.Table:
         if shape is None:
             raise ValueError(f"{source}: the model was not trained on images")
         channels = "grey" if len(shape) == 2 else "colour"
-        return readers.read_table(source, image_size=tuple(shape[:2]), channels=channels)
-    labels = None if path.suffix.lower() == ".npy" else config["options"].get("labels")
-    try:
-        table = readers.read_table(source, labels)
-    except ValueError:
-        if labels is None:
-            raise
-        table = readers.read_table(source)  # new data may well come without its labels
+        skip = config["options"].get("skip_damaged") or None
+        size = tuple(shape[:2])
+        return readers.read_table(source, image_size=size, channels=channels, skip_damaged=skip)
+    options = {**config["options"]}
+    if not csv_reader.is_text(path):
+        labels = None if path.suffix.lower() == ".npy" else options.get("labels")
+        try:
+            return readers.read_table(source, labels)
+        except ValueError:
+            if labels is None:
+                raise
+            return readers.read_table(source)  # new data may well come without its labels
+    table = _text_like(source, options, config)
     names = config["feature_names"] and tuple(config["feature_names"])
     if names and table.feature_names not in (None, names):
         raise ValueError(
             f"{source} has the columns {', '.join(table.feature_names)}; the model was trained on"
             f" {', '.join(names)}"
         )
+    return table
+
+
+def _text_like(source: str, options: dict, config: dict) -> readers.Table:
+    """Return a table of the run's columns, which may come without those that it left out."""
+    size = tuple(config["image_shape"][:2]) if config["image_shape"] else None
+    asked = {name: options.get(name) for name in ("labels", "columns", "drop")}
+    asked["header"] = options.get("header", "auto")
+    names, n = config["feature_names"], config["n_features"]
+    try:
+        table = readers.read_table(source, image_size=size, **asked)
+        if table.raw.shape[1] == n:
+            return table
+        problem = None
+    except ValueError as error:
+        problem = error
+    for bare in ({"columns": names, "labels": asked["labels"]}, {"columns": names}, {}):
+        if bare and not names:
+            continue
+        with suppress(ValueError):
+            found = readers.read_table(source, image_size=size, header=asked["header"], **bare)
+            if found.raw.shape[1] == n:
+                return found
+    if problem is not None:
+        if any(asked[name] is not None for name in ("labels", "columns", "drop")):
+            return readers.read_table(source, header=asked["header"])
+        raise problem
     return table

@@ -1,15 +1,16 @@
-"""People's own files as tables of raw values: .npy, .npz, .csv and folders of images. A table has
+"""People's own files as tables of raw values: arrays, text, and folders of images. A table has
 `shape` (N, D), `dtype` and `table[index]`; nothing is scaled here. What cannot be trained on is
 refused in one line that names the file and the place in it. No file is ever loaded by pickle."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from tinyvae.core.errors import Argument, InputError, MissingFileError
 from tinyvae.data import csv_reader, image_reader
 from tinyvae.data.dataset import counted
 from tinyvae.data.npz import Npz
+from tinyvae.data.scaling import BRIGHT, LEAST_PIXELS, Source
 
 ImageSize = int | tuple[int, int] | None
+FEW_LABELS = 20  # so many are taken even where each row has its own
 IN_MEMORY_BYTES = 2**28  # rows that take more than this as float32 are read batch by batch
 
 
@@ -36,6 +39,12 @@ class Table:
     feature_names: tuple[str, ...] | None = None
     test: Table | None = None  # the file's own test split
     remark: str = ""  # what is left out of it
+    kind: str = "array"  # or "table", "pixels", "images", "colours"
+    columns: tuple[str, ...] | None = None  # of text: their names, or their numbers from 1
+
+    def source(self, name: str) -> Source:
+        """Return what errors say of this table."""
+        return Source(name, self.kind, self.columns, self.image_shape)
 
 
 class NpyFile:
@@ -75,8 +84,12 @@ def read_table(
     labels: str | None = None,
     image_size: ImageSize = None,
     channels: str = "auto",
+    *,
+    skip_damaged: bool | None = None,
+    **text: Any,
 ) -> Table:
-    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`.
+    """Return the table in a file or folder, from the arguments of `tinyvae.data.load_dataset`;
+    those in `text` are of `csv_reader.read`.
 
     Raises
     ------
@@ -91,24 +104,78 @@ def read_table(
     if not file or not path.exists():
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
+    if csv_reader.is_text(path):
+        _refuse(
+            path, "for images", skip_damaged=skip_damaged, channels=channels != "auto" and channels
+        )
+        return _read_text(path, labels, image_size, text)
+    _refuse(path, "for tables in text (.csv, .tsv, .txt)", **text)
     if path.is_dir() or suffix in image_reader.SUFFIXES:
         if labels is not None:
             remedy = "a folder's labels are its subfolders' names"
             raise InputError(Argument("labels", labels), remedy=remedy)
-        files = image_reader.find(path)
-        table = image_reader.ImageFiles(files, image_size, channels)
-        return Table(table, table.image_shape, image_reader.subfolders(path, files))
-    if channels != "auto":
-        problem = f" is for folders of images, not for {path}"
-        raise InputError(Argument("channels", channels), problem)
+        return _read_images(path, image_size, channels, skip_damaged)
+    _refuse(
+        path, "for folders of images", channels=channels != "auto" and channels,
+        skip_damaged=skip_damaged,
+    )  # fmt: skip
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
         return _read_npz(path, key, labels, image_size)
-    if suffix == ".csv":
-        x, classes, names = csv_reader.read(path, labels)
-        return Table(x, _image_shape(path, x, image_size), classes, names)
-    raise ValueError(f"{path} is no .npy, .npz or .csv file, no image and no folder of images")
+    raise ValueError(
+        f"{path} is no .npy, .npz or .csv file, no image and no folder of images (text may also be"
+        " .tsv or .txt, or compressed: .csv.gz)"
+    )
+
+
+def _refuse(path: Path, what: str, **options: Any) -> None:
+    """Raise ValueError for an option that is given for a file of another kind."""
+    for name, value in options.items():
+        if value not in (None, False, "auto"):
+            raise InputError(Argument(name, value), f" is {what}, not for {path}")
+
+
+def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: dict) -> Table:
+    x, classes, columns, named, remark = csv_reader.read(path, labels, **options)
+    pixels = named and all(name.lower().startswith("pixel") for name in columns)
+    pixels = pixels or (len(columns) >= LEAST_PIXELS and _whole_bytes(x) and x.max() >= BRIGHT)
+    side = math.isqrt(len(columns))
+    if image_size is None and pixels and side**2 == len(columns) >= LEAST_PIXELS:
+        image_size = side
+    shape = _image_shape(path, x, image_size)
+    wide = not named and classes is None and options.get("columns") is None
+    side = math.isqrt(len(columns) - 1)
+    if wide and side**2 == len(columns) - 1 >= LEAST_PIXELS and _whole_bytes(x):
+        problem = f"{path} has {len(columns)} columns, one more than {side} × {side} pixels have"
+        every = Argument("columns", f"1-{len(columns)}")
+        first, last = Argument("labels", 1), Argument("labels", len(columns))
+        remedy = ["name the one of the labels, ", first, " or ", last, ", or take all with ", every]
+        raise InputError(problem, remedy=remedy)
+    kind = "pixels" if pixels or (shape is not None and _whole_bytes(x)) else "table"
+    return Table(
+        x, shape, classes, columns if named else None, remark=remark, kind=kind, columns=columns
+    )
+
+
+def _whole_bytes(x: np.ndarray) -> bool:
+    return bool(x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all())
+
+
+def _read_images(
+    path: Path, image_size: ImageSize, channels: str, skip_damaged: bool | None
+) -> Table:
+    files, tested, remark = image_reader.split(path)
+    everything = image_reader.ImageFiles(files + tested, image_size, channels, skip_damaged)
+    kind, tables = "images" if everything.drawn_grey else "colours", []
+    for root, part in ((path, files), (path, tested)):
+        kept = everything.only(part)
+        y, note = image_reader.subfolders(root, kept.of_rows, skip=bool(tested))
+        notes = [note, remark if part is files else "", everything.remark if part is files else ""]
+        remarks = ", ".join(filter(None, notes))
+        tables.append(Table(kept, kept.image_shape, y, remark=remarks, kind=kind))
+    train, test = tables
+    return dataclasses.replace(train, test=test if tested else None)
 
 
 def split_key(source: str) -> tuple[str, str | None]:
@@ -145,31 +212,58 @@ def _read_npz(path: Path, key: str | None, labels: str | None, image_size: Image
     stored = array_names(path)
     if key is None and len(stored) == 1:
         key = stored[0]
-    key = key or next((name for name in ("x_train", "x") if name in stored), None)
+    key = key or next((name for name in ("x_train", "x", "X", "data") if name in stored), None)
     names = f"(its arrays: {', '.join(stored) or 'none'})"
     if key is None:
         raise ValueError(f"{path} has no array x or x_train {names}: give {path.name}:NAME")
     for name in (key, labels):
         if name is not None and name not in stored:
             raise ValueError(f"{path} has no array {name!r} {names}")
-    y = labels or next((n for n in ("y_train", "y", "labels") if n in stored and n != key), None)
-    wanted = (key, y, *(("x_test", "y_test") if key == "x_train" else ()))
-    arrays = load_arrays(path, wanted)
-    table = _array_table(path, arrays[key], arrays.get(y), image_size)
-    if table.labels is not None and not labels and not _whole(table.labels):
-        table.labels, table.remark = None, f"{y} has fractions and is passed over"
+    arrays = load_arrays(path, (key, labels, "x_test" if key == "x_train" else None))
+    table = _array_table(path, arrays[key], image_size)
     if "x_test" in arrays and key == "x_train":
-        table.test = _array_table(path, arrays["x_test"], arrays.get("y_test"), image_size)
+        table.test = _array_table(path, arrays["x_test"], image_size)
         if table.test.raw.shape[1] != table.raw.shape[1]:
             raise ValueError(f"{path}: x_test has other columns than x_train")
+    if labels is not None:
+        table.labels = arrays[labels]
+        if table.test:
+            beside = labels.replace("train", "test")
+            table.test.labels = load_arrays(path, [beside]).get(beside)
+        return table
+    found = next((n for n in ("y_train", "y", "labels") if n in stored and n != key), None)
+    if found is None:
+        return table
+    for name, part in ((found, table), ("y_test", table.test)):
+        if part is None:
+            continue
+        part.labels, problem = _labels_of(path, name, part.raw.shape[0])
+        if problem:
+            table.labels, table.remark = None, f"{name} {problem} and is passed over"
+            break
     return table
 
 
-def _array_table(
-    path: Path, array: np.ndarray, labels: np.ndarray | None, image_size: ImageSize
-) -> Table:
+def _labels_of(path: Path, name: str, n_rows: int) -> tuple[np.ndarray | None, str]:
+    """Return an array that was not asked for as labels of rows, or why it holds none."""
+    try:
+        y = load_arrays(path, [name]).get(name)
+    except ValueError as error:
+        if f"{name} holds Python objects" not in str(error):
+            raise
+        return None, "holds Python objects, which are never loaded (save it as .astype(str)),"
+    if y is None:
+        return None, "is missing"
+    if y.shape != (n_rows,):
+        return None, f"has the shape {y.shape}, not {(n_rows,)},"
+    if y.dtype.kind not in "biufU":
+        return None, f"is of the type {y.dtype}"
+    return (y, "") if _whole(y) else (None, "has fractions")
+
+
+def _array_table(path: Path, array: np.ndarray, image_size: ImageSize) -> Table:
     shape = _image_shape(path, array, image_size)
-    return Table(array.reshape(len(array), -1), shape, labels)
+    return Table(array.reshape(len(array), -1), shape)
 
 
 def array_names(path: Path) -> list[str]:
@@ -222,10 +316,14 @@ def _image_shape(path: Path, array: np.ndarray, image_size: ImageSize) -> tuple[
         raise ValueError(f"{path} holds values of type {array.dtype}: expected real numbers")
     if 0 in shape:
         raise ValueError(f"{path} is empty: its array has shape {shape}")
-    if len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
+    if len(shape) == 4 and shape[1] == 1 and shape[3] not in (1, 3):
+        shape = (shape[0], *shape[2:])  # one channel, wherever it stands
+    if len(shape) == 4 and shape[3] not in (1, 3, 4) and shape[1] in (3, 4):
         raise ValueError(
             f"{path} has shape {shape}: colours come last, save x.transpose(0, 2, 3, 1)"
         )
+    if len(shape) == 4 and shape[3] == 4:
+        raise ValueError(f"{path} has shape {shape}: drop the alpha, save x[..., :3]")
     if len(shape) not in (2, 3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise ValueError(
             f"{path} has shape {shape}: expected (rows, columns), (N, H, W) or (N, H, W, 3)"
@@ -273,20 +371,35 @@ def encode_labels(table: Table, source: str) -> tuple[np.ndarray | None, tuple[s
         n_rows = part.raw.shape[0]
         if part.labels is None or part.labels.shape != (n_rows,):
             shape = "missing" if part.labels is None else f"of shape {part.labels.shape}"
-            raise ValueError(
-                f"{source} has {counted(n_rows, 'row')} whose labels are {shape}: expected one each"
-            )
+            one_hot = part.labels is not None and part.labels.ndim == 2
+            more = " (of one-hot labels, save y.argmax(axis=1))" if one_hot else ""
+            problem = f"{source} has {counted(n_rows, 'row')} whose labels are {shape}"
+            raise InputError(problem, remedy=f"expected one each{more}")
     values = np.concatenate([part.labels for part in tables])
+    for value in values.tolist() if values.dtype.kind == "U" else ():
+        check_text(source, value)
+    if values.dtype.kind in "OS":
+        values = values.astype(str)
+    missing = np.isin(values, ("", "nan", "NaN", "None")) if values.dtype.kind == "U" else []
+    if np.any(missing):
+        row = int(np.argmax(missing)) + 1
+        problem = f"{source} has no label in row {row:,} ({str(values[row - 1])!r})"
+        raise InputError(problem, remedy="fill it in, or remove the row")
     if values.dtype.kind == "U":
-        for value in values.tolist():
-            check_text(source, value)
+        with suppress(ValueError):
+            values = values.astype(float)
     if values.dtype.kind == "f" and _whole(values):
         values = values.astype(np.int64)
-    elif values.dtype.kind == "U" and all(value.isdecimal() for value in values.tolist()):
-        values = values.astype(np.int64)
+    if values.dtype.kind == "f":
+        problem = f"{source} has labels of type float64, such as {values[values % 1 != 0][0]:g}"
+        raise InputError(problem, remedy="expected whole numbers or text")
     if values.dtype.kind not in "biuU":
         raise ValueError(
             f"{source} has labels of type {values.dtype}: expected whole numbers or text"
         )
     names, y = np.unique(values, return_inverse=True)
+    if len(names) > max(FEW_LABELS, len(values) // 2):
+        found = f"{len(names):,} different labels in {counted(len(values), 'row')}"
+        remedy = "labels are classes that several rows share: name another column"
+        raise InputError(f"{source} has {found}", remedy=remedy)
     return y.astype(np.int64), tuple(map(str, names))

@@ -1,7 +1,5 @@
 """Checks of notebook 1: a dense layer, ReLU, and a layer of one's own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks and pictures of notebook 8: active units, the effective beta of a loss, free bits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ for the lab. Every backward pass is the exact gradient of its own forward pass, 
 patients whose error is in the backward pass itself.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of the capstone: a whole VAE of the reader's own, and a loop that reaches an ELBO."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

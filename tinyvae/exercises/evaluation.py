@@ -1,7 +1,5 @@
 """Checks and pictures of notebook 9: log-mean-exp, effective samples, importance weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

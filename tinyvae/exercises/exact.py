@@ -1,7 +1,5 @@
 """Checks and pictures of notebook 10: log p(x) and the posterior on a grid, and in closed form."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -2,8 +2,6 @@
 notebook around it.
 """
 
-from __future__ import annotations
-
 import dis
 import inspect
 import re

@@ -1,8 +1,6 @@
 """Checks of notebook 3: a normal log density, the Bernoulli loss, and the ELBO of a small model
 whose log p(x) is known exactly. Its pictures stand here too."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -6,8 +6,6 @@ prints them after ✗ or ✓, records the verdict, and hands the reader's functi
 exercise that is not done yet prints a friendly line, no traceback.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Checks of notebook 5: the KL by Monte Carlo, in closed form, and its gradient."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The two pictures of notebook 5: what the KL adds up, and where its gradient pulls."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Checks and pictures of the lab: twelve VAEs with one planted error each, their symptoms, and who
 finds them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Checks of notebook 2: what an autoencoder's loss sees of its codes, the nearest code, and draws
 that have the codes' means and standard deviations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

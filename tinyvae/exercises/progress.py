@@ -5,8 +5,6 @@ The file is `~/.tinyvae/exercises.json`, or what TINYVAE_PROGRESS names; where t
 is recorded. A file that cannot be written is no reason for a check to fail.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Checks of notebook 4: the reparameterization, its gradient, and the error that a gradient check
 cannot see, planted in one of three samplers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

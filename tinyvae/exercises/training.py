@@ -2,8 +2,6 @@
 the gradient of the Bernoulli loss, and a layer of one's own that learns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any

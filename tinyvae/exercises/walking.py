@@ -2,8 +2,6 @@
 posteriors together.
 """
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import Any
 

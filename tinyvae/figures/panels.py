@@ -2,8 +2,6 @@
 alone and on both, and what becomes of their latent planes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -71,11 +71,11 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
             variance = backend.asarray(rng.uniform(0.5, 2.0, len(kinds) * D), dtype)
             likelihood = Mixed(variance, [(kind, D) for kind in kinds])
             one_hot = np.eye(D)[rng.integers(D, size=B)]
-            x = [one_hot if kind == "categorical" else rng.random((B, D)) for kind in kinds]
-            x = np.concatenate(x, axis=1)
+            parts = [one_hot if kind == "categorical" else rng.random((B, D)) for kind in kinds]
+            cells = np.concatenate(parts, axis=1)
             if kinds[-1] != "categorical":
-                x[::2, -1] = np.nan
-            x = backend.asarray(x, dtype)
+                cells[::2, -1] = np.nan
+            x = backend.asarray(cells, dtype)
             value, gradient = _mean_nll(likelihood)
             y = rng.standard_normal(x.shape)
             return check(lambda y: value(y, x), lambda y: gradient(y, x), y, **options)

@@ -1,7 +1,5 @@
 """Assemble the playground, data sets as deflated bytes, style and scripts in one text; write it."""
 
-from __future__ import annotations
-
 import base64
 import math
 import os

@@ -96,10 +96,10 @@ def is_free(folder: Path) -> bool:
     return all(path.name == locks.NAME for path in folder.iterdir())
 
 
-def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, or folder/name-2, name-3, … where that is taken."""
+def next_free(folder: str | os.PathLike, name: str, free: Callable[[Path], bool] = is_free) -> Path:
+    """Return folder/name, or folder/name-2, name-3, … where that is a file, or not `free`."""
     path, number = Path(folder) / name, 2
-    while path.exists() and not (path.is_dir() and is_free(path)):
+    while path.exists() and not (path.is_dir() and free(path)):
         path, number = Path(folder) / f"{name}-{number}", number + 1
     return path
 

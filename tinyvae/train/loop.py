@@ -40,6 +40,7 @@ from tinyvae.train.checkpoint import model_config
 from tinyvae.train.runs import History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
 
+MAX_VARIANCE = 1e24  # a calibrated σ² above it is that of a training that diverged
 OPTIMIZERS = ("adam", "sgd")
 
 SETTLED = 20_000  # draws, at least, that the σ² of each feature is set from when a training ends
@@ -216,10 +217,10 @@ def _check(
         validation, validation_labels = _checked(
             model, "validation", validation, validation_labels, missing
         )
-    if missing:
-        model.accept_missing()
     optimizer = make_optimizer(optimizer, model, lr)
     threads = checked(threads)
+    if missing:
+        model.accept_missing()
     if run is not None and not isinstance(run, Run):
         names = ("epochs", "batch_size", "kl_warmup", "lr_schedule", "kl_cycles")
         training = {name: settings[name] for name in names} | {
@@ -441,16 +442,19 @@ def _checked(model: Autoencoder, name: str, x: Any, labels: Any, missing: bool) 
 
 def _averaged(model: Autoencoder, log: Array, steps: Steps, epoch: int, lr: float) -> dict:
     """Return the means of the epoch's `log` (steps, 4), and let the model keep its mean σ²."""
-    wrong = np.flatnonzero(~np.isfinite(log[:, 0]))
+    wrong = np.flatnonzero(~np.isfinite(log[:, 0]) | (log[:, 3] > MAX_VARIANCE))
     finite = model.backend.xp.isfinite(model.parameters.theta).all()
     if len(wrong) or not model.backend.to_numpy(finite):
         step = int(wrong[0]) + 1 if len(wrong) else len(log)
         since = f"epoch {epoch}, step {step} of {len(log)}"
         before = f" (it was {log[step - 2, 0]:.4g} the step before)" if step > 1 else ""
         cause, change = _cause(log[step - 1], steps, step - 1, epoch, lr)
+        what = "the loss is not finite"
         if not len(wrong):
             since, before = f"the last step of epoch {epoch}, which moved weights out of range", ""
-        problem = f"the loss is not finite since {since}{before}; most likely {cause}"
+        elif math.isfinite(log[step - 1, 0]):  # a loss takes the log of σ²
+            what = "sigma has grown beyond all data"
+        problem = f"{what} since {since}{before}; most likely {cause}"
         raise DivergedError(problem, remedy=f"try {change}")
     sizes = steps.sizes
     means = (sizes @ log / sizes.sum()).tolist()  # over the rows: a batch may be short

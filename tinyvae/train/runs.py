@@ -24,7 +24,7 @@ from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, files, locks
-from tinyvae.train.files import is_free, make_folder, next_free, write_csv, write_text
+from tinyvae.train.files import is_free, make_folder, write_csv, write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -55,6 +55,8 @@ class Run:
     path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
+    moved_to : str, optional
+        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
 
@@ -75,6 +77,7 @@ class Run:
     ) -> None:
         self.path, self.config, self.started = Path(path), config or {}, False
         self.numbered, self._lock, self.changed = numbered, None, False
+        self.moved_to: str | None = None
         self.best: dict[str, np.ndarray] = {}
         self.stopped = 0
         self.created: Callable[[], None] = lambda: None
@@ -86,11 +89,29 @@ class Run:
 
     def check_free(self) -> None:
         """Raise OSError if the folder can't be a new run's: it is a file, or not empty."""
-        if self.path.is_dir() and not is_free(self.path):
+        if self.path.is_dir() and not is_free(self.path) and not self.gives_way():
             remedy = ["choose another name, or continue it with ", Argument("resume", True)]
             raise TakenFolderError(f"{self.path} exists and is not empty", remedy=remedy)
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file: choose another name for the run folder")
+
+    def gives_way(self) -> bool:
+        """Return whether the folder is that of a run without a trained epoch, which has ended."""
+        names = {p.name for p in self.path.iterdir() if p.suffix != ".partial"}
+        if not names <= {"config.json", checkpoint.FILE, "metrics.csv", locks.NAME}:
+            return False
+        try:
+            other = open_run(self.path)
+            if self._lock is None:  # nor is it another process's, just begun
+                other.lock(patience=0)
+        except (OSError, ValueError):
+            return False
+        try:
+            return other.done == 0
+        except (OSError, ValueError):
+            return False
+        finally:
+            other.unlock()
 
     def create(self) -> None:
         """Make the folder, for this process alone, and write config.json."""
@@ -202,7 +223,7 @@ class Run:
         `best` are the weights of the best epoch; `variance` is the σ² of each feature that a
         resumed training goes on with, where the model's own is already another one.
         """
-        extra = {f"best.{name}": array for name, array in (best or {}).items()}
+        extra: dict[str, Any] = {f"best.{name}": array for name, array in (best or {}).items()}
         if best:
             extra |= {"best_epoch": history.best_epoch, "stopped": self.stopped}
         if moves(model):
@@ -321,23 +342,27 @@ class Run:
     @cached_property
     def dataset(self) -> "Dataset":
         """The data set of the run, loaded again as its config.json says."""
-        from tinyvae.data import load_dataset
+        from tinyvae.data import load_again
 
         if "data" not in self.config:
             problem = f"{self.path} was trained on arrays from Python, which it does not hold"
             raise InputError(problem, remedy="fit(…, resume=True) takes them again")
         try:
-            dataset = load_dataset(**self.config["data"]["options"])
+            dataset = load_again(self.config["data"], self.path, self.moved_to)
         except TypeError as error:  # of an option that is none
             raise damaged(self.path, error) from None
         except FileNotFoundError as error:
             # Without the names of other data sets.
             reason = error.problem[0] if isinstance(error, MissingFileError) else error
-            raise MissingFileError(
-                f"the data of {self.path}: {reason}", remedy="put it back"
-            ) from None
+            remedy = ["put it back, or name its new place with ", Argument("dataset")]
+            raise MissingFileError(f"the data of {self.path}: {reason}", remedy=remedy) from None
         dataset.check_same(self.config["data"])
         return dataset
+
+
+def next_free(folder: str | os.PathLike, name: str) -> Path:
+    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
+    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
 
 
 def open_run(path: str | os.PathLike) -> Run:
