@@ -53,6 +53,7 @@ def lock(folder: Path, patience: float = PATIENCE) -> IO | None:
             time.sleep(0.05)
         except OSError as error:
             file.close()
+            path.unlink(missing_ok=True)
             return _note(folder, error)
         file.close()  # busy, or removed by the one who had it
 
