@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from tinyvae import IWAE, VAE, Adam, Autoencoder, fit, threads
+from tinyvae import IWAE, VAE, Adam, Autoencoder, fit, load, save, threads
 from tinyvae.cli.train import main
 from tinyvae.evaluate import elbo
+from tinyvae.gradcheck import check
 from tinyvae.threads import team
 
 X = np.random.default_rng(0).random((257, 300), dtype="float32")
@@ -198,9 +199,12 @@ def test_what_only_reads_a_model_may_be_called_while_it_is_trained(name):
     np.testing.assert_array_equal(found, train(2, epochs=3)[0].parameters.theta)
 
 
-@pytest.mark.parametrize("name", ["forward", "backward", "fit"])
-def test_what_would_mix_with_a_training_is_one_line_and_the_training_goes_on(name):
+@pytest.mark.parametrize("name", ["forward", "backward", "fit", "load", "gradcheck"])
+def test_what_would_mix_with_a_training_is_one_line_and_the_training_goes_on(name, tmp_path):
+    path = save(make(), tmp_path / "m.npz")
     calls = {
+        "load": lambda model: load(path, model=model),
+        "gradcheck": lambda model: check(model, X[:2]),
         "forward": lambda model: model.forward(X[:5]),
         "backward": lambda model: model.backward(),
         "fit": lambda model: fit(model, X, 1, progress=False),

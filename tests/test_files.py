@@ -192,6 +192,7 @@ def test_where_there_are_no_locks_it_is_noted(tmp_path, monkeypatch, capsys):
     trained(tmp_path / "run")
     error = capsys.readouterr().err
     assert "run is not locked (this system has no locks): see that" in error
+    assert not (tmp_path / "run" / ".lock").exists()
     assert error.count("\n") == 1
 
 

@@ -12,6 +12,7 @@ from tinyvae.audit.scales import SCALES
 from tinyvae.audit.selfcheck import audit_tinyvae
 from tinyvae.audit.verdict import audit
 from tinyvae.cli import target, terminal
+from tinyvae.train.files import write_text
 
 DESCRIPTION = "Tell whether a VAE, in any framework, is right; if not, name the error."
 EPILOG = """Exit status: 0 right, 1 wrong, 2 nothing that could be audited, 3 not (wholly) judged;
@@ -102,7 +103,7 @@ def _audit_target(options: argparse.Namespace) -> int:
     stated["allow"] = [name for name in stated["allow"] if name]
     report = audit(**audited, **stated)
     if options.out:
-        options.out.write_text(annotations.page(report, options.target), encoding="utf-8")
+        write_text(options.out, annotations.page(report, options.target))
     if options.json or options.format == "json":
         print(json.dumps(report.to_dict()))
         return _status(report, options)

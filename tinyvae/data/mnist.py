@@ -127,7 +127,8 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             announced = math.prod(shape)
             n_values = sum(map(len, _parts(file, announced)))
             if n_values != announced:
-                found = f"{n_values} bytes of values found"
+                more = "at least " if n_values > announced else ""
+                found = f"{more}{n_values} bytes of values found"
                 raise ValueError(f"{path} is damaged: {shape} announced, {found}")
             if n_values == 0:
                 raise ValueError(f"{path} is empty: its shape is {shape}")

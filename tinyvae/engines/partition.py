@@ -7,7 +7,7 @@ of the whole batch, so that an example meets the same noise whatever N: N ranks 
 up to the rounding of that sum.
 
 Buys: more machines or GPUs than one (benchmarks/results/ranks.md tells when that pays). Costs: this
-file, `ranks.py` and `communicator.py`, 380 lines.
+file, `ranks.py` and `communicator.py`, 420 lines.
 """
 
 from collections.abc import Callable

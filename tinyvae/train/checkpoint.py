@@ -118,7 +118,8 @@ def load(
         except Exception as error:  # what a damaged configuration leads to
             reason = checks.first_line(error)
             raise ValueError(f"{path} is damaged (its config: {reason}): {REMEDY}") from None
-    set_weights(model, best_weights(arrays) or arrays, path)
+    with model.in_use():
+        set_weights(model, best_weights(arrays) or arrays, path)
     return model
 
 

@@ -38,12 +38,12 @@ def lock(folder: Path, patience: float = PATIENCE) -> IO | None:
             raise OSError(f"cannot write {path}: {error.strerror or error}") from None
         try:
             _lock(file.fileno())
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 file.truncate(0)
                 file.write(str(os.getpid()))
                 file.flush()
                 return file
-        except (BlockingIOError, PermissionError):
+        except (BlockingIOError, PermissionError, FileNotFoundError):  # held, or just removed
             if time.monotonic() > end:
                 file.seek(0)
                 remedy = f"wait for it, or stop it first (its pid: {file.read()[:9]})"
@@ -53,8 +53,9 @@ def lock(folder: Path, patience: float = PATIENCE) -> IO | None:
             time.sleep(0.05)
         except OSError as error:
             file.close()
+            path.unlink(missing_ok=True)
             return _note(folder, error)
-        file.close()  # busy, or removed by the one who had it
+        file.close()
 
 
 def unlock(file: IO) -> None:

@@ -166,9 +166,9 @@ class Run:
 
     def unlock(self) -> None:
         """Let others train in this folder again."""
-        if self._lock is not None:
-            locks.unlock(self._lock)
-            self._lock = None
+        file, self._lock = self._lock, None  # first, as Ctrl-C may end this anywhere
+        if file is not None:
+            locks.unlock(file)
             atexit.unregister(self.unlock)
 
     def extend(self, epochs: int, write: bool = True) -> None:
