@@ -10,9 +10,12 @@ GPU: no model in them may leave its backend to that.
 """
 
 import ast
+import base64
 import contextlib
+import importlib.resources
 import importlib.util
 import io
+import itertools
 import json
 import linecache
 import re
@@ -338,6 +341,36 @@ def test_tutorials_are_copied_to_a_new_folder_with_their_pictures(tmp_path, caps
     assert f"copied {len(SOURCES)} notebooks to {folder}" in capsys.readouterr().out
     assert {p.stem for p in folder.glob("*.ipynb")} == {p.stem for p in SOURCES}
     assert (folder / "images" / "explorer.png").exists() and (folder / "README.md").exists()
+    linked = set()
+    for path in [*folder.glob("*.ipynb"), folder / "README.md"]:
+        linked |= set(re.findall(r"\]\(([^)#:]+)", path.read_text(encoding="utf-8")))
+    assert "playground.html" in linked
+    assert not [name for name in linked if not (folder / name).exists()]
+
+
+def test_notebooks_link_states_of_the_playground_that_there_are():
+    linked = {}
+    for source in SOURCES:
+        text = source.read_text(encoding="utf-8")
+        linked[source.name[:2]] = re.findall(r"playground\.html#(\w+)=([\w-]+)", text)
+    assert all(linked[f"{number:02}"] for number in (1, 2, 4, 5, 6, 7, 8, 9))
+    assert "](playground.html)" in SOURCES[2].read_text(encoding="utf-8")
+    files = {"story": "words.js", "error": "errors.js", "trains": "knobs.js"}
+    for knob, name in itertools.chain.from_iterable(linked.values()):
+        script = importlib.resources.files("tinyvae.playground") / files[knob]
+        assert re.search(rf'^  "?{name}"?: {{|trains: .*"{name}"', script.read_text("utf-8"), re.M)
+
+
+def test_a_page_in_a_frame_is_stored_as_a_still_picture_and_a_link():
+    for page, picture in build.STILLS.items():
+        frame = {"data": {"text/html": f'\n<iframe\n width="100%"\n src="{page}"></iframe>'}}
+        still, link = build._stills(frame)
+        shown = base64.b64decode(still["data"]["image/png"])
+        assert shown == (FOLDER.parent / "tutorials" / "images" / picture).read_bytes()
+        assert len(shown) <= 120_000
+        assert f"]({page})" in link["data"]["text/markdown"]
+    with pytest.raises(RuntimeError, match=r"shows other\.html, of which STILLS names no picture"):
+        build._stills({"data": {"text/html": '<iframe src="other.html"></iframe>'}})
 
 
 def test_the_package_holds_the_notebooks_and_all_its_own_files(monkeypatch):

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,11 @@ WORDS |= {"long", "machine", "drawing", "covered"}
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": "", "TINYVAE_PROGRESS": ""}
 MAX_BYTES = 600_000
+# A page in a frame is stored as a still picture of it, one of images/, and a link.
+STILLS = {
+    "playground.html#trains=reconstruction": "playground.png",
+    "playground.html#story=collapse": "collapse.png",
+}
 # Of a stored picture: more are hardly to be told apart.
 GREYS, COLORS, MAX_WIDTH = 44, 64, 960
 
@@ -177,21 +183,29 @@ def _folded(title: str, cell: Cell) -> dict[str, Any]:
 def run(notebook: dict[str, Any]) -> dict[str, Any]:
     """Return the notebook with the outputs of a fresh kernel, cleaned of all that varies.
 
-    Raises RuntimeError where a cell fails, prints a warning, or shows a path of this machine.
+    The kernel runs in a temporary folder, which takes the files that cells write. Raises
+    RuntimeError where a cell fails, prints a warning, shows a path of this machine, or a page
+    without a still picture.
     """
     import nbformat
     from nbclient import NotebookClient
 
     node = nbformat.from_dict(json.loads(json.dumps(notebook)))
     quiet = ["--log-level=ERROR"]
-    client = NotebookClient(node, timeout=300, kernel_name="python3", extra_arguments=quiet)
-    client.execute(env={**os.environ, **ENVIRONMENT})
+    path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:
+        where = {"metadata": {"path": folder}}
+        client = NotebookClient(
+            node, timeout=300, kernel_name="python3", extra_arguments=quiet, resources=where
+        )
+        client.execute(env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path})
     notebook = json.loads(json.dumps(node))
     notebook["metadata"]["language_info"] = {"name": "python"}  # without this machine's version
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
         if cell["cell_type"] == "code":
-            cell["outputs"] = [_clean(output) for output in _joined(cell["outputs"])]
+            joined = _joined(cell["outputs"])
+            cell["outputs"] = [_clean(part) for whole in joined for part in _stills(whole)]
     return notebook
 
 
@@ -204,6 +218,20 @@ def _joined(outputs: list[dict]) -> list[dict]:
         else:
             joined.append(output)
     return joined
+
+
+def _stills(output: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an output as it is, or in place of a page in a frame its still picture and a link."""
+    frame = re.search(r'<iframe[^>]*\bsrc="([^"]*)"', output.get("data", {}).get("text/html", ""))
+    if frame is None:
+        return [output]
+    page = frame[1]
+    if page not in STILLS:
+        raise RuntimeError(f"a cell shows {page}, of which STILLS names no picture")
+    picture = base64.b64encode((FOLDER / "images" / STILLS[page]).read_bytes()).decode()
+    link = f"A still picture. Run this cell, then [open the page]({page})."
+    shown = {"image/png": picture}, {"text/markdown": link, "text/plain": link}
+    return [{"output_type": "display_data", "data": data, "metadata": {}} for data in shown]
 
 
 def _clean(output: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tinyvae tutorials [DIR]`: copy the notebooks of the tutorials to a folder."""
+"""`tinyvae tutorials [DIR]`: copy the notebooks to a folder, and write the playground they link."""
 
 import argparse
 import importlib.util
@@ -47,13 +47,19 @@ def _tutorials(options: argparse.Namespace) -> int:
         raise ValueError(f"{folder} is not empty: your answers may be in it; name a new folder")
     if options.open and importlib.util.find_spec("jupyterlab") is None:
         raise ValueError("--open needs JupyterLab: python -m pip install jupyterlab")
+    from tinyvae import load_dataset, playground
+    from tinyvae.cli.playground import DEFAULT as DATASETS
+
     source = notebooks_folder()
     (folder / "images").mkdir(parents=True, exist_ok=True)
     copied = [*sorted(source.glob("*.ipynb")), *sorted(source.glob("*.md"))]
     for file in [*copied, *sorted((source / "images").glob("*.png"))]:
         shutil.copyfile(file, folder / file.relative_to(source))
+    page = playground.build([load_dataset(name) for name in DATASETS])
+    playground.write(folder / "playground.html", page)
     notebooks = [file.name for file in copied if file.suffix == ".ipynb"]
     print(f"copied {len(notebooks)} notebooks to {folder}; begin with {notebooks[0]}")
+    print(f"wrote {folder / 'playground.html'}: open it in a browser, and see a VAE train")
     if options.open:
         return subprocess.call([sys.executable, "-m", "jupyterlab", str(folder)])
     print(f"open them with: python -m jupyterlab {folder}")

@@ -556,6 +556,10 @@ figures.plane(
 # Some digits, such as 0 and 1, have a place of their own. Others, such as 4, 9, 5 and 8, lie in
 # one heap, and some of these were taken for each other above. The loss does not ask for any order:
 # where equal digits lie together, the decoder's work is easier.
+#
+# **In the playground:** open [an autoencoder that trains](playground.html#story=autoencoder), and
+# watch the marks of equal digits find together. (The page lies beside this notebook; where it does
+# not, `python -m tinyvae playground` writes it. What it says of a KL is for later.)
 
 # %% [markdown]
 # ## Three questions

@@ -321,6 +321,9 @@ for L in (2, 16):
 # A variational autoencoder, **VAE**, does that. Its loss has one more term than the one you know.
 # Three numbers of this notebook are kept for the comparison at the end of notebook 3: the spread of
 # the codes, which no two models share; the shares of the digits; and the distance of a draw.
+#
+# **In the playground:** let [an autoencoder](playground.html#story=autoencoder) train, and look at
+# how far its codes lie outside the circles of N(0, 1), from which its "draws from the prior" come.
 
 # %% [markdown]
 # ## Three questions

@@ -544,6 +544,9 @@ figures.image_grid(
 # what comes out are digits, where the autoencoder gives scraps. They are still blurred: with σ_x²
 # = ½ the model counts a wrong pixel as cheap, and leaves most of the 16 numbers unused. Notebook 6
 # trains it on black and white pixels, where a wrong pixel is dear, and the draws become sharp.
+#
+# **In the playground:** watch [a VAE](playground.html) from its first step, and look at how its
+# codes settle on the prior's circles while its draws from the prior become digits.
 
 # %% [markdown]
 # ## Three questions

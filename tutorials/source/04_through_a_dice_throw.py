@@ -365,8 +365,7 @@ check.spreads(samplers)
 
 # %% [markdown]
 # All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen, so a witness
-# must look at several values. (In the report, `s` is the sampler's second input, our `logvar`, and
-# `torch.exp` is PyTorch's exp.)
+# must look at several values. (In the report, `s` is the sampler's second input, our `logvar`.)
 #
 # ## What it breaks
 #
@@ -408,6 +407,11 @@ def fresh_noise(dz, mu, logvar, eps):
 
 mu, logvar, eps = rng.standard_normal((3, 5, 2))
 print(gradcheck.check(latent.reparameterize, fresh_noise, mu, logvar, eps=eps))
+
+# %% [markdown]
+# **In the playground:** let [this mistake](playground.html#error=fresh-noise) train above the right
+# run, which goes on in grey; look at both curves of the reconstruction, then press "Run the tests
+# on this model": only the gradient check fails.
 
 # %% [markdown]
 # ## Three questions

@@ -425,6 +425,11 @@ from tinyvae.audit import audit
 print(audit(kl=wrong_kl).errors[0].message)
 
 # %% [markdown]
+# **In the playground:** let [a KL without its ½](playground.html#error=kl-half) train, look for a
+# curve that betrays it, then press "Run the tests on this model": the gradient check passes, and
+# only the test of the KL against draws fails.
+
+# %% [markdown]
 # ## Three questions
 #
 # **a.** Which q with mu = 0 costs 0 nats, and what does it say about the picture?

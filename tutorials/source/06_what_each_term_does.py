@@ -356,6 +356,18 @@ for network in ("encoder", "decoder"):
 #
 # That is the whole idea of a VAE: the reconstruction pushes codes apart, the KL pulls them
 # together, and between the two the plane is filled.
+#
+# **In the playground:** take a term away while it trains. The next cell writes the page beside this
+# notebook and opens it with the reconstruction alone: look at how far the codes leave the circles,
+# then press "both terms". With [the KL alone](playground.html#story=kl) they fall onto the origin.
+
+# %% long
+from IPython.display import IFrame
+
+from tinyvae import playground
+
+playground.write("playground.html", playground.build(digits))
+IFrame("playground.html#trains=reconstruction", "100%", 820)
 
 # %% [markdown]
 # ## What a test set is for

@@ -358,6 +358,10 @@ print(f"an HTML page of {len(page) / 1e6:.1f} million characters")
 # python -m tinyvae train --out runs/my-plane
 # python -m tinyvae explore runs/my-plane --open
 # ```
+#
+# **In the playground:** train [ten latent dimensions](playground.html#story=ten), and look at the
+# walks from one test image to another, and at the bars under the loss: why some of the ten stay
+# near 0 is the subject of notebook 8.
 
 # %% [markdown]
 # ## Three questions

@@ -394,6 +394,18 @@ check.kl_by_epoch(histories)
 # place. (One training each: the first stands apart, but the other two may change places with
 # another seed.) With 0.1 free nats in each of 10 dimensions the KL settles near 1: the model takes
 # what is free, and little more.
+#
+# **In the playground:** the next cell opens a collapse at β = 20: turn β back to 1, and watch the
+# plane unfold. In the [warm-up](playground.html#story=warmup) the codes spread while β is small;
+# look at how the KL falls as it rises.
+
+# %% long
+from IPython.display import IFrame
+
+from tinyvae import playground
+
+playground.write("playground.html", playground.build(digits))
+IFrame("playground.html#story=collapse", "100%", 820)
 
 # %% [markdown]
 # ## Three questions

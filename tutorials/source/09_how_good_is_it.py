@@ -320,6 +320,10 @@ print(f"the difference, picture by picture: {pairs.mean():.1f} ± {error:.1f}")
 # probable. (± is the standard error over the pictures. As both models saw the same ones, their
 # difference is known better than either.) `python -m tinyvae evaluate` prints all these numbers for
 # a trained model.
+#
+# **In the playground:** no such number is worth more than the sampler behind it. Let [the sampler
+# of notebook 4](playground.html#error=sigma) train, look at the reconstruction beside the right
+# run's in grey, then press "Run the tests on this model": only the test of the sampler fails.
 
 # %% [markdown]
 # ## Three questions
