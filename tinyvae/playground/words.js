@@ -45,7 +45,7 @@ export const STORIES = {
     name: "10 latents: which are used?",
     knobs: { latent: 10, beta: 3 },
     text:
-      "Ten latent dimensions at β = 3. A dimension has to earn its KL: after some epochs a few do," +
+      "Ten latent dimensions at β = 3. A dimension has to earn its KL: after some epochs several do," +
       " and the others all but switch off, near mean 0 and σ = 1 for every image. The bars under the loss are" +
       " the KL of each. Turn β down to 1, and most of them come to life.",
   },
