@@ -1,5 +1,6 @@
 """The command line: what a person types, what they get, and one clear line for every mistake."""
 
+import csv
 import json
 import os
 import shlex
@@ -15,7 +16,8 @@ from tinyvae import VAE, CalibratedGaussian, Dense, Sigmoid, figures, fit, load
 from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
 from tinyvae.cli.options import default_epochs
-from tinyvae.data import load_dataset
+from tinyvae.data import load_dataset, read_labelled
+from tinyvae.evaluate import elbo_per_example, log_likelihood
 from tinyvae.train import open_run
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
@@ -252,6 +254,74 @@ def test_sample_writes_an_array_or_a_picture_and_a_seed_fixes_it(trained, capsys
     assert "s.png: 64 samples" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A run on a CSV file with names that need quotes and labels that are words, and the file."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 1)) * [1, 20, 300] + [5, 0, -1e4] + rng.standard_normal((60, 3))
+    x[7, 1] = 500  # far from what the other columns of its row say
+    with open(folder / "t.csv", "w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["width, cm", "b", 'so-called "c"', "kind"])
+        lines.writerows([*row, "ab"[i % 2]] for i, row in enumerate(x.tolist()))
+    data = ["--dataset", str(folder / "t.csv"), "--labels", "kind", "--conditional"]
+    run = [*FAST, "--epochs", "30", "--quiet", "--out", str(folder / "run")]
+    assert cli.main(["train", *data, *run]) == 0
+    return folder, x
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        names, *rows = csv.reader(file)
+    return names, rows
+
+
+def test_a_table_comes_out_with_the_names_of_its_columns_in_its_own_units(table):
+    folder, x = table
+    run, data = str(folder / "run"), str(folder / "t.csv")
+    for kind in ("csv", "npy"):
+        assert cli.main(["reconstruct", run, data, "--out", f"r.{kind}"]) == 0
+        assert cli.main(["sample", run, "--label", "a", "-n", "4", "--out", f"s.{kind}"]) == 0
+    for name, n in (("r", len(x)), ("s", 4)):
+        names, rows = read_csv(f"{name}.csv")
+        assert names == ["width, cm", "b", 'so-called "c"'] and len(rows) == n
+        assert np.array_equal(np.array(rows, float), np.load(f"{name}.npy"))
+    assert abs(np.load("r.npy").mean(axis=0) - x.mean(axis=0)).max() < 100
+
+
+def test_codes_come_out_as_a_table_with_labels_in_words(table):
+    run, data = str(table[0] / "run"), str(table[0] / "t.csv")
+    for kind in ("csv", "npz"):
+        assert cli.main(["encode", run, data, "--out", f"z.{kind}"]) == 0
+    names, rows = read_csv("z.csv")
+    assert names == ["mu1", "mu2", "logvar1", "logvar2", "label"]
+    with np.load("z.npz") as z:
+        codes = np.hstack([z["mu"], z["logvar"]])
+        assert np.array_equal(np.array([row[:4] for row in rows], codes.dtype), codes)
+    assert [row[4] for row in rows] == list("ab" * 30)
+
+
+@pytest.mark.parametrize("of", ["log_p", "elbo"])
+def test_score_ranks_rows_and_its_shares_add_up_to_their_values(table, of, capsys):
+    run, data = table[0] / "run", table[0] / "t.csv"
+    command = ["score", str(run), str(data), "--samples", "100", "--out", "scores.csv"]
+    assert cli.main(command + ["--elbo"] * (of == "elbo")) == 0
+    names, rows = read_csv("scores.csv")
+    shares = ["share_width, cm", "share_b", 'share_so-called "c"', "share_kl"]
+    assert names == ["row", of, "rank", *shares]
+    row, value, rank, *parts = np.array(rows, float).T
+    assert row.tolist() == list(range(60)) and sorted(rank) == list(range(1, 61))
+    assert np.all(np.diff(value[np.argsort(rank)]) >= 0)
+    assert np.allclose(value, np.sum(parts, axis=0), atol=1e-9)
+    assert np.argmin(rank) == 7 and np.argmin([part[7] for part in parts]) == 1
+    assert "the least likely, counted from 0: 7, " in capsys.readouterr().out
+    model, (x, labels) = load(run), read_labelled(str(data), open_run(run).config["data"])
+    of_one_kind = {"log_p": log_likelihood, "elbo": elbo_per_example}[of]
+    found = of_one_kind(model, x[:], samples=100, labels=labels)[0]
+    assert np.allclose(value, found, rtol=1e-5)
+
+
 def test_temperature_0_samples_the_centre_of_the_prior(trained):
     run = str(trained / "vae")
     cli.main(["sample", run, "-n", "2", "--temperature", "0", "--out", "s.npy"])
@@ -332,7 +402,9 @@ def test_a_conditional_model_samples_the_label_asked_for(trained):
     ("command", "message"),
     [
         ("sample nothing --out s.png", "nothing is no run folder"),
-        ("sample {vae} --out s.gif", "the name must end in .npy or .png"),
+        ("sample {vae} --out s.gif", "the name must end in .npy or .csv or .png"),
+        ("score {autoencoder} digits --out s.csv", "holds an autoencoder, which gives data no"),
+        ("score {vae} digits --out s.npy", "the name must end in .csv, not 's.npy'"),
         ("sample {vae} -n 0 --out s.png", "-n: the value must be a whole number of at least 1"),
         ("sample {vae} --label 3 --out s.npy", "is not conditional"),
         (

@@ -10,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("decode", "Decode latent points to data.")
     p.add_argument("z", metavar="Z", help=".npy of shape (N, L), or .npz that holds z or mu")
-    outputs.add_out(p, "x.png or .npy")
+    outputs.add_out(p, "x.png, .npy or .csv")
     p.add(*inputs.LABEL)
     return terminal.run(p, _decode, argv)
 

@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     inputs.add_data(p)
     for name in ("i", "j"):
         p.add(name, terminal.whole(0), name.upper(), text="row, from 0")
-    outputs.add_out(p, "walk.png or .npy")
+    outputs.add_out(p, "walk.png, .npy or .csv")
     p.add("--steps", terminal.whole(2, largest=terminal.LARGEST), "N", 10)
     return terminal.run(p, _interpolate, argv)
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "encode": "from data to mu and logvar",
     "decode": "from latent points to data",
     "reconstruct": "encode data and decode it again",
+    "score": "how likely each row is, and which columns say so",
     "interpolate": "walk from one example to another",
     "three-panels": "the picture that explains the VAE",
     "gradcheck": "check gradients, tinyvae's or your own",

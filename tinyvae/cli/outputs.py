@@ -1,7 +1,9 @@
-"""What commands write: rows as an array, or as a picture; and pages for a browser."""
+"""What commands write: rows as an array, a table or a picture; and pages for a browser."""
 
+import csv
+import io
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ Draw = Callable[[np.ndarray, tuple[int, ...], Callable], Any]
 def add_out(p: terminal.Parser, what: str, *suffixes: str) -> None:
     """Add --out, which must end in one of `suffixes` (or .npy, or a picture's)."""
     if not suffixes:
-        suffixes = (".npy", *PICTURES)
+        suffixes = (".npy", ".csv", *PICTURES)
         what += " (also .svg, .pdf); pictures show grey on black as ink on paper"
 
     def path(text: str) -> Path:
@@ -34,7 +36,7 @@ def add_out(p: terminal.Parser, what: str, *suffixes: str) -> None:
 def write(
     out: Path, run: Run, x: np.ndarray, what: str, remedy: str, draw: Draw | None = None
 ) -> None:
-    """Write rows x in the data's units, as an array or as a picture, and say so.
+    """Write rows x in the data's units, as an array, a table or a picture, and say so.
 
     `remedy` is for rows that are not finite; `draw` draws the picture, instead of a sheet of x.
     """
@@ -42,13 +44,17 @@ def write(
         raise ValueError(f"{out} would hold values that are not finite: {remedy}")
     data = run.config.get("data") or {}
     scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
-    if out.suffix == ".npy":
+    if out.suffix in (".npy", ".csv"):
         x = scaling.undo(x)
-        write_atomically(out, lambda file: np.save(file, x))
+        if out.suffix == ".csv":
+            write_table(out, feature_names(run), [x])
+        else:
+            write_atomically(out, lambda file: np.save(file, x))
         print(f"{out}: {what}, {x.shape[1]} wide")
         return
     if not data.get("image_shape"):
-        raise ValueError(f"{out}: the run's data are not images; write them to an .npy file")
+        remedy = "write them to a .csv or .npy file"
+        raise ValueError(f"{out}: the run's data are not images; {remedy}")
     from tinyvae import figures
 
     shape = tuple(data["image_shape"])
@@ -58,6 +64,28 @@ def write(
         figure = figures.image_grid(scaling.to_picture(x), shape)
     write_atomically(out, lambda file: figure.savefig(file, format=out.suffix[1:]))
     print(f"{out}: {what}")
+
+
+def feature_names(run: Run) -> list[str]:
+    """Return the names of the columns that a run was trained on, or x1, x2, … where it has none."""
+    names = (run.config.get("data") or {}).get("feature_names")
+    return list(names or numbered("x", run.model.n_features))
+
+
+def numbered(name: str, n: int) -> list[str]:
+    """Return name1, name2, … of n columns."""
+    return [f"{name}{i + 1}" for i in range(n)]
+
+
+def write_table(out: Path, names: Sequence[str], parts: Sequence[np.ndarray]) -> None:
+    """Write a table in text: a line of names, then the rows of the parts (N, D) side by side, in as
+    many digits as give the same numbers again."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(names)
+    for rows in zip(*parts, strict=True):
+        lines.writerow(str(value) for row in rows for value in row)
+    write_text(out, text.getvalue())
 
 
 def check_page(out: Path) -> None:

@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("reconstruct", "Encode data and decode it again.")
     inputs.add_data(p)
-    outputs.add_out(p, "x.png or .npy")
+    outputs.add_out(p, "x.png, .npy or .csv")
     return terminal.run(p, _reconstruct, argv)
 
 

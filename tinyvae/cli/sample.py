@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("sample", "Make new data: points of the prior N(0, I), decoded.")
     p.add("-n", terminal.COUNT, "N", 64, "how many")
-    outputs.add_out(p, "samples.png or .npy")
+    outputs.add_out(p, "samples.png, .npy or .csv")
     p.add(*inputs.SEED)
     text = "standard deviation of z; below 1, more typical data"
     p.add("--temperature", terminal.real(), "T", 1.0, text)

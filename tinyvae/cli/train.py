@@ -209,7 +209,8 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         yield "tinyvae three-panels", "the picture that explains the VAE"
     elif isinstance(model, VAE):
         label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
-        out = f" --out samples.{'png' if dataset.image_shape else 'npy'}"
+        kind = "png" if dataset.image_shape else "csv" if dataset.feature_names else "npy"
+        out = f" --out samples.{kind}"
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
 
 
