@@ -322,6 +322,20 @@ def test_score_ranks_rows_and_its_shares_add_up_to_their_values(table, of, capsy
     assert np.allclose(value, found, rtol=1e-5)
 
 
+def test_sigma_of_each_column_is_trained_stored_and_shown(table, capsys):
+    data = str(table[0] / "t.csv")
+    options = ["--labels", "kind", "--sigma", "per-feature", "--hidden", "none"]
+    command = ["train", "--dataset", data, *options, "--epochs", "20", "--out", "r"]
+    assert cli.main(command) == 0
+    sigma = load("r").likelihood.sigma  # (3,)
+    x = open_run("r").dataset.x_train
+    errors = np.sqrt(np.mean((load("r").reconstruct(x) - x) ** 2, axis=0))
+    assert len(set(sigma)) == 3 and np.all(sigma > errors)  # z's spread is in it too
+    assert cli.main(["explore", "r"]) == 0 and cli.main(["evaluate", "r"]) == 0
+    assert cli.main(["train", "--resume", "r", "--epochs", "21"]) == 0
+    assert not np.array_equal(load("r").likelihood.sigma, sigma)
+
+
 def test_temperature_0_samples_the_centre_of_the_prior(trained):
     run = str(trained / "vae")
     cli.main(["sample", run, "-n", "2", "--temperature", "0", "--out", "s.npy"])

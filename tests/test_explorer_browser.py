@@ -137,6 +137,7 @@ def trained():
 LIKELIHOODS = {
     "gaussian": {"likelihood": "gaussian", "output": "identity", "sigma": 0.6},
     "gaussian, sigmoid output": {"likelihood": "gaussian", "output": "sigmoid", "sigma": 1.7},
+    "gaussian, sigma of each feature": {"sigma": "per-feature"},
     "bernoulli": {"likelihood": "bernoulli"},
 }
 COMPUTE = """([x, z]) => {
@@ -159,6 +160,8 @@ def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
     x, z = rng.random((5, 36)), rng.standard_normal((5, 3)) * 2
     model = VAE(36, 3, hidden=(24, 16), activation=activation, **LIKELIHOODS[likelihood])
     model.parameters.theta += 0.05 * rng.standard_normal(len(model.parameters.theta))
+    if "each feature" in likelihood:
+        model.likelihood.sigma = rng.uniform(0.1, 2, 36)
     mu, logvar = model.encode(x)
     nll = model.likelihood.nll(model.decoder_output(z), model.as_batch(x))
     for precision, tolerance in (("float32", 1e-5), ("float16", 1e-2)):

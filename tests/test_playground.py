@@ -145,6 +145,7 @@ def test_runs_that_the_page_cannot_train_are_refused_in_a_line():
         (own, "encoder has a layer Swish"),
         (Autoencoder(36, 2), "an autoencoder has no KL"),
         (VAE(36, 2, n_classes=3), "not conditional"),
+        (VAE(36, 2, sigma="per-feature"), "one sigma for all features, and the run one for each"),
         (VAE(30, 2), "takes 30 features, but images has 36"),
     ):
         with pytest.raises(ValueError, match=problem):

@@ -70,8 +70,9 @@ TABLE = {
             " by the decoder; none for a linear model"),
         ("activation", tuple(ACTIVATIONS), None, "relu", ""),
         ("likelihood", ("gaussian", "bernoulli"), None, "gaussian", "p(x|z)"),
-        ("sigma", real("auto", above=True), "{auto,NUMBER}", None, "the Gaussian's standard"
-            " deviation; auto learns it (default: 1/√2 for data in [0, 1], else auto)"),
+        ("sigma", real("auto", "per-feature", above=True), "{auto,per-feature,NUMBER}", None,
+            "the Gaussian's standard deviation; auto learns one, per-feature one for each column"
+            " (default: 1/√2 for data in [0, 1], else auto)"),
         ("output", ("identity", "sigmoid"), None, None, "sigmoid keeps the Gaussian's mean in"
             " [0, 1] (default: sigmoid for data in [0, 1], else identity)"),
         ("conditional", None, None, False, "show the labels to encoder and decoder"),

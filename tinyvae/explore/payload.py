@@ -138,7 +138,7 @@ def _layers(prefix: str, network: Sequential) -> list[str]:
 
 def _likelihood(likelihood: Any) -> dict[str, Any]:
     kind = type(likelihood).__name__
-    if kind in ("Gaussian", "CalibratedGaussian"):
+    if kind in ("Gaussian", "CalibratedGaussian", "DiagonalGaussian"):
         return {"kind": "Gaussian", "sigma": np.asarray(likelihood.sigma, dtype=float).tolist()}
     if kind == "Bernoulli":
         return {"kind": "Bernoulli"}

@@ -189,6 +189,9 @@ def _run(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, Any], np.ndarr
     widths = [shape[1] for name, shape in about["parameters"] if name.endswith(".W")]
     knobs = {"latent": model.latent_dim, "hidden": widths[0], "beta": float(model.beta)}
     sigma = about["likelihood"].get("sigma")
+    if isinstance(sigma, list):
+        problem = "the playground has one sigma for all features, and the run one for each"
+        raise ValueError(f"{problem}: train with one")
     if isinstance(sigma, float) and math.isfinite(sigma):
         knobs["sigma"] = sigma
     config = model_config(model) | {"tinyvae": __version__}
