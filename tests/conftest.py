@@ -3,6 +3,7 @@ that all others run on the CPU, whatever the machine has.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # JAX is a witness on the CPU here; on a GPU it would take most of the memory from the other tests.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["TINYVAE_PROGRESS"] = ""  # the exercises' checks record nothing in the user's file
 
 import numpy as np
