@@ -17,7 +17,8 @@ from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
 from tinyvae.cli.options import default_epochs
 from tinyvae.data import load_dataset, read_labelled
-from tinyvae.evaluate import elbo_per_example, log_likelihood
+from tinyvae.data.preparation import hold_out
+from tinyvae.evaluate import elbo, elbo_per_example, log_likelihood
 from tinyvae.train import open_run
 
 FAST = ["--hidden", "8", "--batch-size", "500", "--no-figures"]
@@ -334,6 +335,41 @@ def test_sigma_of_each_column_is_trained_stored_and_shown(table, capsys):
     assert cli.main(["explore", "r"]) == 0 and cli.main(["evaluate", "r"]) == 0
     assert cli.main(["train", "--resume", "r", "--epochs", "21"]) == 0
     assert not np.array_equal(load("r").likelihood.sigma, sigma)
+
+
+def test_with_patience_rows_of_the_training_part_choose_the_epoch(table, capsys):
+    data = ["--dataset", str(table[0] / "t.csv"), "--labels", "kind", "--no-figures"]
+    options = ["--patience", "3", "--lr", "0.03", "--batch-size", "10", "--hidden", "8"]
+    assert cli.main(["train", *data, *options, "--out", "r"]) == 0
+    out = capsys.readouterr().out
+    assert "54 rows to train on, 6 to test on" in out
+    assert "of the rows to train on, 49 to fit, 5 to choose the epoch by (--patience 3)" in out
+    run = open_run("r")
+    whole, parts = run.dataset, hold_out(run.dataset, 0)
+    together = np.vstack([parts.x_train, parts.x_test])
+    assert np.array_equal(np.unique(together, axis=0), np.unique(whole.x_train, axis=0))
+    # The run's own numbers are those of the rows held out; the summary has those of the test rows.
+    history, model = run.histories[0], load("r")
+    best = history[history.best_epoch - 1]
+    assert len(history) < 600 and best["val_loss"] == min(row["val_loss"] for row in history)
+    assert f"ELBO {elbo(model, whole.x_test).elbo:.2f}" in out
+    assert cli.main(["train", "--resume", "r", "--no-figures"]) == 0
+    assert f"all of its {len(history)} epochs (the patience ran out" in capsys.readouterr().out
+    assert cli.main(["train", "--resume", "r", "--epochs", "900", "--no-figures"]) == 0
+    assert "continuing after epoch" in capsys.readouterr().out
+    assert len(open_run("r").histories[0]) > len(history)
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--binarize", "dynamic", "--likelihood", "bernoulli"], ["--conditional"]]
+)
+def test_a_training_with_patience_that_goes_on_is_the_uninterrupted_one(options):
+    command = ["train", *FAST, "--patience", "2", "--quiet", *options]
+    for epochs, out in (("3", "whole"), ("2", "parts")):
+        assert cli.main([*command, "--epochs", epochs, "--out", out]) == 0
+    assert cli.main(["train", "--resume", "parts", "--epochs", "3", "--no-figures"]) == 0
+    whole, parts = load("whole").parameters.theta, load("parts").parameters.theta
+    assert np.array_equal(whole, parts)
 
 
 def test_temperature_0_samples_the_centre_of_the_prior(trained):

@@ -93,6 +93,10 @@ TABLE = {
         ("epochs", whole(1), "N", None, "(default: 60, more for small data; mnist: 20)"),
         ("batch_size", whole(1), "N", 100, ""),
         ("lr", real(above=True), "RATE", 1e-3, "learning rate"),
+        ("patience", whole(1), "N", None,
+            "hold out a tenth of the training rows, stop after N epochs in a row without a better"
+            " ELBO on them, and keep the best epoch's weights; lr-schedule step takes its step"
+            " first, and waits again"),
         ("optimizer", OPTIMIZERS, None, "adam", ""),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),

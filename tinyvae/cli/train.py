@@ -15,8 +15,10 @@ from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
+from tinyvae.data.preparation import hold_out
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
+from tinyvae.evaluate import elbo
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import build
 from tinyvae.train.files import holds
@@ -50,6 +52,11 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     run.config["training"]["threads"] = _threads(given, run.config["training"])
     tell = _silent if "quiet" in given or ranks.rank else say
     tell(dataset.describe())
+    to_fit = dataset
+    if patience := run.config["training"].get("patience"):
+        to_fit = hold_out(dataset, run.config["data"]["options"]["seed"])
+        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
+        tell(f"of the rows to train on, {rows} (--patience {patience})")
 
     def announce() -> None:
         tell(f"run folder: {run.path}")
@@ -61,13 +68,15 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     else:
         run.created = announce
     done, epochs = run.done, run.config["training"]["epochs"]
-    finished = done >= epochs
+    finished = run.is_over
     if finished:
-        tell(f"already trained for all of its {counted(done, 'epoch')}; extend it with --epochs")
+        early = f" (the patience ran out, of {epochs})" if done < epochs else ""
+        so_far = f"already trained for all of its {counted(done, 'epoch')}{early}"
+        tell(f"{so_far}; extend it with --epochs")
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
     with _hushed(given):
-        history = _fit(model, dataset, run, given)
+        history = _fit(model, to_fit, run, given)
     if ranks.rank:
         return 0
     if "quiet" not in given:
@@ -98,7 +107,7 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
         "model": model | options.model_arguments(chosen, dataset),
-        "training": {name: chosen[name] for name in TRAINING},
+        "training": {name: chosen[name] for name in (*TRAINING, "patience") if name in chosen},
         "data": dataset.to_config(),
         "backend": chosen["backend"],
     }
@@ -217,9 +226,12 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
 def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     """Print what the training came to."""
     last, seconds = history[-1], sum(row["seconds"] for row in history)
+    x, y = dataset.x_test, dataset.y_test if model.n_classes else None
     reconstruction, kl = last["val_reconstruction"], last["val_kl"]
-    x = dataset.x_test[: min(len(dataset.x_test), 10_000)]
-    y = dataset.y_test[: len(x)] if model.n_classes else None
+    if history.best_epoch:  # the history is of the rows that chose it, and of the last epoch
+        _, reconstruction, kl = elbo(model, x, labels=y)
+    x = x[: min(len(x), 10_000)]
+    y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
     say(

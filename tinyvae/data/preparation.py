@@ -12,7 +12,7 @@ import numpy as np
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data import csv_reader, image_reader, readers, scaling
 from tinyvae.data.dataset import Dataset, counted
-from tinyvae.data.rows import LazyRows, Rows
+from tinyvae.data.rows import LazyRows, Rows, subset
 from tinyvae.data.scaling import RawRows, Scaling
 
 IMAGES = ("images", "colours")
@@ -76,6 +76,16 @@ def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray
     n_test = min(max(1, round(n_rows * part)), n_rows - 1)
     order = np.random.default_rng(seed).permutation(n_rows)
     return np.sort(order[n_test:]), np.sort(order[:n_test])
+
+
+def hold_out(dataset: Dataset, seed: int) -> Dataset:
+    """Return the training rows alone, a tenth of them as the rows to test on: a training that is
+    stopped by these has not seen the test rows. Raises ValueError for a single row."""
+    x, y = dataset.x_train, dataset.y_train
+    parts = train, held = _split(len(x), HELD_OUT, seed, f"the training part of {dataset.name}")
+    labels = (None, None) if y is None else (y[train], y[held])
+    rows = dict(zip(("x_train", "x_test"), (subset(x, part) for part in parts), strict=True))
+    return dataclasses.replace(dataset, **rows, y_train=labels[0], y_test=labels[1])
 
 
 def scaled_rows(raw: RawRows, index: np.ndarray, chosen: Scaling) -> Rows:

@@ -109,6 +109,15 @@ class BinarizedRows(RowSource):
         return uniform
 
 
+def subset(x: Rows, index: np.ndarray) -> Rows:
+    """Return the rows `index` of x, read as lazily as x is."""
+    if isinstance(x, LazyRows):
+        return LazyRows(x.table, x.index[index], x.scaling)
+    if isinstance(x, BinarizedRows):
+        return BinarizedRows(subset(x.rows, index), x.seed, x.dynamic)
+    return x[index]
+
+
 def value_range(x: Rows) -> tuple[float, float]:
     """Return the smallest and largest value of rows in the model's units, a block at a time."""
     if isinstance(x, BinarizedRows) or (isinstance(x, LazyRows) and x.scaling.kind == "uint8"):

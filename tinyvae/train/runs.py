@@ -309,6 +309,13 @@ class Run:
         """How many epochs the last checkpoint has behind it."""
         return len(self.histories[0]) if (self.path / checkpoint.FILE).exists() else 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: all epochs are done, or the patience ran out."""
+        arrays = checkpoint.read(self.path / checkpoint.FILE) if self.done else {}
+        stopped = int(arrays["stopped"]) if "stopped" in arrays else 0
+        return self.config["training"]["epochs"] in (self.done, stopped)
+
     @cached_property
     def model(self) -> Autoencoder:
         """The model of the last checkpoint."""
