@@ -159,7 +159,7 @@ def bernoulli_nll(y, x):
 
 
 # %% check 3.2
-check.bernoulli(bernoulli_nll)
+bernoulli_nll = check.bernoulli(bernoulli_nll)
 
 # %% [markdown] hint 3.2
 # Which of the two, e^y or e^(−y), is small for a large y? Take the large one out of the bracket:
@@ -348,7 +348,7 @@ def elbo(x, mu, sigma, eps):
 
 
 # %% check 3.4
-check.elbo(elbo)
+elbo = check.elbo(elbo)
 
 # %% [markdown] hint 3.4
 # First: `eps` are draws from N(0, 1), and the mean is over draws from q. How did exercise 2.3 turn

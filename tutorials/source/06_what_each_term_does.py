@@ -454,7 +454,7 @@ def bernoulli_backward(y, x):
 
 
 # %% check 6.3
-check.bernoulli_backward(bernoulli_backward)
+bernoulli_backward = check.bernoulli_backward(bernoulli_backward)
 
 # %% [markdown] hint 6.3
 # In log(1 + e^y), what is the slope of the logarithm, and what that of 1 + e^y?
