@@ -65,6 +65,10 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
   if (!frame?.terms) return `Press Play: a VAE trains on ${dataset}, here in your browser.`;
   const { knobs, terms, steps, epoch, L } = frame;
   const far = rms(frame.codes);
+  const gap = frame.test
+    ? frame.test.reconstruction + frame.test.kl - terms.reconstruction - terms.kl
+    : 0;
+  const overfits = `On test data −ELBO is ${nats(gap, 0)} nats higher than in training: it overfits.`;
   if (knobs.error) return secret ? RIDDLE : verdict(frame);
   if (knobs.trains === "kl") {
     return far > 0.1
@@ -90,13 +94,7 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
     return `The KL fell to ${nats(terms.kl, 2)}: all ${noun}s get the same code. ${advice}`;
   }
   if (knobs.sigma < 0.25 && steps > 100) {
-    const gap = frame.test
-      ? frame.test.reconstruction + frame.test.kl - terms.reconstruction - terms.kl
-      : 0;
-    const more =
-      gap > 20
-        ? ` On test data −ELBO is ${nats(gap, 0)} nats higher than in training: it overfits.`
-        : "";
+    const more = gap > 20 ? ` ${overfits}` : "";
     return `σ = ${short(knobs.sigma)} makes every pixel count ${short(1 / (2 * knobs.sigma ** 2))} times: codes spread to ${far.toFixed(1)}, ellipses shrink to dots.${more}`;
   }
   if (!running)
@@ -110,7 +108,7 @@ export function comment({ frame, running, secret, noun, labelled, dataset }) {
     const used = [...frame.use].filter((value) => value > 0.05).length;
     return `${used} of ${L} latent dimensions are used, ${nats(terms.kl, 1)} nats in all; the plane shows the two busiest.`;
   }
-  return `A balance: the reconstruction drives codes apart, the KL (${nats(terms.kl, 1)} nats) holds them to the prior's rings. Take one of the two away.`;
+  return `A balance: the reconstruction drives codes apart, the KL (${nats(terms.kl, 1)} nats) holds them to the prior's rings. ${gap > 5 ? overfits : "Take one of the two away."}`;
 }
 
 const RIDDLE =
