@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: sklearn)")
 
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,17 +26,58 @@ def small(**parameters):
     return VAEEstimator(**{"hidden": (16,), "epochs": 3, "random_state": 0} | parameters)
 
 
-@parametrize_with_checks([VAEEstimator(hidden=(8,), epochs=2)])
+@parametrize_with_checks([VAEEstimator(), VAEEstimator(hidden=(8,), epochs=2, sigma="auto")])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
 def test_transform_gives_posterior_means_and_inverse_transform_decodes_them():
     vae = small().fit(X)
-    Z = vae.transform(X)
-    np.testing.assert_array_equal(Z, vae.model_.encode(X)[0])
-    np.testing.assert_array_equal(vae.inverse_transform(Z), vae.model_.reconstruct(X))
+    Z, u = vae.transform(X), (X - vae.mean_) / vae.scale_  # as the model sees X
+    np.testing.assert_array_equal(Z, vae.model_.encode(u)[0])
+    decoded = vae.model_.reconstruct(u) * vae.scale_ + vae.mean_
+    np.testing.assert_array_equal(vae.inverse_transform(Z), decoded)
     np.testing.assert_allclose(small().fit_transform(X), Z)
+
+
+def test_all_features_count_alike_and_scores_are_those_of_their_units():
+    table = load_diabetes().data
+    factors = np.geomspace(1e-6, 1e6, table.shape[1])
+    moved = table * factors + 100 * factors
+    here, there = small(epochs=30).fit(table), small(epochs=30).fit(moved)
+    np.testing.assert_allclose(there.transform(moved), here.transform(table), atol=1e-6)
+    scores = here.score_samples(table) - np.log(factors).sum()
+    np.testing.assert_allclose(there.score_samples(moved), scores, rtol=1e-6)
+    new = (there.sample(5, random_state=0) - 100 * factors) / factors
+    np.testing.assert_allclose(new, here.sample(5, random_state=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_diabetes])
+def test_with_default_arguments_raw_tables_are_better_known_than_to_pca(load):
+    rows = np.random.default_rng(0).permutation(load().data)
+    train, test = np.split(rows, [len(rows) * 3 // 4])
+    vae = VAEEstimator(random_state=0, importance_samples=100).fit(train)
+    scaler = StandardScaler().fit(train)
+    pca = PCA(2).fit(scaler.transform(train)).score(scaler.transform(test))
+    assert vae.score(test) > pca - np.log(scaler.scale_).sum()
+
+
+def test_training_stops_early_and_keeps_its_best_epoch():
+    table = load_wine().data
+    vae = VAEEstimator(random_state=0).fit(table)
+    elbos = [-row["val_reconstruction"] - row["val_kl"] for row in vae.history_]
+    assert vae.n_iter_ == np.argmax(elbos) + 1
+    assert len(elbos) == vae.n_iter_ + 20 < 600
+    whole = VAEEstimator(random_state=0, early_stopping=False, epochs=7).fit(table)
+    assert whole.n_iter_ == len(whole.history_) == 7
+    assert VAEEstimator(random_state=0).fit(table[:9]).n_iter_ == 600  # too few to hold some out
+
+
+def test_a_fixed_sigma_or_an_output_in_0_1_leaves_the_units_as_they_are():
+    for parameters in ({"sigma": 0.5}, {"output": "sigmoid"}, {"likelihood": "bernoulli"}):
+        vae = small(**parameters).fit(X)
+        assert not vae.mean_.any() and (vae.scale_ == 1).all()
+    assert small(sigma=0.5, standardize=True).fit(X).mean_.any()
 
 
 def test_training_lowers_the_error_of_the_reconstruction():
@@ -50,10 +92,12 @@ def test_score_is_the_elbo_or_log_p_x_as_asked_for():
     elbo = vae.score_samples(X)
     assert elbo.shape == (300,)
     assert vae.score(X) == pytest.approx(elbo.mean())
-    assert vae.score(X) == pytest.approx(evaluate.elbo(vae.model_, X, samples=20).elbo, abs=0.5)
+    u, units = (X - vae.mean_) / vae.scale_, np.log(vae.scale_).sum()
+    other = evaluate.elbo(vae.model_, u, samples=20).elbo - units
+    assert vae.score(X) == pytest.approx(other, abs=0.5)
     vae.set_params(importance_samples=50)
-    expected = evaluate.log_likelihood(vae.model_, X, samples=50, seed=vae.model_.seed)
-    np.testing.assert_array_equal(vae.score_samples(X), expected.log_likelihood)
+    expected = evaluate.log_likelihood(vae.model_, u, samples=50, seed=vae.model_.seed)
+    np.testing.assert_array_equal(vae.score_samples(X), expected.log_likelihood - units)
     assert vae.score(X) > elbo.mean()
 
 
@@ -91,7 +135,9 @@ def test_in_a_pipeline_with_pandas_output():
 
 
 def test_in_a_grid_search_over_beta():
-    search = GridSearchCV(small(epochs=10), {"beta": [0.5, 50.0]}, cv=2, error_score="raise")
+    search = GridSearchCV(
+        small(epochs=10, sigma=0.3), {"beta": [0.5, 50.0]}, cv=2, error_score="raise"
+    )
     search.fit(X)
     assert search.best_params_ == {"beta": 0.5}  # so high a beta leaves nothing in the latent space
     assert search.best_estimator_.n_features_in_ == 64
@@ -128,6 +174,13 @@ def test_a_deep_copy_gives_the_same():
         ({"optimizer": "rmsprop"}, "optimizer must be one of adam, sgd"),
         ({"dtype": "float16"}, "dtype must be one of auto, float32, float64"),
         ({"importance_samples": -1}, "importance_samples must be a whole number"),
+        ({"epochs": 0}, "epochs must be a whole number"),
+        ({"epochs": "many"}, "epochs must be a whole number"),
+        ({"early_stopping": 1}, "early_stopping must be True or False"),
+        ({"validation_fraction": 1.0}, r"validation_fraction must lie in \[0, 1\)"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change must be a whole number"),
+        ({"standardize": "yes"}, "standardize must be one of auto, True, False"),
+        ({"standardize": True, "output": "sigmoid"}, r"takes rows out of \[0, 1\]: leave it out"),
         ({"likelihood": "bernoulli"}, r"spans \[0, 16\]"),
     ],
 )

@@ -353,7 +353,7 @@ def _finish(t: _Training) -> None:
             stopping.note_best(t.history.best_epoch, _elbos(t.history))
     if running is not None:
         _settle(t, draws=1 + SETTLED // len(t.x_train))
-        if t.ranks.first:
+        if t.progress and t.ranks.first:
             stopping.note_floor(model.backend.to_numpy(model.likelihood.variance), MIN_VARIANCE)
     if t.best:
         t.best = checkpoint.weights(model)
