@@ -94,7 +94,7 @@ def fit(
         Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016). A note
         on stderr tells where the training, or a cycle of it, is too short to reach beta.
     progress : bool
-        Show a progress bar, if the output is a terminal.
+        Show a progress bar, if the output is a terminal, and notes at the end.
     callback : function, optional
         Called after every epoch with its row of the history; returning True ends the training.
     run : path or Run, optional
