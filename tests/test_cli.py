@@ -360,6 +360,16 @@ def test_with_patience_rows_of_the_training_part_choose_the_epoch(table, capsys)
     assert len(open_run("r").histories[0]) > len(history)
 
 
+@pytest.mark.parametrize(("row", "told"), [(0, "the test rows"), (1, "the rows to train on")])
+def test_with_patience_all_rows_are_looked_at_before_the_training(row, told, rng, capsys):
+    x = rng.random((2, 40, 4))
+    x[row, :] *= 3
+    np.savez("x.npz", x_test=x[0], x_train=x[1])
+    command = ["train", "--dataset", "x.npz", "--likelihood", "bernoulli", "--patience", "2"]
+    assert cli.main([*command, *FAST, "--out", "r"]) == 2
+    assert f"error: {told} span" in capsys.readouterr().err and not os.path.exists("r")
+
+
 @pytest.mark.parametrize(
     "options", [[], ["--binarize", "dynamic", "--likelihood", "bernoulli"], ["--conditional"]]
 )

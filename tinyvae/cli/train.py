@@ -9,13 +9,15 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_
 
 import numpy as np
 
-from tinyvae import threads
+from tinyvae import checks, threads
 from tinyvae.cli import options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
+from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
+from tinyvae.data.rows import value_range
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.evaluate import elbo
@@ -26,6 +28,7 @@ from tinyvae.train.loop import fit
 from tinyvae.train.runs import TRAINING, History, Run, next_free, open_run
 
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
+HELD_OUT = {"x_train": ROWS["x_train"], "validation": ROWS["x_train"], "x_test": "the test rows"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,7 +79,7 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
     with _hushed(given):
-        history = _fit(model, to_fit, run, given)
+        history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:
         return 0
     if "quiet" not in given:
@@ -155,16 +158,19 @@ def _threads(given: dict, training: dict) -> int:
     return threads.checked(wanted)
 
 
-def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History:
+def _fit(model: Autoencoder, dataset: Dataset, to_fit: Dataset, run: Run, given: dict) -> History:
     """Train to the configured number of epochs; a failure says what is kept and how to go on."""
-    labels = {"labels": dataset.y_train, "validation_labels": dataset.y_test}
+    labels = {"labels": to_fit.y_train, "validation_labels": to_fit.y_test}
+    held_out = to_fit is not dataset
     try:
+        if held_out and isinstance(model.likelihood, Bernoulli):  # `fit` doesn't see the test rows
+            checks.unit_interval("x_test", *value_range(dataset.x_test))
         return fit(
             model,
-            dataset.x_train,
+            to_fit.x_train,
             **run.config["training"],
             **(labels if model.n_classes else {}),
-            validation=dataset.x_test,
+            validation=to_fit.x_test,
             progress="quiet" not in given,
             run=run,
             resume="resume" in given,
@@ -172,12 +178,13 @@ def _fit(model: Autoencoder, dataset: Dataset, run: Run, given: dict) -> History
             tf32="tf32" in given,
         )
     except InputError as error:
-        if error.argument not in ROWS:
+        rows = HELD_OUT if held_out else ROWS
+        if error.argument not in rows:
             raise
         low, high = error.value
         problem = f"span [{low:g}, {high:g}], but likelihood 'bernoulli' takes [0, 1]"
         remedy = "scale them with --scale, or take --likelihood gaussian"
-        raise ValueError(f"{ROWS[error.argument]} {problem}: {remedy}") from None
+        raise ValueError(f"{rows[error.argument]} {problem}: {remedy}") from None
     except KeyboardInterrupt:
         saved = f"stopped; all finished epochs are saved; {_go_on(run)}"
         raise terminal.Failure(saved, 130) from None

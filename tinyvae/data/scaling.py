@@ -236,7 +236,7 @@ def choose(
         if source.kind == "table":
             scale, remark = "standardize", "scale none leaves a table as it is"
     elif scale == "infer" and table.dtype.kind in "iu":
-        raise _ask(source, f"{table.dtype} values", low, high, "a number")
+        raise _ask(source, f"{table.dtype} values", low, high, "")
     elif (
         scale == "infer"
         and grey
@@ -301,8 +301,8 @@ def check_near(scaling: Scaling, table: RawRows, index: np.ndarray, source: Sour
 
 def _ask(source: Source, what: str, low: float, high: float, number: str) -> InputError:
     """Return the error for values whose range tells no scale."""
-    choices = f": none (as they are), standardize, or a number to divide them by ({number})"
-    choices = choices.replace(" (a number)", "")
+    example = f" ({number})" if number else ""
+    choices = f": none (as they are), standardize, or a number to divide them by{example}"
     return InputError(
         f"{source.name} holds {what} from {low:g} to {high:g}",
         remedy=["choose a scale (", Argument("scale"), ")", choices],
