@@ -32,6 +32,8 @@ const make = (kind, capacity) => kind === "wasm"
   ? new kernels_js.WasmKernels(bytes(WASM), capacity)
   : new kernels_js.PlainKernels(kind === "plain64" ? Float64Array : Float32Array);
 """
+# A name that would be markup, or a script, where it is not escaped.
+EVIL = """</script><script>window.hacked = 1</script>"'><img src=x onerror="window.hacked = 1">"""
 KERNELS = {"wasm": 1e-6, "plain32": 1e-6, "plain64": 1e-12}  # the tolerance beside float64 NumPy
 
 
@@ -52,6 +54,20 @@ def browser():
             executable_path=CHROMIUM, args=["--no-sandbox"]
         ) as chromium:
             yield chromium
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """A function that gives the one page of each size and kind of screen."""
+    windows = {}
+
+    def window(**options):
+        key = str(options)
+        if key not in windows:
+            windows[key] = browser.new_context(**options).new_page()
+        return windows[key]
+
+    return window
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ One browser serves all tests. Every page is checked for console errors and netwo
 
 import dataclasses
 import re
-import shutil
 
 import numpy as np
 import pytest
+from pages import EVIL, browser, sync_api, window
 
 from tinyvae import VAE, Adam, Autoencoder, load_dataset
 from tinyvae import explore as explorer
@@ -17,36 +17,8 @@ from tinyvae.core.latent import kl
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-EVIL = """</script><script>window.hacked = 1</script>"'><img src=x onerror="window.hacked = 1">"""
+fixtures = (browser, window)
 DIGITS = tuple("0123456789")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        with playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        ) as chromium:
-            yield chromium
-
-
-@pytest.fixture(scope="module")
-def window(browser):
-    """A function that gives the one page of each size and kind of screen."""
-    windows = {}
-
-    def window(**options):
-        key = str(options)
-        if key not in windows:
-            windows[key] = browser.new_context(**options).new_page()
-        return windows[key]
-
-    return window
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from pages import browser, javascript, numbers, sync_api, text
+from pages import EVIL, browser, javascript, numbers, sync_api, text, window
 
 from tinyvae import VAE, load, load_dataset, playground
 from tinyvae.core.latent import kl
@@ -16,22 +16,7 @@ from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
 from tinyvae.explore.payload import describe_model
 
-fixtures = (browser, javascript)
-EVIL = """</script><script>window.hacked = 1</script>"'><img src=x onerror="window.hacked = 1">"""
-
-
-@pytest.fixture(scope="module")
-def window(browser):
-    """A function that gives the one page of each size and kind of screen."""
-    windows = {}
-
-    def window(**options):
-        key = str(options)
-        if key not in windows:
-            windows[key] = browser.new_context(**options).new_page()
-        return windows[key]
-
-    return window
+fixtures = (browser, javascript, window)
 
 
 @pytest.fixture
