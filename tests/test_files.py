@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from test_bombs import EDITS, spoiled
 
 from tinyvae import VAE, fit, load, save
@@ -437,7 +437,10 @@ def test_what_a_checkpoint_does_not_need_is_not_unpacked(file):
     tracemalloc.stop()
 
 
-@settings(max_examples=60, deadline=None, database=None)
+SLOW = [HealthCheck.too_slow]  # as a busy machine is
+
+
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=SLOW)
 @given(edits=EDITS)
 def test_a_spoiled_checkpoint_loads_or_is_one_line(edits, tmp_path_factory):
     path = tmp_path_factory.mktemp("spoiled") / "m.npz"
