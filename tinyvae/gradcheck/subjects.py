@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.arrays import Array
+from tinyvae.device import to_numpy
 from tinyvae.gradcheck.arrays import Place, arguments, floats, is_layer, own_weights
-from tinyvae.gradcheck.differences import to_host
 
 BATCH = 5  # rows of the inputs that are drawn
 
@@ -207,7 +207,7 @@ def _number_or_array(result: Any) -> Any:
     if hasattr(result, "dtype") and np.ndim(result):
         return result
     try:
-        return float(to_host(result))
+        return float(to_numpy(result))
     except (TypeError, ValueError):
         message = f"forward returns a {type(result).__name__}; it must give an array or a number"
         raise NotCheckable(message) from None
