@@ -89,20 +89,16 @@ def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
 
 def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict]:
     """The codes of x, and the mean reconstruction and KL, in nats per example."""
-    backend = model.backend
-    if not isinstance(model, VAE):
-        z = model.encode(x, labels=labels)
-        y = model.decoder_output(z, labels=labels)
-        nll = model.likelihood.nll(y, model.as_batch(x))
-        return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
-    mu, logvar = model.encode(x, labels=labels)
-    rng = backend.generator(seed_sequence(0, "validation"))
-    eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
-    y = model.decoder_output(reparameterize(mu, logvar, eps), labels=labels)
-    nll = model.likelihood.nll(y, model.as_batch(x))
-    means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
-    codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
-    return codes, means
+    backend, means = model.backend, {}
+    mu, logvar = model.codes(x, labels)
+    z, codes = mu, [mu]
+    if logvar is not None:
+        rng = backend.generator(seed_sequence(0, "validation"))
+        z = reparameterize(mu, logvar, rng.standard_normal(mu.shape, dtype=mu.dtype))
+        codes, means["kl"] = [mu, logvar], float(kl(mu, logvar).sum(axis=1).mean())
+    nll = model.likelihood.nll(model.decoder_output(z, labels=labels), model.as_batch(x))
+    means["reconstruction"] = float(nll.mean())
+    return np.hstack([backend.to_numpy(part) for part in codes]), means
 
 
 def describe_model(model: Autoencoder) -> dict[str, Any]:
@@ -110,16 +106,13 @@ def describe_model(model: Autoencoder) -> dict[str, Any]:
 
     Raises ValueError where it can't compute a layer or the likelihood.
     """
-    decoder = _layers("decoder", model.decoder)
-    if getattr(model.likelihood, "output", None) == "sigmoid":
-        decoder.append("Sigmoid")
     return {
         "kind": "VAE" if isinstance(model, VAE) else "Autoencoder",
         "n_features": model.n_features,
         "latent_dim": model.latent_dim,
         "n_classes": model.n_classes,
         "encoder": _layers("encoder", model.encoder),
-        "decoder": decoder,
+        "decoder": _layers("decoder", model.decoder),
         "likelihood": _likelihood(model.likelihood),
         "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
     }
