@@ -39,14 +39,7 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     """
     checks.choice("precision", precision, PRECISIONS)
     N = min(checks.integer("n_points", n_points, 2), len(dataset.x_test))
-    if dataset.x_test.shape[1] != model.n_features:
-        raise ValueError(
-            f"the model takes {model.n_features} features, but {dataset.name} has"
-            f" {dataset.x_test.shape[1]}: give the data set that it was trained on"
-        )
-    theta = model.backend.to_numpy(model.parameters.theta)
-    if not np.isfinite(theta).all():
-        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    theta = weights(model, dataset)
     rows = np.linspace(0, len(dataset.x_test) - 1, N).astype(int)
     x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
     labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
@@ -69,6 +62,19 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
         np.rint(255 * x).astype(np.uint8) if grey else _as_floats(x, precision, "a value of x"),
         codes.astype(np.float32),
     )
+
+
+def weights(model: Autoencoder, dataset: Dataset) -> np.ndarray:
+    """Return θ on the host. Raises ValueError where it isn't finite, or of other data."""
+    if dataset.n_features != model.n_features:
+        raise ValueError(
+            f"the model takes {model.n_features} features, but {dataset.name} has"
+            f" {dataset.n_features}: give the data set that it was trained on"
+        )
+    theta = model.backend.to_numpy(model.parameters.theta)
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    return theta
 
 
 def plot_kind(dataset: Dataset) -> str | None:
