@@ -1,7 +1,5 @@
 """What commands write: rows as an array, a table or a picture; and pages for a browser."""
 
-import csv
-import io
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 
 from tinyvae.cli import terminal
 from tinyvae.data.scaling import Scaling
-from tinyvae.train.files import write_atomically, write_text
+from tinyvae.train.files import write_atomically, write_csv, write_text
 from tinyvae.train.runs import Run
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -80,12 +78,8 @@ def numbered(name: str, n: int) -> list[str]:
 def write_table(out: Path, names: Sequence[str], parts: Sequence[np.ndarray]) -> None:
     """Write a table in text: a line of names, then the rows of the parts (N, D) side by side, in as
     many digits as give the same numbers again."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(names)
-    for rows in zip(*parts, strict=True):
-        lines.writerow(str(value) for row in rows for value in row)
-    write_text(out, text.getvalue())
+    lines = zip(*parts, strict=True)
+    write_csv(out, names, ([str(value) for row in rows for value in row] for rows in lines))
 
 
 def check_page(out: Path) -> None:

@@ -6,6 +6,7 @@ nor on its batch (but for the rounding of matrix products), and more draws exten
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.blocks import blocks
-from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.data.rows import BinarizedRows, LazyRows, draw, value_range
 from tinyvae.models import Autoencoder
 
 BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
@@ -188,19 +189,9 @@ def same_noise(x: Array) -> np.ndarray:
 
 
 def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
-    """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype.
-
-    Philox turns (key, counter) into random numbers without a history; its counter's upper half
-    says at which of a row's draws a block starts.
-    """
-    philox = np.random.Philox(key=0)
-    generator, state = np.random.Generator(philox), philox.state
+    """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype."""
     eps = np.empty((len(keys), draws.stop - draws.start, L), np.float32)
-    for key, out in zip(keys, eps, strict=True):
-        state["state"]["key"][:] = key
-        state["state"]["counter"][:] = (0, 0, draws.start, 0)
-        philox.state = state
-        generator.standard_normal(dtype=np.float32, out=out)
+    draw("standard_normal", eps, keys, itertools.repeat(draws.start, len(keys)))
     return eps
 
 

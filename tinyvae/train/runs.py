@@ -199,9 +199,8 @@ class Run:
         if before and now and before != now:
             what.append("on other data")
         if what:
-            raise ValueError(
-                f"{self.path} was trained {what[0]}: give the same, or train a new run"
-            )
+            remedy = "give the same, or train a new run"
+            raise ValueError(f"{self.path} was trained {what[0]}: {remedy}")
         self.changed = known != given
         self.config = stored.config | self.config
 
