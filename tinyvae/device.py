@@ -14,6 +14,7 @@ from tinyvae import checks
 from tinyvae.core.arrays import Ops
 from tinyvae.threads import ThreadedOps
 
+INSTALL = "check nvidia-smi, pip install 'cupy-cuda13x[ctk]'"  # where there is a GPU
 STREAMS = {"weights": 0, "batches": 1, "eps": 2, "validation": 3, "sample": 4}
 
 
@@ -91,7 +92,7 @@ def get_backend(backend: str | Backend = "auto") -> Backend:
             return Backend("cupy", _working_cupy())
         except Exception as error:  # CuPy's errors have no common class
             if backend == "cupy":
-                remedy = getattr(error, "remedy", "install 'tinyvae[cupy]', check nvidia-smi")
+                remedy = getattr(error, "remedy", INSTALL)
                 problem = f"backend 'cupy' does not work here ({checks.first_line(error)})"
                 raise RuntimeError(f"{problem}: {remedy}, or choose backend 'numpy'") from None
     return Backend("numpy", np)

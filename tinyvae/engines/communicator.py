@@ -163,7 +163,7 @@ def find(name: str = "auto") -> Communicator:
 
 @cache
 def _mpi(started: int) -> MPI:
-    remedy = "install 'tinyvae[mpi]', and take the mpiexec that belongs to it"
+    remedy = "pip install mpi4py mpich, and take the mpiexec that belongs to it"
     try:
         ranks = MPI()
     except Exception as error:  # no mpi4py, no MPI library, or one that fails
