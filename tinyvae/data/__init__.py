@@ -34,6 +34,8 @@ def load_dataset(
     header: str = "auto",
     columns: csv_reader.Columns = None,
     drop: csv_reader.Columns = None,
+    categorical: csv_reader.Columns = None,
+    missing: bool = False,
     skip_damaged: bool = False,
     seed: int = 0,
 ) -> Dataset:
@@ -67,6 +69,13 @@ def load_dataset(
         Whether a table's first line names its columns; "auto" tells by what it holds.
     columns, drop : str or sequence of str and int
         Columns of a table to take, or to leave out: names, numbers from 1, or ranges such as "2-5".
+    categorical : str or sequence of str and int
+        Columns of numbers that are codes of categories. Columns of words are categories anyway, and
+        columns of 0 and 1 alone are Bernoulli: `Dataset.variables` tells. A model of them has
+        likelihood="mixed".
+    missing : bool
+        Whether cells of an array may be missing, NaN. In a table in text an empty cell, NA, NaN or
+        ? is a missing one anyway. Cells are taken to be missing at random.
     skip_damaged : bool
         Leave out images that cannot be read.
     seed : int
@@ -89,6 +98,7 @@ def load_dataset(
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale, "header": header} | given
     own |= {"columns": columns, "drop": drop, "skip_damaged": skip_damaged}
+    own |= {"categorical": categorical, "missing": missing}
     if binarize not in ("none", "static", "dynamic"):
         problem = f"binarize {binarize!r}"
         raise InputError(problem, remedy="expected none, static or dynamic")
@@ -187,6 +197,10 @@ def _shapes() -> Dataset:
 
 def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
     """Return `dataset` in black and white; what is drawn once and fits into memory is an array."""
+    if dataset.missing or dataset.mixed:
+        what = "missing cells" if dataset.missing else "columns of 0 and 1 or of categories"
+        remedy = "leave binarize out; it is for grey values"
+        raise InputError(f"{dataset.name} has {what}", remedy=remedy)
     for rows in (dataset.x_train, dataset.x_test):
         low, high = value_range(rows)
         if low < 0 or high > 1:
