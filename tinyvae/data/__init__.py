@@ -219,8 +219,9 @@ def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
 
 
 def read_matrix(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> Rows:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> Rows:  # fmt: skip
     """Return rows for a trained run: of a file, a folder, an image, or a known set's test split.
 
     Parameters
@@ -228,6 +229,8 @@ def read_matrix(
     source : as `load_dataset` takes it
     config : what `Dataset.to_config` gave when the run was trained
         Its scaling is applied, its image size and label column are expected.
+    missing : bool
+        Whether NaN in an array is a missing cell, as it is where the run's data were read so.
 
     Returns
     -------
@@ -238,12 +241,13 @@ def read_matrix(
     ValueError
         `source` has another width than the model, or values that cannot be its.
     """
-    return _read(os.fspath(source), config, data_dir, labelled=False)[0]
+    return _read(os.fspath(source), config, data_dir, False, missing)[0]
 
 
 def read_labelled(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> tuple[Rows, np.ndarray | None]:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> tuple[Rows, np.ndarray | None]:  # fmt: skip
     """Return `read_matrix`'s rows, and labels (N,) as the run counts them, or None without any.
 
     Raises
@@ -251,7 +255,7 @@ def read_labelled(
     ValueError
         As `read_matrix`; or a label is none that the run was trained with.
     """
-    x, y, names = _read(os.fspath(source), config, data_dir, labelled=True)
+    x, y, names = _read(os.fspath(source), config, data_dir, True, missing)
     if y is None or config["label_names"] is None:
         return x, y
     places = {name: place for place, name in enumerate(config["label_names"])}
@@ -264,11 +268,11 @@ def read_labelled(
 
 
 def _read(
-    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool
+    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool, missing: bool
 ) -> tuple[Rows, np.ndarray | None, tuple[str, ...] | None]:
     """Return rows, and labels and their names, which are None, and unread, unless `labelled`."""
     if source not in NAMES:
-        x, table = preparation.read_like(source, config)
+        x, table = preparation.read_like(source, config, missing)
         return x, *(readers.encode_labels(table, source) if labelled else (None, None))
     dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
     preparation.check_width(source, dataset.n_features, config)

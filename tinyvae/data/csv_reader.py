@@ -96,6 +96,13 @@ def layout_for(path: Path, wanted: Wanted) -> tuple[Layout, list[str]]:
     return layout, remarks
 
 
+def columns_of(path: Path) -> list[str] | None:
+    """Return the names of a file's columns, None where it has no header."""
+    with _errors_in_one_line(path):
+        layout, _ = layout_for(path, Wanted(None, "auto", None, None, None, None))
+    return layout.columns if layout.head is not None else None
+
+
 @contextmanager
 def _errors_in_one_line(path: Path) -> Iterator[None]:
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data import csv_reader, image_reader, readers, scaling, variables
+from tinyvae.data.csv_layout import Layout, is_comment
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.data.rows import LazyRows, Rows, subset
 from tinyvae.data.scaling import RawRows, Scaling
@@ -212,16 +213,16 @@ def _table_like(source: str, config: dict) -> readers.Table:
             if labels is None:
                 raise
             return readers.read_table(source)  # new data may well come without its labels
-    return _text_like(source, options, config)
+    return _text_like(source, config)[0]
 
 
-def columns_of(config: dict) -> list[Variable]:
+def _columns_of(config: dict) -> list[Variable]:
     """Return the variables of a run's configuration, those of an earlier version by their names."""
     names = config["feature_names"] or [str(j + 1) for j in range(config["n_features"])]
     return list(variables.from_config(config) or map(Variable, names))
 
 
-def ways_to_read(config: dict) -> Iterator[dict]:
+def _ways_to_read(config: dict) -> Iterator[dict]:
     """Yield the options with which a table in text that is new to a run may be read: it may come
     without the columns that were left out, and its header is known."""
     options = config["options"]
@@ -229,19 +230,29 @@ def ways_to_read(config: dict) -> Iterator[dict]:
     header, named = options.get("header", "auto"), bool(config["feature_names"])
     for how in (asked, {"labels": asked["labels"]}, {}):
         for known in dict.fromkeys((header, *["yes"] * named, "no")):
-            yield how | {"header": known, "like": columns_of(config)}
+            yield how | {"header": known, "like": _columns_of(config)}
 
 
-def _text_like(source: str, options: dict, config: dict) -> readers.Table:
-    """Return a table of the run's columns."""
+def _text_like(source: str, config: dict) -> tuple[readers.Table, dict]:
+    """Return a table of the run's columns, and the options with which it is read."""
     size = tuple(config["image_shape"][:2]) if config["image_shape"] else None
     problems = []
-    for how in ways_to_read(config):
+    for how in _ways_to_read(config):
         try:
-            return readers.read_table(source, image_size=size, **how)
+            return readers.read_table(source, image_size=size, **how), how
         except ValueError as error:
             problems.append(error)
     about_options = ("labels", "columns", "drop", "header")
     raise next(
         (e for e in problems if getattr(e, "argument", "") not in about_options), problems[0]
     )
+
+
+def cells_like(source: str, config: dict) -> tuple[Layout, list[list[str]]]:
+    """Return where the columns of a trained run are in a table in text, and all cells of its rows,
+    as they stand there."""
+    how = {"columns": None, "drop": None, "labels": None, "categorical": None}
+    wanted = csv_reader.Wanted(**how | _text_like(source, config)[1])
+    layout, _ = csv_reader.layout_for(Path(source), wanted)
+    lines = csv_reader.rows_of(Path(source), layout)
+    return layout, [cells for _, cells in lines if not is_comment(cells, layout)]

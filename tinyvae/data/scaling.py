@@ -93,6 +93,15 @@ class Scaling:
             return x * self.std + self.mean
         return x
 
+    def log_size(self, x: np.ndarray) -> np.ndarray:
+        """Return the logarithm of how much larger the data's own units of rows x (B, D) are than
+        the model's: the log |std| of a row's observed cells, added up (B,).
+
+        log p(x) in the data's own units is log p(x) in the model's, minus this.
+        """
+        size = {"standardize": self.std, "divide": self.divisor}.get(self.kind)
+        return (~np.isnan(x) * np.log(1.0 if size is None else size)).sum(axis=1)
+
     def to_picture(self, x: np.ndarray) -> np.ndarray:
         """Return the model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
         if self.unit or self.low is None:

@@ -129,7 +129,7 @@ def found(
 
 
 def with_binary(variables: Sequence[Variable], x: np.ndarray) -> tuple[Variable, ...]:
-    """Return the variables, those of numbers Bernoulli that are 0 and 1 alone in the rows x (N, D)."""
+    """Return the variables; numbers that are 0 and 1 alone in the rows x (N, D) are Bernoulli."""
     return tuple(
         dataclasses.replace(v, kind="bernoulli") if _is_binary(v, x[:, place.start]) else v
         for v, place in zip(variables, places(variables), strict=True)
