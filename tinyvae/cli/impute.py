@@ -1,8 +1,6 @@
 """`tinyvae impute RUN DATA`: the missing cells of a table, filled in."""
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +68,10 @@ def _report(given: argparse.Namespace, n: int, moved: int, few: int, gaps: np.nd
     """Say what was filled in, and what lessens the trust in it."""
     tables = f", {counted(given.draws, 'draw')} of each" if given.draws else ""
     rows = counted(int(gaps.any(axis=1).sum()), "row")
-    print(f"{given.out}: {counted(n, 'missing cell')} in {rows} filled in{tables}")
+    if n:
+        print(f"{given.out}: {counted(n, 'missing cell')} in {rows} filled in{tables}")
+    else:
+        print(f"{given.out}: no cell of {given.data} is missing; written as it was{tables}")
     if moved:
         print(outputs.moved(moved))
     empty = np.flatnonzero(gaps.all(axis=1))
@@ -87,20 +88,18 @@ def _write_text(
 ) -> int:
     """Write the file's own cells, and what is filled in (M, N, D) where they are missing."""
     scaling, listed = outputs.units(run)
-    layout, rows = preparation.cells_like(data, inputs.config_of(run, data))
-    text = io.StringIO()
-    lines = csv.writer(text, delimiter=layout.delimiter, lineterminator="\n")
-    if layout.head is not None:
-        lines.writerow(["draw"] * several + layout.head)
+    text = preparation.text_like(data, inputs.config_of(run, data))
     missing = [gaps[:, place.start] for place in places(listed)]  # of each variable (N,)
+    parts = [text.header(draw=several)]
     for m, table in enumerate(filled):
-        new = [list(cells) for cells in rows]
         columns = outputs.cells(table, listed, scaling)
-        for column, some, j in zip(columns, missing, layout.kept, strict=True):
-            for row in np.flatnonzero(some).tolist():
-                new[row][j] = str(column[row])
-        lines.writerows([str(m + 1)] * several + cells for cells in new)
-    write_text(out, text.getvalue())
+        cells = {
+            (row, j): column[row]
+            for column, some, j in zip(columns, missing, text.layout.kept, strict=True)
+            for row in np.flatnonzero(some).tolist()
+        }
+        parts.append(text.filled(cells, m + 1 if several else None))
+    write_text(out, "".join(parts))
     return int(sum(some.sum() for some in missing))
 
 

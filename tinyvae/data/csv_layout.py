@@ -295,9 +295,17 @@ def check_different(path: Path, layout: Layout, kept: list[int]) -> None:
         name = layout.columns[j]
         if name in places:
             where = f"columns {places[name] + 1} and {j + 1}"
-            remedy = ["rename one, or leave one out with ", Argument("drop", j + 1)]
+            remedy = ["rename one, or leave one out with ", Argument("drop", str(j + 1))]
             raise InputError(f"{path} has two columns {name} ({where})", remedy=remedy)
         places[name] = j
+
+
+def option(layout: Layout, places: Iterable[int], *others: str) -> str:
+    """Return columns, behind `others`, as an option names them: those of odd names by number."""
+    names = [layout.columns[j] for j in places]
+    odd = [not n or "," in n or n.isdecimal() or layout.columns.count(n) > 1 for n in names]
+    by_number = [str(j + 1) for j in places]
+    return ",".join([*others, *(by_number if any(odd) else names)])
 
 
 def as_before(path: Path, layout: Layout, names: Sequence[str], named: bool) -> Layout:

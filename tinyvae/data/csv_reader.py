@@ -24,6 +24,9 @@ from tinyvae.data.csv_layout import is_text as is_text
 from tinyvae.data.dataset import counted
 from tinyvae.data.variables import MISSING_NUMBERS, Variable, number
 
+MOST_CATEGORIES = 500  # of a column
+FEW_VALUES = 2  # so many categories are taken even where each row has its own
+
 THOUSANDS, DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), re.compile(r"[+-]?\d*,\d+")
 Bad = dict[int, list[tuple[int, str]]]  # of a column: the lines and cells that are no numbers
 
@@ -134,11 +137,17 @@ def _contents(
         remarks.append(f"column {name} counts the rows: drop it, unless that is meant")
     csv_layout.check_different(path, layout, kept)
     asked, categories = _codes(path, wanted, layout), {}
-    for j, column in words.items():
-        name = layout.columns[j]
-        x[:, kept.index(j)], categories[name] = variables.coded(
-            column, name, str(path), asked=j in asked
-        )
+    many, own = {}, {}  # columns of too many categories, and of nearly one for each row
+    for j, column in sorted(words.items()):
+        values, found = variables.coded(column, asked=j in asked)
+        x[:, kept.index(j)], categories[layout.columns[j]] = values, found
+        n, K = int((~np.isnan(values)).sum()), len(found)
+        if K > MOST_CATEGORIES:
+            many[j] = K, n
+        elif max(FEW_VALUES, n // 2) < K and j not in asked:
+            own[j] = K, n
+    if many or own:
+        raise _no_categories(path, layout, wanted, many, own)
     observed = ~np.isnan(x).all(axis=1)
     if not observed.all():
         remarks.append(f"{counted(int((~observed).sum()), 'row')} without any value left out")
@@ -292,12 +301,28 @@ def _not_numbers(path: Path, bad: Bad, layout: Layout, wanted: Wanted) -> InputE
     problem = f"{place}: {cell!r} is not a finite number"
     if wanted.like is not None:
         return InputError(problem, remedy="correct it, or leave the cell empty")
-    name = layout.columns[j]
-    name = str(j + 1) if "," in name or layout.columns.count(name) > 1 else name
-    out = Argument("drop", ",".join([*items(wanted.drop), name]))
+    out = Argument("drop", csv_layout.option(layout, [j], *items(wanted.drop)))
     remedy = ["leave the cell empty (missing), or the column out with ", out]
     if number(cell) is None:
-        remedy += [", or take it as categories with ", Argument("categorical", name)]
+        codes = csv_layout.option(layout, [j], *items(wanted.categorical))
+        remedy += [", or take it as categories with ", Argument("categorical", codes)]
+    return InputError(problem, remedy=remedy)
+
+
+def _no_categories(
+    path: Path, layout: Layout, wanted: Wanted, many: dict[int, tuple[int, int]],
+    own: dict[int, tuple[int, int]],
+) -> InputError:  # fmt: skip
+    """Return the error for columns of words that are no categories, which several rows share."""
+    first, *more = found = sorted(many | own)
+    K, n = (many | own)[first]
+    which = f"column{'s' * bool(more)} {', '.join(layout.columns[j] for j in found)}"
+    problem = f"{path}: {which}: {K:,} different values in {counted(n, 'row')} are no categories"
+    out = csv_layout.option(layout, found, *items(wanted.drop))
+    remedy = ["leave out with ", Argument("drop", out)]
+    if not many:
+        codes = csv_layout.option(layout, found, *items(wanted.categorical))
+        remedy += [", or take as categories with ", Argument("categorical", codes)]
     return InputError(problem, remedy=remedy)
 
 

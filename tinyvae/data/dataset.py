@@ -112,7 +112,7 @@ class Dataset:
     def _kinds(self) -> str:
         """Return how many columns there are of each kind."""
         listed, parts = self.variables or (), []
-        numbers = sum(v.kind == "gaussian" and not v.categories for v in listed)
+        numbers = sum(v.kind == "gaussian" for v in listed)
         parts = [counted(numbers, "number")] if numbers else []
         flags = [v.name for v in listed if v.kind == "bernoulli" and not v.categories]
         if flags:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data import csv_reader, image_reader, readers, scaling, variables
-from tinyvae.data.csv_layout import Layout, is_comment
+from tinyvae.data.csv_text import Text
 from tinyvae.data.dataset import Dataset, counted
 from tinyvae.data.rows import LazyRows, Rows, subset
 from tinyvae.data.scaling import RawRows, Scaling
@@ -129,7 +129,7 @@ def hold_out(dataset: Dataset, seed: int) -> Dataset:
     if dataset.missing and isinstance(x, np.ndarray):
         names = dataset.feature_names
         gaps = np.isnan(rows["x_train"]).sum(axis=0)
-        about = scaling.Source(dataset.name, columns=names, variables=dataset.variables)
+        about = scaling.Source(dataset.name, "table", names, None, dataset.variables)
         scaling.check_observed(gaps, len(train), about)
     return dataclasses.replace(dataset, **rows, y_train=labels[0], y_test=labels[1])
 
@@ -248,11 +248,8 @@ def _text_like(source: str, config: dict) -> tuple[readers.Table, dict]:
     )
 
 
-def cells_like(source: str, config: dict) -> tuple[Layout, list[list[str]]]:
-    """Return where the columns of a trained run are in a table in text, and all cells of its rows,
-    as they stand there."""
+def text_like(source: str, config: dict) -> Text:
+    """Return a table in text as it stands in its file, and where a run's columns are in it."""
     how = {"columns": None, "drop": None, "labels": None, "categorical": None}
     wanted = csv_reader.Wanted(**how | _text_like(source, config)[1])
-    layout, _ = csv_reader.layout_for(Path(source), wanted)
-    lines = csv_reader.rows_of(Path(source), layout)
-    return layout, [cells for _, cells in lines if not is_comment(cells, layout)]
+    return Text(Path(source), csv_reader.layout_for(Path(source), wanted)[0])

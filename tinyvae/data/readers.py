@@ -141,7 +141,7 @@ def _refuse(path: Path, what: str, **options: Any) -> None:
 def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: dict) -> Table:
     x, classes, columns, named, remark, categories = csv_reader.read(path, labels, **options)
     found = options.get("like") or variables.found(x, columns, categories)
-    if any(v.kind != "gaussian" or v.categories for v in found):
+    if any(v.kind != "gaussian" for v in found):
         x = variables.expand(x, found)
         columns = tuple(name for v in found for name in v.features)
     pixels = named and all(name.lower().startswith("pixel") for name in columns)

@@ -178,7 +178,7 @@ class Source(NamedTuple):
 
     def numbers(self, D: int) -> np.ndarray:
         """Return which of the D columns hold numbers, not 0 and 1 or categories."""
-        flags = [v.kind == "gaussian" and not v.categories for v in self.variables or ()]
+        flags = [v.kind == "gaussian" for v in self.variables or ()]
         return np.repeat(flags, [v.width for v in self.variables]) if flags else np.ones(D, bool)
 
     @property
@@ -197,7 +197,8 @@ class Source(NamedTuple):
     def dropping(self, column: int) -> list[str | Argument]:
         """Return how to leave a column of text out, or nothing of an array."""
         owners = [v.name for v in self.variables or () for _ in range(v.width)]
-        return [" with ", Argument("drop", owners[column])] if owners else []
+        named = owners and "," not in owners[column] and self.kind == "table"
+        return [" with ", Argument("drop", owners[column])] if named else []
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of signalling NaN, and of squares

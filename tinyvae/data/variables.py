@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.core.errors import Argument, InputError
-from tinyvae.data.dataset import counted
+from tinyvae.core.errors import InputError
 
-FEW_VALUES = 2  # so many categories are taken even where each row has its own
-MOST_CATEGORIES = 500
 MISSING_NUMBERS = ("", "na", "n/a", "nan", "<na>", "null", "none", "?", "-", ".")  # in any case
 MISSING_WORDS = ("", "NA", "na", "N/A", "n/a", "NaN", "nan", "<NA>", "NULL", "null", "?")
 SHOWN = 10  # categories in an error
@@ -109,7 +106,7 @@ def with_ranges(variables: Sequence[Variable], x: np.ndarray) -> tuple[Variable,
     low, high = (f.reduce(x, axis=0).tolist() for f in (np.fmin, np.fmax))
     return tuple(
         dataclasses.replace(v, low=low[place.start], high=high[place.start])
-        if v.kind == "gaussian" and not v.categories
+        if v.kind == "gaussian"
         else v
         for v, place in zip(variables, places(variables), strict=True)
     )
@@ -137,31 +134,21 @@ def with_binary(variables: Sequence[Variable], x: np.ndarray) -> tuple[Variable,
 
 
 def _is_binary(v: Variable, values: np.ndarray) -> bool:
-    number = v.kind == "gaussian" and v.whole and not v.categories
+    number = v.kind == "gaussian" and v.whole
     return number and set(np.unique(values[~np.isnan(values)]).tolist()) == {0, 1}
 
 
-def coded(
-    words: list[str], name: str, source: str, asked: bool = False
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def coded(words: list[str], asked: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the numbers (N,) of a column's words, NaN where one is missing, and the categories
-    that they stand for. Raises InputError where there are too many, unless they are `asked` for.
-    """
+    that they stand for; of codes that are `asked` for, 1, 1.0 and 01 are one."""
     observed = [w for w in words if w not in MISSING_WORDS]
     numbers = [number(w) for w in observed]
-    if asked and None not in numbers:  # 1, 1.0 and 01 are one code
+    if asked and None not in numbers:
         names = {w: written(value) for w, value in zip(observed, numbers, strict=True)}
         categories = [written(value) for value in sorted(set(numbers))]
     else:
         names = {w: w for w in observed}
         categories = sorted(names)
-    n, K = len(observed), len(categories)
-    if K > MOST_CATEGORIES or (K > max(FEW_VALUES, n // 2) and not asked):
-        problem = f"{source}: column {name} has {K:,} different values in {counted(n, 'row')}"
-        remedy: list[Any] = ["leave it out with ", Argument("drop", name), ", or group them"]
-        if K <= MOST_CATEGORIES:
-            remedy += [", or take them as categories with ", Argument("categorical", name)]
-        raise InputError(problem, remedy=remedy)
     code = {c: k for k, c in enumerate(categories)}
     values = [code[names[w]] if w in names else math.nan for w in words]
     return np.array(values, float), tuple(categories)
@@ -188,8 +175,8 @@ def recoded(words: list[str], lines: list[int], variable: Variable, source: str)
 
 
 def kind_of(categories: tuple[str, ...]) -> str:
-    """Return how a model takes a column of these categories; of one, it is a constant 0."""
-    return {1: "gaussian", 2: "bernoulli"}.get(len(categories), "categorical")
+    """Return how a model takes a column of these categories; a single one is a constant 0."""
+    return "bernoulli" if len(categories) <= 2 else "categorical"
 
 
 def number(cell: str) -> float | None:
