@@ -156,6 +156,7 @@ def read_like(source: str, config: dict, missing: bool = False) -> tuple[Rows, r
     missing = missing or config["options"].get("missing", False) or table.kind in TEXT
     index, dtype = np.arange(table.raw.shape[0]), table.raw.dtype
     about = table.source(source, missing)
+    _check_binary(table, about)
     stored_as = config.get("stored_as")
     if table.kind in IMAGES and stored_as in ("uint8", "uint16") and stored_as != dtype.name:
         bits = f"{dtype.name} pixels, the model was trained on {stored_as}"
@@ -184,6 +185,23 @@ def read_like(source: str, config: dict, missing: bool = False) -> tuple[Rows, r
             )
     scaling.check_near(chosen, table.raw, index, about)
     return scaled_rows(table.raw, index, chosen), table
+
+
+def _check_binary(table: readers.Table, about: scaling.Source) -> None:
+    """Raise InputError where a column that was 0 and 1 alone in training holds another number."""
+    for v, place in zip(
+        table.variables or (), variables.places(table.variables or ()), strict=True
+    ):
+        if v.kind == "bernoulli" and not v.categories:
+            values = table.raw[:][:, place.start]
+            odd = ~np.isnan(values) & (values != 0) & (values != 1)
+            if odd.any():
+                row = int(np.argmax(odd))
+                where = about.place(row, place.start)
+                problem = (
+                    f"{about.name} has {values[row]:g} in {where}, which was 0 or 1 in training"
+                )
+                raise InputError(problem, remedy="correct it, or leave the cell empty")
 
 
 def check_width(source: str, n_columns: int, config: dict) -> None:
