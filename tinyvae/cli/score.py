@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.data.variables import places
 from tinyvae.evaluate import shares
 from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
@@ -48,7 +49,9 @@ def _score(given: argparse.Namespace) -> None:
         order = np.argsort(value, kind="stable")
         rank = np.empty(len(value), int)
         rank[order] = np.arange(len(value)) + 1
-        names = [f"share_{column}" for column in outputs.feature_names(run)]
+        listed = outputs.units(run)[1]
+        names = [f"share_{v.name}" for v in listed]
+        columns = np.stack([columns[:, place].sum(axis=1) for place in places(listed)], axis=1)
         outputs.write_table(
             given.out,
             ["row", name, "rank", *names, "share_kl"],
