@@ -132,14 +132,19 @@ def show_formulas(app, what, name, thing, options, lines) -> None:
                 lines[i - 1 : i] = ["", "::", ""]
 
 
-def write_playground(app, error) -> None:
-    """Write the playground beside the notebooks that link it."""
+def finish(app, error) -> None:
+    """Write the playground beside the notebooks that link it, and leave out viewcode's links back
+    from the source, which miss names that a package hands on."""
     if error is None and app.builder.format == "html":
         main.main(["playground", "--out", str(app.outdir / "tutorials" / "playground.html")])
+        for page in (app.outdir / "_modules").rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            text = re.sub(r'<a class="viewcode-back"[^>]*>.*?</a>', "", text)
+            page.write_text(text, encoding="utf-8")
 
 
 def setup(app) -> None:
     app.add_directive("command-help", CommandHelp)
     app.connect("source-read", to_built_pages)
     app.connect("autodoc-process-docstring", show_formulas, priority=400)  # before numpydoc
-    app.connect("build-finished", write_playground)
+    app.connect("build-finished", finish)
