@@ -54,13 +54,13 @@ class Run:
     path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    moved_to : str, optional
-        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
 
     Attributes
     ----------
+    moved_to : str or None
+        Where the data lie now, if not where config.json says.
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
     created : function
