@@ -143,9 +143,10 @@ def log_likelihood(
     Parameters
     ----------
     model : VAE
-    x, seed, labels : as of `elbo`
+    x : as of `elbo`
     samples : int
         S, draws of z for each example.
+    seed, labels : as of `elbo`
     progress : bool
         Show a progress bar, if the output is a terminal.
 
@@ -232,9 +233,10 @@ def active_units(
 
     Parameters
     ----------
-    model, x, labels : as of `elbo`, which tells the errors too
+    model, x : as of `elbo`, which tells the errors too
     threshold : float
         In squared units of mu.
+    labels : as of `elbo`
     """
     mu, _ = posterior(model, *checked(model, x, labels))
     return mu.var(axis=0) > checks.number("threshold", threshold)
