@@ -17,7 +17,7 @@ try:
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise ImportError("VAEEstimator needs scikit-learn: pip install 'tinyvae[sklearn]'") from None
+    raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
 
 from tinyvae import checks, evaluate
 from tinyvae.data.blocks import blocks
@@ -88,7 +88,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     Attributes
     ----------
     model_ : tinyvae.VAE
-        Of the rows (X - mean_) / scale_.
+        Of the rows `(X - mean_) / scale_`.
     mean_, scale_ : arrays (D,)
         0 and 1 where X is not standardised; the scale of a constant feature is 1.
     history_ : list of dict
