@@ -17,7 +17,7 @@ try:
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise ImportError("VAEEstimator needs scikit-learn: pip install 'tinyvae[sklearn]'") from None
+    raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
 
 from tinyvae import checks, evaluate
 from tinyvae.data.blocks import blocks

@@ -4,6 +4,7 @@ import argparse
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.evaluate.passes import by_blocks
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,6 +25,6 @@ def _decode(given: argparse.Namespace) -> None:
         if z.ndim != 2 or z.shape[1] != run.model.latent_dim:
             wanted = f"(examples, {run.model.latent_dim})"
             raise ValueError(f"{given.z}: z must have the shape {wanted}, not {z.shape}")
-        (x,) = inputs.by_blocks(run.model, z, labels, run.model.decode)
+        (x,) = by_blocks(run.model, run.model.decode, z, labels)
         what = counted(len(x), "decoded point")
         outputs.write(given.out, run, x, what, "take latent points nearer to 0")

@@ -4,7 +4,7 @@ Files hold data in the units of the training data; images are floats in [0, 1].
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,14 @@ import numpy as np
 
 from tinyvae.cli import terminal
 from tinyvae.data import NAMES, csv_reader, read_labelled, read_matrix, readers
-from tinyvae.data.blocks import blocks
 from tinyvae.data.rows import any_missing
 from tinyvae.data.scaling import Scaling
 from tinyvae.data.variables import Variable
-from tinyvae.models import Autoencoder
 from tinyvae.train.checkpoint import FILE
 from tinyvae.train.runs import Run, open_run
 
 SEED = ("--seed", terminal.SEED, "N", 0)
 LABEL = ("--label", str, "NAME", None, "for a conditional model")
-BLOCK = 1000  # rows that pass through a model at once
 
 
 def parser(command: str, description: str) -> terminal.Parser:
@@ -168,17 +165,3 @@ def given_label(run: Run, label: str | None, n: int) -> np.ndarray | None:
         asked = "is needed for a conditional model" if label is None else f"{label} is unknown"
         raise ValueError(f"--label {asked}: it is one of {', '.join(names)}")
     return np.full(n, names.index(label))
-
-
-def by_blocks(
-    model: Autoencoder, x: Any, labels: np.ndarray | None, function: Callable
-) -> tuple[np.ndarray, ...]:
-    """Return function(x, labels), on the host, computed a block of rows at a time."""
-    if len(x) == 0:
-        raise ValueError("there are no rows to work on")
-    results = []
-    for rows in blocks(len(x), BLOCK):
-        result = function(x[rows], labels=None if labels is None else labels[rows])
-        result = result if isinstance(result, tuple) else (result,)
-        results.append([model.backend.to_numpy(part) for part in result])
-    return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))

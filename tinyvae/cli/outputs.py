@@ -1,9 +1,7 @@
 """What commands write: rows as an array, a table or a picture; and pages for a browser."""
 
-import csv
-import io
 import webbrowser
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 from tinyvae.cli import terminal
 from tinyvae.data.scaling import Scaling
 from tinyvae.data.variables import Variable, from_config, in_range, places
-from tinyvae.train.files import write_atomically, write_text
+from tinyvae.train.files import write_atomically, write_csv, write_text
 from tinyvae.train.runs import Run
 
 DIGITS = 6  # of a number, counted from its column's standard deviation
@@ -54,7 +52,7 @@ def write(
             x, n_moved = in_range(x, variables)
         if out.suffix == ".csv":
             columns = cells(x, variables, scaling)
-            write_rows(out, [v.name for v in variables], zip(*columns, strict=True))
+            write_csv(out, [v.name for v in variables], zip(*columns, strict=True))
             width = len(columns)
         else:
             _check_numbers(out, variables)
@@ -132,18 +130,7 @@ def write_table(out: Path, names: Sequence[str], parts: Sequence[np.ndarray]) ->
     """Write a table in text: a line of names, then the rows of the parts (N, D) side by side, in as
     many digits as give the same numbers again."""
     lines = zip(*parts, strict=True)
-    rows = ([value for row in line for value in row] for line in lines)
-    write_rows(out, names, rows)
-
-
-def write_rows(out: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table in text: a line of names, then the rows."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(names)
-    for row in rows:
-        lines.writerow(map(str, row))
-    write_text(out, text.getvalue())
+    write_csv(out, names, ([str(value) for row in rows for value in row] for rows in lines))
 
 
 def check_page(out: Path) -> None:

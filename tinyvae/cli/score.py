@@ -10,6 +10,7 @@ from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
 from tinyvae.data.variables import places
 from tinyvae.evaluate import shares
+from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
 
 WHAT = (
@@ -43,7 +44,7 @@ def _score(given: argparse.Namespace) -> None:
         of, name = ("elbo", "elbo") if given.elbo else ("log_likelihood", "log_p")
         how = {"of": of, "samples": given.samples, "seed": given.seed}
         score: Callable = partial(shares, model, **how)
-        value, columns, kl = inputs.by_blocks(model, x, labels, score)  # (N,), (N, D), (N,)
+        value, columns, kl = by_blocks(model, score, x, labels)  # (N,), (N, D), (N,)
         if not np.isfinite(value).all():
             row = int(np.argmin(np.isfinite(value)))
             remedy = "it lies too far from those of the run"

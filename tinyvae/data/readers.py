@@ -107,9 +107,7 @@ def read_table(
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
     if csv_reader.is_text(path):
-        _refuse(
-            path, "for images", skip_damaged=skip_damaged, channels=channels != "auto" and channels
-        )
+        _refuse(path, "for images", skip_damaged=skip_damaged, channels=channels)
         return _read_text(path, labels, image_size, text)
     _refuse(path, "for tables in text (.csv, .tsv, .txt)", **text)
     if path.is_dir() or suffix in image_reader.SUFFIXES:
@@ -117,10 +115,7 @@ def read_table(
             remedy = "a folder's labels are its subfolders' names"
             raise InputError(Argument("labels", labels), remedy=remedy)
         return _read_images(path, image_size, channels, skip_damaged)
-    _refuse(
-        path, "for folders of images", channels=channels != "auto" and channels,
-        skip_damaged=skip_damaged,
-    )  # fmt: skip
+    _refuse(path, "for folders of images", channels=channels, skip_damaged=skip_damaged)
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
