@@ -52,7 +52,8 @@ def write(
             x, n_moved = in_range(x, variables)
         if out.suffix == ".csv":
             columns = cells(x, variables, scaling)
-            write_csv(out, [v.name for v in variables], zip(*columns, strict=True))
+            names = [variable.name for variable in variables]
+            write_csv(out, names, map(list, zip(*columns, strict=True)))
             width = len(columns)
         else:
             _check_numbers(out, variables)
