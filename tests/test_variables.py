@@ -313,18 +313,17 @@ def test_an_unnamed_column_gets_a_name_and_is_found_by_it():
 
 def test_a_column_that_is_observed_in_the_held_out_rows_alone_is_named():
     write("a,b\n" + "".join(f"{i},{i if i == 3 else ''}\n" for i in range(30)))
-    for seed in range(99):
+    for seed in range(200):
         try:
             data = load_dataset("x.csv", seed=seed)
         except ValueError as error:  # row 3 is among the test rows
             assert "no observed cell in column b, among 27 rows to train on" in str(error)
             continue
-        for other in range(99):
-            try:
-                hold_out(data, other)
-            except ValueError as error:
-                assert "x has no observed cell in column b, among 24 rows" in str(error)
-                return
+        try:
+            hold_out(data)
+        except ValueError as error:
+            assert "x has no observed cell in column b, among 24 rows" in str(error)
+            return
     raise AssertionError("row 3 was never held out")
 
 

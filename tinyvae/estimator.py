@@ -88,7 +88,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     Attributes
     ----------
     model_ : tinyvae.VAE
-        Of the rows (X - mean_) / scale_.
+        Of the rows `(X - mean_) / scale_`.
     mean_, scale_ : arrays (D,)
         0 and 1 where X is not standardised; the scale of a constant feature is 1.
     history_ : list of dict

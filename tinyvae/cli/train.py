@@ -55,11 +55,7 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     run.config["training"]["threads"] = _threads(given, run.config["training"])
     tell = _silent if "quiet" in given or ranks.rank else say
     tell(dataset.describe())
-    to_fit = dataset
-    if patience := run.config["training"].get("patience"):
-        to_fit = hold_out(dataset, run.config["data"]["options"]["seed"])
-        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
-        tell(f"of the rows to train on, {rows} (--patience {patience})")
+    to_fit = _to_fit(dataset, run.config["training"].get("patience"), tell)
 
     def announce() -> None:
         tell(f"run folder: {run.path}")
@@ -92,6 +88,18 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     return 0
 
 
+def _to_fit(dataset: Dataset, patience: int | None, tell: Callable) -> Dataset:
+    """Return the rows that `fit` is given, and say which of them choose the epoch."""
+    if patience:
+        to_fit = hold_out(dataset)
+        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
+        tell(f"of the rows to train on, {rows} (--patience {patience})")
+        return to_fit
+    if dataset.options["name"] not in NAMES:
+        tell("no row is held out to choose an epoch by: the last is kept, however it over-fits")
+    return dataset
+
+
 def _hushed(given: dict) -> AbstractContextManager:
     """Keep notes from stderr, with --quiet; errors are told where this has ended."""
     return redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext()
@@ -105,7 +113,9 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
-    chosen.setdefault("epochs", options.default_epochs(dataset))
+    chosen = options.DEFAULTS | options.defaults(dataset) | given
+    if dataset.options["validation"] == 0 and chosen.pop("patience", None):
+        terminal.note("--patience has no effect with --validation 0: no rows choose the epoch")
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
