@@ -19,7 +19,7 @@ from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
-from tinyvae.data.rows import value_range
+from tinyvae.data.rows import mean_log_size, value_range
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.evaluate import elbo
@@ -256,8 +256,9 @@ def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
-    size = dataset.log_size(dataset.x_test)
-    if bound and size is not None:
+    own = dataset.image_shape is None and dataset.scaling.has_units
+    if bound and own and model.sigma is not None:
+        size = mean_log_size(dataset.x_test, dataset.scaling)
         bound += f" ({-reconstruction - kl - size:.2f} in the data's own units)"
     say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"

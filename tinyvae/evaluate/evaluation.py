@@ -313,9 +313,11 @@ def evaluate(
 
 TABLE = {
     "elbo": "ELBO",
+    "elbo_in_data_units": "  in the data's own units",
     "reconstruction": "  reconstruction −log p(x|z)",
     "kl": "  KL(q(z|x) ‖ p(z))",
     "log_likelihood": "log p(x), {samples:,} samples",
+    "log_likelihood_in_data_units": "  in the data's own units",
     "effective_samples_median": "  effective samples, median",
     "effective_samples_least": "  effective samples, least",
     "mutual_information": "mutual information I(x; z)",
@@ -332,7 +334,8 @@ def table(result: dict) -> str:
     Parameters
     ----------
     result : dict
-        What `evaluate` returned, which may hold "mutual_information_gap" too.
+        What `evaluate` returned, which may hold "mutual_information_gap" too, and the nats of a
+        table in the data's own units.
     """
     examples = counted(result["examples"], "example")
     lines = [f"{examples}, nats per example, ± standard error over the examples"]
