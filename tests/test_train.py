@@ -14,8 +14,7 @@ import pytest
 from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
 from tinyvae.data.rows import LazyRows
 from tinyvae.data.scaling import Scaling
-from tinyvae.train.files import next_free
-from tinyvae.train.runs import COLUMNS, Run, open_run
+from tinyvae.train.runs import COLUMNS, Run, next_free, open_run
 
 
 @pytest.fixture

@@ -28,12 +28,19 @@ def seed_sequence(seed: int, stream: str, epoch: int = 0) -> np.random.SeedSeque
     return np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], epoch))
 
 
+def to_numpy(array: Any) -> np.ndarray:
+    """Return an array or a number as a NumPy array, copied from the device if it lies there."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
 class Backend:
     """The array library `xp` ("numpy" or "cupy"), with what the two do differently."""
 
     def __init__(self, name: str, xp: ModuleType) -> None:
         self.name, self.xp = name, xp
         self.ops: Ops = ThreadedOps() if xp is np else Ops()
+
+    to_numpy = staticmethod(to_numpy)
 
     def __reduce__(self) -> tuple:
         return get_backend, (self.name,)  # a module cannot be pickled
@@ -51,10 +58,6 @@ class Backend:
     def holds(self, array: Any) -> bool:
         """Return whether `array` lies on this backend's device, and not on the host."""
         return self.xp is not np and isinstance(array, self.xp.ndarray)
-
-    def to_numpy(self, array: Any) -> np.ndarray:
-        """Return `array` as a NumPy array, copied from the device where it lies there."""
-        return array.get() if hasattr(array, "get") else np.asarray(array)
 
     def generator(self, seed: np.random.SeedSequence) -> Any:
         """Return a generator with `standard_normal` and `random` that draws where the arrays lie.

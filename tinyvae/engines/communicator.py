@@ -24,6 +24,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import Array, array_module
+from tinyvae.threads import CORES
 
 PATIENCE = 60.0  # seconds that a rank waits for the others before it says so
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK", "PMI_SIZE": "PMI_RANK"}
@@ -187,8 +188,7 @@ def _share_cores(n: int) -> None:
     if n > 1 and not limits & set(os.environ):
         from threadpoolctl import threadpool_limits
 
-        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-        threadpool_limits(max(1, len(allowed) // n))
+        threadpool_limits(max(1, CORES // n))
 
 
 def _take_device(place: int, n: int) -> bool:

@@ -143,9 +143,10 @@ def log_likelihood(
     Parameters
     ----------
     model : VAE
-    x, seed, labels : as of `elbo`
+    x : as of `elbo`
     samples : int
         S, draws of z for each example.
+    seed, labels : as of `elbo`
     progress : bool
         Show a progress bar, if the output is a terminal.
 
@@ -232,9 +233,10 @@ def active_units(
 
     Parameters
     ----------
-    model, x, labels : as of `elbo`, which tells the errors too
+    model, x : as of `elbo`, which tells the errors too
     threshold : float
         In squared units of mu.
+    labels : as of `elbo`
     """
     mu, _ = posterior(model, *checked(model, x, labels))
     return mu.var(axis=0) > checks.number("threshold", threshold)
@@ -311,9 +313,11 @@ def evaluate(
 
 TABLE = {
     "elbo": "ELBO",
+    "elbo_in_data_units": "  in the data's own units",
     "reconstruction": "  reconstruction −log p(x|z)",
     "kl": "  KL(q(z|x) ‖ p(z))",
     "log_likelihood": "log p(x), {samples:,} samples",
+    "log_likelihood_in_data_units": "  in the data's own units",
     "effective_samples_median": "  effective samples, median",
     "effective_samples_least": "  effective samples, least",
     "mutual_information": "mutual information I(x; z)",
@@ -330,7 +334,8 @@ def table(result: dict) -> str:
     Parameters
     ----------
     result : dict
-        What `evaluate` returned, which may hold "mutual_information_gap" too.
+        What `evaluate` returned, which may hold "mutual_information_gap" too, and the nats of a
+        table in the data's own units.
     """
     examples = counted(result["examples"], "example")
     lines = [f"{examples}, nats per example, ± standard error over the examples"]

@@ -112,6 +112,9 @@ def fit(
         Whether other ranks share the work: "auto" finds those that mpiexec started. Each of them
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
+    threads : int or "auto"
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
+        same number gives the same bits, in every thread and process of one machine.
     tf32 : bool
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
@@ -122,9 +125,6 @@ def fit(
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
-    threads : int or "auto"
-        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
-        same number gives the same bits, in every thread and process of one machine.
 
     Returns
     -------
@@ -145,6 +145,11 @@ def fit(
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
         If another thread is using the model.
+
+    See Also
+    --------
+    tinyvae.evaluate.elbo : Measure what was trained.
+    tinyvae.load : Open the run folder again.
 
     Examples
     --------
@@ -415,8 +420,9 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
 
     Parameters
     ----------
-    optimizer, lr : as of `fit`
+    optimizer : as of `fit`
     model : VAE or Autoencoder
+    lr : as of `fit`
     """
     if optimizer is None or isinstance(optimizer, str):
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)

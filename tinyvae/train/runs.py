@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
+from tinyvae.data import Dataset, load_again
+from tinyvae.data.dataset import counted
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, files, locks
 from tinyvae.train.files import is_free, make_folder, write_csv, write_text
-
-if TYPE_CHECKING:
-    from tinyvae.data import Dataset
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
@@ -55,13 +54,13 @@ class Run:
     path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    moved_to : str, optional
-        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
 
     Attributes
     ----------
+    moved_to : str or None
+        Where the data lie now, if not where config.json says.
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
     created : function
@@ -173,8 +172,6 @@ class Run:
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
-        from tinyvae.data.dataset import counted
-
         if epochs < self.done:
             problem = f"{self.path} has {counted(self.done, 'epoch')} already"
             remedy = [Argument("epochs", bare=True), " must be more"]
@@ -193,16 +190,17 @@ class Run:
             return
         stored = open_run(self.path)
         given, known = self.config["training"], stored.config["training"]
-        pairs = {
-            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
-        }
-        if stored.config.get("x_train") and self.config["x_train"]:
-            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
-        for name, (now, before) in pairs.items():
-            if now != before:
-                what = f"was trained with {name} {before!r}, not {now!r}"
-                what = "was trained on other data" if name == "x_train" else what
-                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        what = [
+            f"with {name} {known[name]!r}, not {given[name]!r}"
+            for name in (*REQUIRED, "kl_cycles")
+            if name in known and known[name] != given[name]
+        ]
+        before, now = stored.config.get("x_train"), self.config["x_train"]
+        if before and now and before != now:
+            what.append("on other data")
+        if what:
+            remedy = "give the same, or train a new run"
+            raise ValueError(f"{self.path} was trained {what[0]}: {remedy}")
         self.changed = known != given
         self.config = stored.config | self.config
 
@@ -274,10 +272,8 @@ class Run:
         if moves(model):
             variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
             model.likelihood.variance = model.backend.asarray(variance, model.dtype)
-        self.best, self.stopped = (
-            checkpoint.best_weights(arrays),
-            int(arrays["stopped"]) if "stopped" in arrays else 0,
-        )
+        self.best = checkpoint.best_weights(arrays)
+        self.stopped = int(arrays["stopped"]) if "stopped" in arrays else 0
         return history, kl_history
 
     def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
@@ -347,10 +343,8 @@ class Run:
                 raise ValueError(f"{path} holds another model ({problem}): {remedy}")
 
     @cached_property
-    def dataset(self) -> "Dataset":
+    def dataset(self) -> Dataset:
         """The data set of the run, loaded again as its config.json says."""
-        from tinyvae.data import load_again
-
         if "data" not in self.config:
             problem = f"{self.path} was trained on arrays from Python, which it does not hold"
             raise InputError(problem, remedy="fit(…, resume=True) takes them again")
@@ -368,8 +362,12 @@ class Run:
 
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
-    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
+    """Return folder/name, or name-2, name-3, … where that is taken by more than a run without an
+    epoch."""
+    path, number = Path(folder) / name, 2
+    while path.exists() and not (path.is_dir() and (is_free(path) or Run(path).gives_way())):
+        path, number = Path(folder) / f"{name}-{number}", number + 1
+    return path
 
 
 def open_run(path: str | os.PathLike) -> Run:
