@@ -264,8 +264,6 @@ class Run:
             return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
-        if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
-            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         self._check_model(arrays)
         checkpoint.set_weights(model, arrays, path)
         checkpoint.set_optimizer(model, optimizer, arrays, path)
@@ -282,8 +280,8 @@ class Run:
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        n = int(checkpoint.require(arrays, "epoch", (), path))
         shapes = [arrays.shape(name) for name in ("history", "seconds", "kl_per_dimension")]
-        n = shapes[1][0] if shapes[1] else 0
         if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         history = History()
