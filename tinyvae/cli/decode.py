@@ -10,7 +10,8 @@ from tinyvae.evaluate.passes import by_blocks
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("decode", "Decode latent points to data.")
-    p.add_argument("z", metavar="Z", help=".npy of shape (N, L), or .npz that holds z or mu")
+    what = "z.csv of encode, or any with the columns z1, …; .npy of shape (N, L), .npz of z or mu"
+    p.add_argument("z", metavar="Z", help=what)
     outputs.add_out(p, "x.png, .npy or .csv")
     p.add(*inputs.LABEL)
     return terminal.run(p, _decode, argv)
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _decode(given: argparse.Namespace) -> None:
     with inputs.opened(given) as run:
-        z, labels = inputs.read_codes(given.z)
+        z, labels = inputs.read_codes(run, given.z)
         if labels is None or given.label is not None or not run.model.n_classes:
             labels = inputs.given_label(run, given.label, len(z))
         if z.ndim != 2 or z.shape[1] != run.model.latent_dim:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.data.variables import places
 from tinyvae.evaluate import shares
 from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
@@ -21,7 +22,10 @@ SHOWN = 5  # of the least likely rows
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    what = "Tell how likely each row of DATA is to the model, in nats, and which columns say so."
+    what = (
+        "Tell how likely each row of DATA is to the model, in nats (in its units: standardised, as"
+        " evaluate tells), and which columns say so."
+    )
     p = inputs.parser("score", what)
     inputs.add_data(p)
     outputs.add_out(p, WHAT, ".csv")
@@ -48,7 +52,9 @@ def _score(given: argparse.Namespace) -> None:
         order = np.argsort(value, kind="stable")
         rank = np.empty(len(value), int)
         rank[order] = np.arange(len(value)) + 1
-        names = [f"share_{column}" for column in outputs.feature_names(run)]
+        listed = outputs.units(run)[1]
+        names = [f"share_{v.name}" for v in listed]
+        columns = np.stack([columns[:, place].sum(axis=1) for place in places(listed)], axis=1)
         outputs.write_table(
             given.out,
             ["row", name, "rank", *names, "share_kl"],

@@ -121,9 +121,22 @@ def subset(x: Rows, index: np.ndarray) -> Rows:
 
 
 def value_range(x: Rows) -> tuple[float, float]:
-    """Return the smallest and largest value of rows in the model's units, a block at a time."""
+    """Return the smallest and largest observed value of rows in the model's units, a block at a
+    time."""
     if isinstance(x, BinarizedRows) or (isinstance(x, LazyRows) and x.scaling.kind == "uint8"):
         return 0.0, 1.0
     parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
-    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
-    return min(lows), max(highs)
+    lows, highs = np.array([(np.fmin.reduce(x, None), np.fmax.reduce(x, None)) for x in parts]).T
+    return float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
+
+
+def mean_log_size(x: Rows, scaling: Scaling) -> float:
+    """Return the mean over the rows x, in the model's units, of `Scaling.log_size`."""
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    return float(sum(scaling.log_size(part).sum() for part in parts)) / len(x)
+
+
+def any_missing(x: Rows) -> bool:
+    """Return whether a cell of the rows x is missing, NaN, a block at a time."""
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    return any(bool(np.isnan(part).any()) for part in parts)
