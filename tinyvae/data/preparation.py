@@ -278,6 +278,5 @@ def _text_like(source: str, config: dict) -> tuple[readers.Table, dict]:
 
 def text_like(source: str, config: dict) -> Text:
     """Return a table in text as it stands in its file, and where a run's columns are in it."""
-    how = {"columns": None, "drop": None, "labels": None, "categorical": None}
-    wanted = csv_reader.Wanted(**how | _text_like(source, config)[1])
+    wanted = csv_reader.Wanted(**_text_like(source, config)[1])
     return Text(Path(source), csv_reader.layout_for(Path(source), wanted)[0])
