@@ -34,6 +34,8 @@ HISTORY = [
 def warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Of a matplotlib that is older than the pyparsing beside it.
+        warnings.filterwarnings("ignore", "'.*deprecated.* use '", DeprecationWarning)
         yield
 
 

@@ -37,11 +37,12 @@ def cores() -> int:
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     quota = math.inf
     with suppress(OSError, ValueError):  # no control groups, or no quota in them ("max")
-        used, period = (CGROUPS / "cpu.max").read_text().split()
+        used, period = (CGROUPS / "cpu.max").read_text("ascii").split()
         quota = math.ceil(int(used) / int(period))
     with suppress(OSError, ValueError):
         used, period = (
-            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text("ascii")
+            for what in ("quota", "period")
         )
         quota = math.ceil(int(used) / int(period)) if int(used) > 0 else quota
     return max(1, int(min(len(affinity), quota)))
