@@ -120,8 +120,12 @@ class CommandHelp(Directive):
 
 
 def to_built_pages(app, docname, source) -> None:
-    """Let links to the playground point at the page that the build writes."""
+    """Let links to the playground point at the page that the build writes, and fold what notebooks
+    fold."""
     source[0] = source[0].replace("](playground.html", "](page:playground.html")
+    if app.env.doc2path(docname).suffix == ".ipynb":
+        for tag, folded in (("covered", "hide-output"), ("drawing", "hide-input")):
+            source[0] = source[0].replace(f'"{tag}"', f'"{tag}", "{folded}"')
 
 
 def show_formulas(app, what, name, thing, options, lines) -> None:
