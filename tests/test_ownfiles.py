@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tinyvae.data import csv_reader, image_reader, load_dataset, read_labelled, read_matrix, readers
+from tinyvae.data.preparation import hold_out
 from tinyvae.data.rows import LazyRows, value_range
 from tinyvae.data.scaling import Scaling
 
@@ -318,8 +319,11 @@ def test_an_archives_own_split_is_kept(rng):
     )
     assert data.label_names == ("3", "5", "7")
     assert data.y_train.tolist() == [0, 1, 1, 0, 0, 0] and data.y_test.tolist() == [2, 0, 0]
-    with pytest.raises(ValueError, match="a test split of its own"):
-        load_dataset("x.npz", validation=0.2)
+    again = load_dataset("x.npz", validation=0.4)  # a part of the training rows, see `hold_out`
+    assert np.array_equal(again.x_test, data.x_test) and len(again.x_train) == 6
+    assert len(hold_out(again).x_test) == 2 and len(hold_out(data).x_test) == 1
+    with pytest.raises(ValueError, match=r"validation=1\.5: expected a part"):
+        load_dataset("x.npz", validation=1.5)
 
 
 def test_labels_stay_with_their_rows():
@@ -605,8 +609,6 @@ def test_a_split_into_folders_is_the_split_and_no_label(train, val):
     assert len(data.x_train) == 8 and len(data.x_test) == 2 and data.label_names == ("a", "b")
     assert value_range(data.x_train) == (np.float32(200 / 255),) * 2
     assert data.y_test.tolist() == [0, 1] and "2 labels: a (5), b (5)" in data.describe()
-    with pytest.raises(ValueError, match="a test split of its own"):
-        load_dataset("x", validation=0.2)
     for kind in "ab":
         os.rename(f"x/{val}/{kind}/0.png", f"x/{val}/{kind}.png")
     assert "no labels in a part" in load_dataset("x").describe()

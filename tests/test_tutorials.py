@@ -30,7 +30,7 @@ import pytest
 from tinyvae import models
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
-from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
+from tinyvae.exercises import byhand, judge, lab, latent_space, pictures, progress
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -270,7 +270,7 @@ def test_the_symptoms_are_drawn_for_every_patient(rng):
 def test_learning_by_heart_is_drawn_on_one_scale():
     history = [{"reconstruction": 500.0 - e, "val_reconstruction": 490.0 + e} for e in range(20)]
     history = [row | {"epoch": e + 1} for e, row in enumerate(history)]
-    fig = training.overfitting({"one": history, "another": history})
+    fig = pictures.overfitting({"one": history, "another": history})
     assert len({ax.get_ylim() for ax in fig.axes}) == 1
 
 

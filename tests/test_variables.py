@@ -12,6 +12,7 @@ from tinyvae.core.errors import InputError
 from tinyvae.data import csv_reader, load_dataset, read_matrix, variables
 from tinyvae.data.csv_text import Text
 from tinyvae.data.preparation import hold_out, text_like
+from tinyvae.data.rows import mean_log_size
 from tinyvae.data.variables import Variable
 
 
@@ -107,7 +108,7 @@ def test_the_log_density_in_the_data_s_own_units_has_the_jacobian_of_each_observ
     wanted = np.full(40, np.log(std).sum())
     wanted[3], wanted[7] = 0, np.log(std[1])
     assert np.allclose(data.scaling.log_size(data.x_train), wanted)
-    assert data.log_size(data.x_train) == pytest.approx(wanted.mean())
+    assert mean_log_size(data.x_train, data.scaling) == pytest.approx(wanted.mean())
 
 
 def test_codes_become_categories_where_they_are_named():
@@ -312,18 +313,17 @@ def test_an_unnamed_column_gets_a_name_and_is_found_by_it():
 
 def test_a_column_that_is_observed_in_the_held_out_rows_alone_is_named():
     write("a,b\n" + "".join(f"{i},{i if i == 3 else ''}\n" for i in range(30)))
-    for seed in range(99):
+    for seed in range(200):
         try:
             data = load_dataset("x.csv", seed=seed)
         except ValueError as error:  # row 3 is among the test rows
             assert "no observed cell in column b, among 27 rows to train on" in str(error)
             continue
-        for other in range(99):
-            try:
-                hold_out(data, other)
-            except ValueError as error:
-                assert "x has no observed cell in column b, among 24 rows" in str(error)
-                return
+        try:
+            hold_out(data)
+        except ValueError as error:
+            assert "x has no observed cell in column b, among 24 rows" in str(error)
+            return
     raise AssertionError("row 3 was never held out")
 
 

@@ -83,7 +83,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     backend : {"auto", "numpy", "cupy"}, default="auto"
     random_state : int, RandomState instance or None, default=None
     verbose : bool, default=False
-        Show a progress bar where the output is a terminal.
+        Show a progress bar in a terminal or a notebook, and a line an epoch elsewhere.
 
     Attributes
     ----------

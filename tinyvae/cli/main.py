@@ -99,7 +99,7 @@ def usage() -> str:
         [
             "usage: tinyvae COMMAND …        (also: python -m tinyvae COMMAND …)",
             "",
-            "A variational autoencoder from scratch, every gradient written by hand and proven.",
+            "A variational autoencoder from scratch, every gradient written by hand.",
             "",
             *lines,
             "",

@@ -9,6 +9,7 @@ from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, 
 from tinyvae.data import NAMES, variables
 from tinyvae.models import ACTIVATIONS
 from tinyvae.threads import checked
+from tinyvae.train import recipes
 from tinyvae.train.loop import OPTIMIZERS
 from tinyvae.train.schedules import LR_SCHEDULES
 
@@ -66,20 +67,21 @@ TABLE = {
             " tables to mean 0 and standard deviation 1, arrays of floats as they are), as they"
             " are, to mean 0 and standard deviation 1, or divided by a number"),
         ("validation", real(), "PART", None,
-            "part that is held out to test on (default: 0.1); 0 for none"),
+            "part that is held out to test on, and part of the rest that chooses the epoch to keep"
+            " (default: 0.1); 0 trains on all rows, and keeps the last epoch"),
     ],
     "model": [
         ("model", ("vae", "autoencoder"), None, "vae", ""),
         ("latent_dim", whole(1, largest=WIDEST), "N", 2, "latent dimensions"),
-        ("hidden", _widths, "N[,N…]", (256, 128), "widths of the encoder's hidden layers, mirrored"
-            " by the decoder; none for a linear model"),
-        ("activation", tuple(ACTIVATIONS), None, "relu", ""),
+        ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
+            " by the decoder; none for a linear model (default: 256,128; tables: 64,64)"),
+        ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
         ("likelihood", ("gaussian", "bernoulli", "mixed"), None, None, "p(x|z); mixed takes each"
             " column of a table by its kind: number, 0 and 1, category (default: mixed for a table"
             " with columns that are no numbers, else gaussian)"),
         ("sigma", real("auto", "per-feature", above=True), "{auto,per-feature,NUMBER}", None,
             "the Gaussian's standard deviation; auto learns one, per-feature one for each column"
-            " (default: 1/√2 for data in [0, 1], else auto)"),
+            " (default: 1/√2 for data in [0, 1], per-feature for tables, else auto)"),
         ("output", ("identity", "sigmoid"), None, None, "sigmoid keeps the Gaussian's mean in"
             " [0, 1] (default: sigmoid for data in [0, 1], else identity)"),
         ("conditional", None, None, False, "show the labels to encoder and decoder"),
@@ -98,12 +100,13 @@ TABLE = {
     ],
     "training": [
         ("epochs", whole(1), "N", None, "(default: 60, more for small data; mnist: 20)"),
-        ("batch_size", whole(1), "N", 100, ""),
-        ("lr", real(above=True), "RATE", 1e-3, "learning rate"),
+        ("batch_size", whole(1), "N", None, "(default: 100; tables: 32)"),
+        ("lr", real(above=True), "RATE", None, "learning rate (default: 0.001; tables: 0.003)"),
         ("patience", whole(1), "N", None,
-            "hold out a tenth of the training rows, stop after N epochs in a row without a better"
-            " ELBO on them, and keep the best epoch's weights; lr-schedule step takes its step"
-            " first, and waits again"),
+            "hold out a part of the training rows (see --validation), stop after N epochs in a row"
+            " without a better ELBO on them, and keep the best epoch's weights; lr-schedule step"
+            " takes its step first, and waits again (default for data of your own: 10 to 30, fewer"
+            " of many rows)"),
         ("optimizer", OPTIMIZERS, None, "adam", ""),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
@@ -128,6 +131,7 @@ DEFAULTS = {
     for name, _, _, default, _ in rows
     if default is not None
 }
+IMAGES = {"hidden": (256, 128), "activation": "relu", "batch_size": 100, "lr": 1e-3}
 EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # for other data, see `default_epochs`
 MIN_STEPS = 2700  # what 60 epochs come to on the digits
 
@@ -163,12 +167,24 @@ def check_resume(p: Parser, given: dict) -> None:
             p.error(f"{flag(name)} does not go with --resume: the run's config.json fixes it")
 
 
+def defaults(dataset: Any) -> dict:
+    """Return the settings that depend on the data: those that suit its kind, its number of rows,
+    and, for data of one's own, when to stop."""
+    own = dataset.options["name"] not in NAMES
+    found: dict[str, Any] = dict(recipes.TABLE if own and not dataset.image_shape else IMAGES)
+    n, size = len(dataset.x_train), found["batch_size"]
+    found["epochs"] = recipes.epochs(n, size) if found == recipes.TABLE else default_epochs(dataset)
+    if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:
+        found["patience"] = recipes.patience(n, size)
+    return found
+
+
 def default_epochs(dataset: Any) -> int:
     """Return how many epochs to train for: a pass over few rows is soon over, and teaches little.
 
     It depends on the data alone: with larger batches, as many passes are made.
     """
-    steps = math.ceil(len(dataset.x_train) / DEFAULTS["batch_size"])
+    steps = math.ceil(len(dataset.x_train) / IMAGES["batch_size"])
     most = min(600, max(60, math.ceil(MIN_STEPS / steps)))
     return EPOCHS.get(dataset.options["name"], most)
 
@@ -194,7 +210,9 @@ def model_arguments(options: dict, dataset: Any) -> dict:
     elif likelihood == "bernoulli":
         note_unused(options, ("sigma", "output"), "--likelihood bernoulli: only a Gaussian has it")
     else:
-        sigma, output = (1 / math.sqrt(2), "sigmoid") if dataset.scaling.unit else ("auto", None)
+        table = dataset.scaling.kind == "standardize" and not dataset.image_shape
+        learned = "per-feature" if table else "auto"
+        sigma, output = (1 / math.sqrt(2), "sigmoid") if dataset.scaling.unit else (learned, None)
         arguments["sigma"] = options.get("sigma", sigma)
         arguments["output"] = options.get("output", output or "identity")
     if options["conditional"]:

@@ -2,8 +2,10 @@
 figures show and what to try next."""
 
 import argparse
+import importlib
 import io
 import shlex
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 
@@ -17,7 +19,7 @@ from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
-from tinyvae.data.rows import value_range
+from tinyvae.data.rows import mean_log_size, value_range
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.evaluate import elbo
@@ -55,11 +57,7 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     run.config["training"]["threads"] = _threads(given, run.config["training"])
     tell = _silent if "quiet" in given or ranks.rank else say
     tell(dataset.describe())
-    to_fit = dataset
-    if patience := run.config["training"].get("patience"):
-        to_fit = hold_out(dataset, run.config["data"]["options"]["seed"])
-        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
-        tell(f"of the rows to train on, {rows} (--patience {patience})")
+    to_fit = _to_fit(dataset, run.config["training"].get("patience"), tell)
 
     def announce() -> None:
         tell(f"run folder: {run.path}")
@@ -78,6 +76,9 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
         tell(f"{so_far}; extend it with --epochs")
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
+    if "no_figures" not in given and not ranks.rank:  # Matplotlib is there when it is needed
+        needed = {"target": importlib.import_module, "args": ("tinyvae.figures.gallery",)}
+        threading.Thread(**needed, daemon=True).start()
     with _hushed(given):
         history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:
@@ -90,6 +91,18 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     for command, what in _next(model, dataset, run):
         tell(f"  python -m {command:<38}  # {what}")
     return 0
+
+
+def _to_fit(dataset: Dataset, patience: int | None, tell: Callable) -> Dataset:
+    """Return the rows that `fit` is given, and say which of them choose the epoch."""
+    if patience:
+        to_fit = hold_out(dataset)
+        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
+        tell(f"of the rows to train on, {rows} (--patience {patience})")
+        return to_fit
+    if dataset.options["name"] not in NAMES:
+        tell("no row is held out to choose an epoch by: the last is kept, however it over-fits")
+    return dataset
 
 
 def _hushed(given: dict) -> AbstractContextManager:
@@ -105,7 +118,9 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
-    chosen.setdefault("epochs", options.default_epochs(dataset))
+    chosen = options.DEFAULTS | options.defaults(dataset) | given
+    if dataset.options["validation"] == 0 and chosen.pop("patience", None):
+        terminal.note("--patience has no effect with --validation 0: no rows choose the epoch")
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
@@ -241,8 +256,9 @@ def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
-    size = dataset.log_size(dataset.x_test)
-    if bound and size is not None:
+    own = dataset.image_shape is None and dataset.scaling.has_units
+    if bound and own and model.sigma is not None:
+        size = mean_log_size(dataset.x_test, dataset.scaling)
         bound += f" ({-reconstruction - kl - size:.2f} in the data's own units)"
     say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"

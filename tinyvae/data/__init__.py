@@ -62,8 +62,9 @@ def load_dataset(
         Own data: "infer" divides bytes by 255, takes the floats of an array as they are, and
         standardises a table in text, unless its columns are pixels.
     validation : float
-        The part of own data that is held out as the test rows; 0.1 unless given. With 0, all rows
-        are trained on, and tested on too.
+        The part of own data that is held out as the test rows, if they have no test split of their
+        own (0.1 unless given), and the part of the training rows by which `tinyvae train` chooses
+        the epoch. With 0, all rows are trained on, and tested on too where there is no split.
     binarize : {"none", "static", "dynamic"}
         Draw black and white pixels; see `tinyvae.data.rows.BinarizedRows` for the protocols.
     header : {"auto", "yes", "no"}

@@ -34,13 +34,11 @@ def load(
     about = table.source(source, missing or table.kind in TEXT)
     n_rows = table.raw.shape[0]
     if table.test is not None:
-        if validation is not None:
-            remedy = f"{source} has a test split of its own"
-            raise InputError(Argument("validation", validation), remedy=remedy)
+        _check_part(validation)
         train, test, split = np.arange(n_rows), np.arange(table.test.raw.shape[0]), "x_test"
         split = split if table.kind == "array" else "its own"
     else:
-        train, test = _split(n_rows, HELD_OUT if validation is None else validation, seed, source)
+        train, test = _split(n_rows, validation, seed, source)
         split = f"held out at random, seed {seed}" if validation != 0 else "the same rows"
     chosen, remark = scaling.choose(scale, table.raw, train, about)
     tested = table.test or table
@@ -105,12 +103,11 @@ def _name(source: str) -> str:
     return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
-def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray, np.ndarray]:
+def _split(
+    n_rows: int, part: float | None, seed: int, source: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on and those held out, each in the file's order."""
-    if not 0 <= part < 1:
-        remedy = "expected a part of the data between 0 and 1, or 0 to train on all of them"
-        raise InputError(Argument("validation", part), remedy=remedy)
-    if part == 0:
+    if (part := _check_part(part)) == 0:
         return np.arange(n_rows), np.arange(n_rows)
     if n_rows < 2:
         raise ValueError(f"{source} has {n_rows} row: at least 2, to hold one out")
@@ -119,11 +116,24 @@ def _split(n_rows: int, part: float, seed: int, source: str) -> tuple[np.ndarray
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
-def hold_out(dataset: Dataset, seed: int) -> Dataset:
-    """Return the training rows alone, a tenth of them as the rows to test on: a training that is
-    stopped by these has not seen the test rows. Raises ValueError for a single row."""
-    x, y = dataset.x_train, dataset.y_train
-    parts = train, held = _split(len(x), HELD_OUT, seed, f"the training part of {dataset.name}")
+def _check_part(part: float | None) -> float:
+    """Return the part to hold out, or raise ValueError."""
+    part = HELD_OUT if part is None else part
+    if not 0 <= part < 1:
+        remedy = "expected a part of the data between 0 and 1, or 0 to train on all of them"
+        raise InputError(Argument("validation", part), remedy=remedy)
+    return part
+
+
+def hold_out(dataset: Dataset) -> Dataset:
+    """Return the training rows alone, a part of them (the option `validation`, or a tenth) as the
+    rows to test on: a training that is stopped by these has not seen the test rows.
+
+    Raises ValueError for a single row.
+    """
+    x, y, part = dataset.x_train, dataset.y_train, dataset.options["validation"] or HELD_OUT
+    of = f"the training part of {dataset.name}"
+    parts = train, held = _split(len(x), part, dataset.options["seed"], of)
     labels = (None, None) if y is None else (y[train], y[held])
     rows = dict(zip(("x_train", "x_test"), (subset(x, part) for part in parts), strict=True))
     if dataset.missing and isinstance(x, np.ndarray):

@@ -362,8 +362,12 @@ class Run:
 
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
-    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
+    """Return folder/name, or name-2, name-3, … where that is taken by more than a run without an
+    epoch."""
+    path, number = Path(folder) / name, 2
+    while path.exists() and not (path.is_dir() and (is_free(path) or Run(path).gives_way())):
+        path, number = Path(folder) / f"{name}-{number}", number + 1
+    return path
 
 
 def open_run(path: str | os.PathLike) -> Run:

@@ -1,0 +1,30 @@
+"""The settings of a training on people's own data, where none are given.
+
+Those for tables were chosen together on twelve real tables (benchmarks/tables.py), none for one of
+them: two softplus layers, small batches, and an early stop.
+"""
+
+import math
+from typing import Any
+
+TABLE: dict[str, Any] = {
+    "hidden": (64, 64), "activation": "softplus", "batch_size": 32, "lr": 3e-3,
+}  # fmt: skip
+STEPS = 20_000  # that a training on a table takes at most, where its epochs are short
+LEAST_ROWS = 10  # of which some choose the epoch
+WAIT = 1_000  # steps without a better epoch that run the patience out
+
+
+def epochs(n_rows: int, batch_size: int) -> int:
+    """Return how many epochs a training on a table takes at most: 60 to 1,000, fewer of many rows,
+    whose epochs are long."""
+    return min(1000, max(60, STEPS // _steps(n_rows, batch_size)))
+
+
+def patience(n_rows: int, batch_size: int) -> int:
+    """Return after how many epochs in a row without a better one a training stops: 10 to 30."""
+    return min(30, max(10, WAIT // _steps(n_rows, batch_size)))
+
+
+def _steps(n_rows: int, batch_size: int) -> int:
+    return math.ceil(n_rows / batch_size)
