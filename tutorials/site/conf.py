@@ -1,6 +1,6 @@
 """The documentation site. From the repository's root:
 
-    python -m sphinx -W --keep-going -c tutorials/site . site
+    python -m sphinx -W --keep-going -c tutorials/site . build/site
 
 The sources are the pages of the repository where they stand, notebooks as they are stored, and the
 pages beside this file. Nothing is downloaded, neither by the build nor by a reader's browser.
@@ -40,6 +40,8 @@ include_patterns = [
     "tutorials/*.ipynb",
     "tutorials/site/**.md",
 ]
+exclude_patterns = [".*", "build", "dist", "runs"]  # folders that are not walked through
+html_show_search_summary = False  # it fetches pages, which a browser refuses to pages on the disk
 
 # Markdown as the repository's pages are written, and notebooks as they are stored.
 nb_execution_mode = "off"
