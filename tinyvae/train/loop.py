@@ -121,8 +121,8 @@ def fit(
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
     threads : int or "auto"
-        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
-        same number gives the same bits, in every thread and process of one machine.
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. Any
+        number gives the same bits, with the same NumPy and BLAS on the same type of processor.
 
     Returns
     -------
