@@ -467,6 +467,44 @@ def test_figures_neither_change_nor_follow_the_readers_settings(rng):
     assert dark.axes[0].xaxis.label.get_size() == plain.axes[0].xaxis.label.get_size()
 
 
+@pytest.mark.parametrize("name", ["reconstructions", "curves"])  # few colours, and many
+def test_a_png_looks_like_matplotlibs_and_is_smaller(rng, name):
+    """No tone is further off than 2 of 255, and what is read again are the size and the notes."""
+    if name == "curves":
+        fig = figures.curves(HISTORY)
+    else:
+        fig = figures.reconstructions(ink(rng, 20), ink(rng, 20), SHAPE)
+    theirs, ours = io.BytesIO(), io.BytesIO()
+    fig.savefig(theirs, format="png", dpi=150)
+    picture.write_png(ours, fig.pixels(150), 150, {"Description": "ü"})
+    wanted, found = Image.open(theirs), Image.open(ours)
+    assert (found.mode == "P") == (name == "reconstructions")
+    assert found.text == {"Description": "ü"} and round(found.info["dpi"][0]) == 150
+    difference = np.asarray(found.convert("RGB")).astype(int) - np.asarray(wanted)[..., :3]
+    assert np.abs(difference).max() <= 2
+    assert len(ours.getvalue()) < 0.85 * len(theirs.getvalue())
+    assert fig.dpi == figures.curves(HISTORY).dpi
+
+
+@pytest.mark.parametrize("extent", [None, (0, 2, 3, 0), (-1, 1, -1, 1)])
+def test_ink_is_enlarged_as_matplotlib_enlarges(rng, extent):
+    """The same picture, upright and in its place, as a smooth image of Matplotlib's own."""
+    sheet = np.zeros((20, 30), np.float32)
+    sheet[2:9, 3:8] = sheet[12:14, 10:25] = 1
+    found = []
+    for own in (True, False):
+        fig = picture.page(4, 3, "")
+        ax = picture.bare(picture.panel(fig, 0.3, 0.4, 3, 2))
+        if own:
+            picture.show_pixels(ax, sheet[:, :, None], True, extent)
+        else:
+            look = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bicubic"}
+            ax.imshow(sheet, extent=extent, aspect="auto", **look)
+        found.append(fig.pixels(150)[..., 0].astype(int))
+        assert ax.get_xlim() == ((-0.5, 29.5) if extent is None else extent[:2])
+    assert np.abs(found[0] - found[1]).max() < 40 and np.abs(found[0] - found[1]).mean() < 1
+
+
 def test_notebooks_show_a_figure_without_pyplot(rng):
     image, size = figures.image_grid(ink(rng, 4), SHAPE)._repr_png_()
     assert image.startswith(b"\x89PNG\r\n")

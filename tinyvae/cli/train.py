@@ -2,8 +2,10 @@
 figures show and what to try next."""
 
 import argparse
+import importlib
 import io
 import shlex
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 
@@ -74,6 +76,9 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
         tell(f"{so_far}; extend it with --epochs")
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
+    if "no_figures" not in given and not ranks.rank:  # Matplotlib is there when it is needed
+        needed = {"target": importlib.import_module, "args": ("tinyvae.figures.gallery",)}
+        threading.Thread(**needed, daemon=True).start()
     with _hushed(given):
         history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:

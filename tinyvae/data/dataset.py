@@ -44,7 +44,8 @@ class Dataset:
     stored_as : str
         Type of the raw values, such as uint8.
     factors_train, factors_test : (N, F) float arrays, or None
-        What each image was drawn from, where that is known; `factor_names` names the columns.
+        What each image was drawn from, where that is known.
+    factor_names : tuple of str, or None
     variables : tuple of Variable, or None
         What the columns of a table come from: numbers, columns of 0 and 1, categories.
     missing : bool

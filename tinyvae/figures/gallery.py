@@ -4,6 +4,7 @@ write files. Data sets larger than memory are seen through at most a few thousan
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from tinyvae import checks, figures
 from tinyvae.evaluate.disentangle import gap_of_dataset
 from tinyvae.evaluate.evaluation import KL_ROWS
-from tinyvae.figures.picture import Picture, plain
+from tinyvae.figures.picture import Picture, plain, write_png
 from tinyvae.figures.view import View
 from tinyvae.train.files import holds, make_folder, write_atomically
 
@@ -295,11 +296,19 @@ def draw(
     if only is None and keep:
         paths = {n: path for n, path in paths.items() if not holds(path, model.fingerprint)}
     make_folder(folder)
-    for name, path in paths.items():
-        picture = FIGURES[name].draw(view)
-        shown = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
-        how = {"format": format, "dpi": dpi, "metadata": shown or None}
-        write_atomically(path, partial(picture.savefig, **how))
+    note = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
+    with ThreadPoolExecutor(1) as writer:  # a file is packed and written while the next is drawn
+        written = []
+        for name, path in paths.items():
+            picture = FIGURES[name].draw(view)
+            if format == "png":
+                write = partial(write_png, pixels=picture.pixels(dpi), dpi=dpi, notes=note)
+                written.append(writer.submit(write_atomically, path, write))
+            else:
+                how = {"format": format, "dpi": dpi, "metadata": note or None}
+                write_atomically(path, partial(picture.savefig, **how))
+        for file in written:
+            file.result()
     return list(paths.values())
 
 
