@@ -61,8 +61,7 @@ def test_words_are_categories_and_0_and_1_are_bernoulli():
     ]
     names = ("kind=cat", "kind=dog", "kind=eel", "size", "legs", "tame=y", "wild")
     assert data.feature_names == names and data.n_features == 7
-    pairs = [("categorical", 3), ("gaussian", 2), ("bernoulli", 2)]
-    assert variables.pairs(data.variables) == pairs
+    assert data.columns == [("categorical", 3), ("gaussian", 2), ("bernoulli", 2)]
     text = "5 columns (2 numbers; 1 of 0 and 1: wild; 2 of categories: kind (3), tame (2))"
     assert text in data.describe() and not data.missing
 
@@ -166,12 +165,9 @@ def test_columns_come_back_as_words_whole_numbers_and_floats():
 def test_the_way_to_the_model_s_columns_and_back_is_the_identity():
     write(animals())
     data = load_dataset("x.csv", validation=0)
-    x = data.scaling.undo(data.x_train)
-    columns = [
-        v.cells(x[:, d])
-        for v, d in zip(data.variables, variables.places(data.variables), strict=True)
-    ]
-    lines = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    columns = data.cells(data.x_train)
+    assert list(columns) == ["kind", "size", "legs", "tame", "wild"]
+    lines = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
     again = [line.split(",") for line in lines]
     wanted = [line.split(",") for line in Path("x.csv").read_text().splitlines()[1:]]
     for row, want in zip(again, wanted, strict=True):
