@@ -303,8 +303,24 @@ def test_many_categories_are_taken_where_they_are_asked_for():
 def test_an_unnamed_column_gets_a_name_and_is_found_by_it():
     write("a,,c\n1,2,3\n4,5,7\n8,3,1\n")
     data = load_dataset("x.csv")
-    assert data.feature_names == ("a", "column 2", "c")
+    assert data.feature_names == ("a", "unnamed 2", "c")
     assert read_matrix("x.csv", config_of(data)).shape == (3, 3)
+
+
+def test_unnamed_columns_without_a_value_are_left_out_and_said():
+    write("a,b,,\n" + "".join(f"{i}.5,{i % 3},,\n" for i in range(9)))
+    data = load_dataset("x.csv")
+    assert data.feature_names == ("a", "b")
+    assert "2 unnamed columns without any value left out" in data.remark
+    assert read_matrix("x.csv", config_of(data)).shape == (9, 2)
+
+
+@pytest.mark.parametrize("amount", ["{}%", "${}", "{} €", "-{},5 %"])
+def test_amounts_with_a_sign_are_no_categories(amount):
+    write("p;q\n" + "".join(f"{amount.format(i % 4)};{i}\n" for i in range(40)))
+    with pytest.raises(InputError, match=r"line 2, column p: .* write the number alone"):
+        load_dataset("x.csv")
+    assert len(load_dataset("x.csv", categorical="p").variables[0].categories) == 4
 
 
 def test_a_column_that_is_observed_in_the_held_out_rows_alone_is_named():
