@@ -106,7 +106,7 @@ def layout_of(
         remarks.append(f"{counted(len(spoken), 'comment line')} left out")
     all_columns = [str(j + 1) for j in range(width)]
     if names:
-        all_columns = [c.strip() or f"column {j + 1}" for j, c in enumerate(names)]
+        all_columns = [c.strip() or f"unnamed {j + 1}" for j, c in enumerate(names)]
     label = None if labels is None else places(path, labels, all_columns, "labels")[0]
     if labels is None and names and (found := _label_of_pixels(all_columns)) is not None:
         label = found

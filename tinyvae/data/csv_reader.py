@@ -28,6 +28,7 @@ MOST_CATEGORIES = 500  # of a column
 FEW_VALUES = 2  # so many categories are taken even where each row has its own
 
 THOUSANDS, DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), re.compile(r"[+-]?\d*,\d+")
+AMOUNT = re.compile(r"[+-]?[$€£¥]?\s?[\d.,]+\s?[%$€£¥]?")  # or a number with a sign that is none
 Bad = dict[int, list[tuple[int, str]]]  # of a column: the lines and cells that are no numbers
 
 
@@ -126,6 +127,11 @@ def _contents(
             remarks.append(f"its unnamed first column {what} the rows and is left out")
             if not kept:
                 raise ValueError(f"{path} is empty: it has no column but the rows' numbers")
+    unnamed = [not (layout.head or ["-"] * len(layout.columns))[j].strip() for j in kept]
+    empty = np.isnan(x).all(axis=0) & unnamed & [j not in words for j in kept]
+    if empty.any() and not empty.all():
+        remarks.append(f"{counted(int(empty.sum()), 'unnamed column')} without any value left out")
+        x, kept = x[:, ~empty], [j for j, gone in zip(kept, empty, strict=True) if not gone]
     if not by_choice and len(x) > 2 and x[0, 0] in (0, 1) and (np.diff(x[:, 0]) == 1).all():
         name = layout.columns[kept[0]]
         remarks.append(f"column {name} counts the rows: drop it, unless that is meant")
@@ -189,7 +195,7 @@ def _values(
         if like is not None:
             is_text = bool(like[place].categories)
         else:
-            amounts = all(THOUSANDS.fullmatch(w) or DECIMAL_COMMA.fullmatch(w) for w in words)
+            amounts = all(map(AMOUNT.fullmatch, words))
             numbers = len(x) - len(bad.get(j, ()))
             is_text = j in texts or (len(words) > numbers and not amounts)
         if is_text:
@@ -297,6 +303,8 @@ def _not_numbers(path: Path, bad: Bad, layout: Layout, wanted: Wanted) -> InputE
         return InputError(problem, remedy="correct it, or leave the cell empty")
     out = Argument("drop", csv_layout.option(layout, [j], *items(wanted.drop)))
     remedy = ["leave the cell empty (missing), or the column out with ", out]
+    if AMOUNT.fullmatch(cell):
+        remedy.insert(0, "write the number alone, ")
     if number(cell) is None:
         codes = csv_layout.option(layout, [j], *items(wanted.categorical))
         remedy += [", or take it as categories with ", Argument("categorical", codes)]
