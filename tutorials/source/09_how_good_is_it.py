@@ -9,8 +9,8 @@
 # **At the end you can** estimate log p(x) by importance sampling, compute with numbers far below
 # what a computer can hold, and tell when such an estimate deserves no trust.
 #
-# **Time:** about 45 minutes. **You need:** the ELBO and the normal distribution (notebook 3), the
-# KL (notebook 5).
+# **Time:** about 45 minutes, and 20 more for exercises 9.3 and 9.5. **You need:** the ELBO and the
+# normal distribution (notebook 3), the KL (notebook 5).
 
 # %% [markdown]
 # ## What we want to know

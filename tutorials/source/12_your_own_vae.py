@@ -9,8 +9,8 @@
 # **At the end you have** a VAE that is yours from the first line to the last, judged by a gradient
 # check, by the audit and by an ELBO that it must reach, and trained on data of your own.
 #
-# **Time:** about 60 minutes. **You need:** all notebooks before: layers and Adam (1), the
-# Bernoulli loss (3), the draw (4), the KL (5) and how they meet (6).
+# **Time:** about 90 minutes. **You need:** layers and Adam (notebook 1), the Bernoulli loss (3),
+# the draw (4), the KL (5) and how they meet (6).
 
 # %% [markdown]
 # ## What it must do
