@@ -205,7 +205,8 @@ for name, model in {**models, "4.0, L = 10": vae}.items():
     print(f"beta = {name}: {sum(active)} of {len(active)} units are active")
 
 # %% [markdown]
-# (The package has it as `evaluate.active_units(model, x)`.) The rule is lenient: a variance of 0.01 is a mu that moves by 0.1, beside a noise of nearly 1.
+# (The package has it as `evaluate.active_units(model, x)`.) The rule is lenient: a variance of 0.01
+# is a mu that moves by 0.1, beside a noise of nearly 1.
 #
 # Is collapse an error? A few silent dimensions are not: the model found that it needs no more, and
 # the spare ones cost nothing. It is a failure when *all* fall silent although some would pay. And
