@@ -159,7 +159,9 @@ decoded = vae.decode(z.reshape(-1, 10)).reshape(2, len(steps), 784)
 figures.traversals(decoded, steps, ["most used", "least used"], digits.image_shape)
 
 # %% [markdown]
-# The first row changes, the second does not: the decoder ignores what is noise.
+# The first row changes, the second does not: the decoder ignores what is noise. (The grey ground
+# around z = 0: there the decoder's hidden units are small, and the logits of paper are not far
+# enough below 0.)
 
 # %% [markdown]
 # ### Exercise 8.1: active units

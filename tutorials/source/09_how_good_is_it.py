@@ -289,6 +289,8 @@ other, other_error = found.log_likelihood[0], found.standard_error[0]
 print(f"the package:  {other:.1f} ± {other_error:.1f}, with other draws")
 
 # %% [markdown]
+# With so few effective draws the ± is a guess itself. This picture is a hard one.
+#
 # ### Exercise 9.5: weights for draws from both, without a word of help
 #
 # Where q leaves out codes that count, its draws never meet them. A safer proposal takes half of the
