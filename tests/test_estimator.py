@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -193,3 +194,12 @@ def test_unfit_parameters_get_one_clear_line(parameters, message):
 def test_codes_of_another_width_are_refused():
     with pytest.raises(ValueError, match="X has 3 columns, but codes of this VAE have 2"):
         small().fit(X).inverse_transform(np.zeros((4, 3)))
+
+
+def test_verbose_prints_a_line_an_epoch_outside_a_terminal(capsys):
+    small(epochs=2, verbose=True).fit(X)
+    assert re.findall("epoch ./2: loss", capsys.readouterr().err) == [
+        *("epoch 1/2: loss", "epoch 2/2: loss"),
+    ]
+    small(epochs=2).fit(X)
+    assert capsys.readouterr() == ("", "")

@@ -83,7 +83,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     backend : {"auto", "numpy", "cupy"}, default="auto"
     random_state : int, RandomState instance or None, default=None
     verbose : bool, default=False
-        Show a progress bar where the output is a terminal.
+        Show a progress bar in a terminal or a notebook, and a line an epoch elsewhere.
 
     Attributes
     ----------
@@ -134,7 +134,18 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
     verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on the rows of X (N, D); y is ignored. Return the estimator itself."""
+        """Train.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+        y : ignored
+
+        Returns
+        -------
+        VAEEstimator
+            The estimator itself.
+        """
         X = validate_data(self, checks.unmasked(X), dtype=FLOATS)
         checks.integer("importance_samples", self.importance_samples, 0)
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
@@ -161,13 +172,34 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the posterior means mu (N, L) of X (N, D), in the precision of X."""
+        """Return the posterior means, in the precision of X.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+
+        Returns
+        -------
+        array (N, L)
+            mu.
+        """
         X = self._rows(X)
         parts = [self.model_.encode(X[rows])[0] for rows in blocks(len(X), BLOCK)]
         return np.concatenate([self._to_numpy(mu, X.dtype) for mu in parts])
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return x_hat (N, D), decoded from codes (N, L)."""
+        """Return what codes decode to, in the units of X.
+
+        Parameters
+        ----------
+        X : array (N, L)
+            Codes.
+
+        Returns
+        -------
+        array (N, D)
+            x_hat.
+        """
         check_is_fitted(self)
         Z = check_array(X, dtype=FLOATS, input_name="X")
         n, L = Z.shape[1], self.model_.latent_dim
@@ -177,9 +209,17 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         return np.concatenate([self._in_units(x_hat, Z.dtype) for x_hat in parts])
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return a score of each row (N,), in nats: its ELBO, or its importance-sampled log p(x).
+        """Return a score of each row, in nats: its ELBO, or its importance-sampled log p(x).
 
         `importance_samples` chooses. The draws follow from the row and from `random_state` alone.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+
+        Returns
+        -------
+        array (N,)
         """
         X = self._rows(X)
         seed, S = self.model_.seed, self.importance_samples
@@ -190,15 +230,35 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMix
         return value - np.log(self.scale_).sum()  # a density of X: p(x) dx = p(u) du, u = x / scale
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of `score_samples` over the rows of X; larger is better."""
+        """Return the mean of `score_samples` over the rows; larger is better.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+        y : ignored
+
+        Returns
+        -------
+        float
+        """
         return float(self.score_samples(X).mean())
 
     def sample(
         self, n_samples: int = 1, random_state: Any = None, noise: bool = False
     ) -> np.ndarray:
-        """Return new rows (n_samples, D): means of p(x|z) at draws of z from the prior.
+        """Return new rows: means of p(x|z) at draws of z from the prior.
 
-        With `noise`, a draw from p(x|z) instead of its mean: a draw from the model's p(x).
+        Parameters
+        ----------
+        n_samples : int
+        random_state : int, RandomState instance or None
+        noise : bool
+            Whether to draw from p(x|z) instead of taking its mean: a draw from the model's p(x).
+
+        Returns
+        -------
+        array (n_samples, D)
+            In the units of X.
         """
         check_is_fitted(self)
         x = self.model_.sample(n_samples, seed=_seed(random_state), noise=noise)
