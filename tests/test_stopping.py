@@ -87,6 +87,17 @@ def test_a_training_stops_and_leaves_the_model_of_its_best_epoch(rows, tmp_path)
     assert run.config["training"]["patience"] == 15
 
 
+def test_sigma_is_set_from_the_rows_that_chose_the_epoch_too(rows):
+    x, held_out = rows
+    vae = model()
+    fit(vae, x, 60, validation=held_out, patience=60, **TRAINING)
+    whole = np.vstack([x, held_out])
+    mu, logvar = vae.encode(whole)
+    eps = np.random.default_rng(0).standard_normal((400, *mu.shape))
+    y = vae.decode((mu + np.exp(0.5 * logvar) * eps).reshape(-1, 2)).reshape(400, *whole.shape)
+    np.testing.assert_allclose(vae.sigma, np.sqrt(((y - whole) ** 2).mean(axis=(0, 1))), rtol=0.02)
+
+
 @pytest.mark.parametrize("options", [{}, {"sigma": "auto"}, {"likelihood": "mixed",
                          "columns": [("gaussian", D)]}])  # fmt: skip
 def test_a_resumed_training_ends_bit_for_bit_as_an_uninterrupted_one(options, rows, tmp_path):

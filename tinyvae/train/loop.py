@@ -366,13 +366,20 @@ def _finish(t: _Training) -> None:
 
 def _settle(t: _Training, draws: int) -> None:
     """Set σ² of each feature to its mean squared error over all rows and some draws of each; with
-    no draws, to that of the answer 0, the scale at which a training begins."""
-    model = t.model
+    no draws, to that of the answer 0, the scale at which a training begins.
+
+    The rows that chose the best epoch count too: their errors are no smaller for being fitted.
+    """
+    model, parts = t.model, [(t.x_train, t.labels)]
+    if draws and t.best:
+        parts.append((t.validation, t.validation_labels))
 
     def squares(x: Any, labels: Any) -> np.ndarray:
         return mean_squares(model, x, labels, draws, model.seed)
 
-    means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
+    width, sizes = 2 * model.n_features, [len(x) for x, _ in parts]
+    found = [n * t.ranks.mean(squares, *part, width) for n, part in zip(sizes, parts, strict=True)]
+    means = np.sum(found, axis=0) / sum(sizes)
     model.likelihood.move_to(model.backend.asarray(means, model.dtype))
     model.likelihood.sigma = model.likelihood.sigma  # σ² = σ · σ to the last bit, as when loaded
 
