@@ -70,7 +70,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         Hold out `validation_fraction` of the rows (at least 10 must be there), stop after
         `n_iter_no_change` epochs in a row without a better ELBO on them, and keep the weights of
         the best epoch. With lr_schedule="step" the rate first falls, and the wait begins anew.
-    validation_fraction : float, default=0.1
+    validation_fraction : float, default=0.15
     n_iter_no_change : int or "auto", default="auto"
         "auto" takes 10 to 30, fewer of many rows.
     batch_size : int, default=32
@@ -137,7 +137,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     free_bits: float = 0.0
     epochs: int | str = "auto"
     early_stopping: bool = True
-    validation_fraction: float = 0.1
+    validation_fraction: float = recipes.CHOOSE
     n_iter_no_change: int | str = "auto"
     batch_size: int = recipes.TABLE["batch_size"]
     lr: float = recipes.TABLE["lr"]
@@ -333,11 +333,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         if y is None:
             raise ValueError(f"this model is conditional: give y, a class of each of {n} rows")
         y = column_or_1d(y)
-        unknown = y[~np.isin(y, self.classes_)]
-        if len(unknown) or len(y) != n:
-            found = (
-                f"has the class {unknown[0]!r}" if len(unknown) else f"has {len(y)} rows for {n}"
-            )
+        unknown = y[~np.isin(y, self.classes_)].tolist()
+        if unknown or len(y) != n:
+            found = f"has the class {unknown[0]!r}" if unknown else f"has {len(y)} rows for {n}"
             shown = ", ".join(map(str, self.classes_[:10]))
             raise ValueError(f"y {found}: it takes a class of each row, of {shown}")
         return np.searchsorted(self.classes_, y)
