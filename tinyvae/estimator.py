@@ -23,6 +23,7 @@ except ImportError:
 
 from tinyvae import checks, evaluate
 from tinyvae.data.blocks import blocks
+from tinyvae.data.preparation import CHOOSING
 from tinyvae.models import VAE
 from tinyvae.train import recipes
 from tinyvae.train.checkpoint import build, model_config
@@ -137,7 +138,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     free_bits: float = 0.0
     epochs: int | str = "auto"
     early_stopping: bool = True
-    validation_fraction: float = recipes.CHOOSE
+    validation_fraction: float = CHOOSING
     n_iter_no_change: int | str = "auto"
     batch_size: int = recipes.TABLE["batch_size"]
     lr: float = recipes.TABLE["lr"]

@@ -63,7 +63,8 @@ TABLE = {
             " are, to mean 0 and standard deviation 1, or divided by a number"),
         ("validation", real(), "PART", None,
             "part that is held out to test on, and part of the rest that chooses the epoch to keep"
-            " (default: 0.1); 0 trains on all rows, and keeps the last epoch"),
+            " (default: 0.1, and of a table's rest 0.15); 0 trains on all rows, and keeps the last"
+            " epoch"),
     ],
     "model": [
         ("model", ("vae", "autoencoder"), None, "vae", ""),

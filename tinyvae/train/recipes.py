@@ -11,7 +11,6 @@ TABLE: dict[str, Any] = {
     "hidden": (64, 64), "activation": "softplus", "batch_size": 32, "lr": 3e-3,
 }  # fmt: skip
 STEPS = 20_000  # that a training on a table takes at most, where its epochs are short
-CHOOSE = 0.15  # the part of a table's rows by which the epoch is chosen
 LEAST_ROWS = 10  # of which some choose the epoch
 WAIT = 1_000  # steps without a better epoch that run the patience out
 
