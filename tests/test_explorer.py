@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,9 +89,7 @@ def test_modules_are_joined_without_imports_and_exports():
     script = page._script()
     assert not re.search(r"^(import|export)\b", script, re.MULTILINE)
     assert set(page.MODULES) == {
-        path.name.removesuffix(".js")
-        for path in page.resources.files("tinyvae.explore").iterdir()
-        if path.name.endswith(".js")
+        path.name.removesuffix(".js") for path in Path(page.__file__).parent.glob("*.js")
     }
 
 

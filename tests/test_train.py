@@ -166,9 +166,17 @@ def test_lr_schedules(x, schedule, expected):
     assert rates == pytest.approx(expected)
 
 
-def test_a_callback_that_returns_true_ends_the_training(x):
-    history = fit(small_vae(), x, epochs=9, callback=lambda row: row["epoch"] == 2, progress=False)
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_a_callback_that_returns_true_ends_the_training(yes, x):
+    answers = {2: yes}
+    history = fit(small_vae(), x, 9, callback=lambda row: answers.get(row["epoch"]), progress=False)
     assert len(history) == 2
+
+
+@pytest.mark.parametrize("answer", [1, 0.5, np.float64(3), "no", [0], np.ones(2), {"loss": 1}])
+def test_a_callback_that_returns_anything_else_does_not(answer, x):
+    history = fit(small_vae(), x, epochs=3, callback=lambda row: answer, progress=False)
+    assert len(history) == 3
 
 
 def test_a_run_folder_holds_config_metrics_and_checkpoint(x, tmp_path):

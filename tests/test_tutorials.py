@@ -30,7 +30,7 @@ import pytest
 from tinyvae import models
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
-from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
+from tinyvae.exercises import byhand, judge, lab, latent_space, pictures, progress
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -270,7 +270,7 @@ def test_the_symptoms_are_drawn_for_every_patient(rng):
 def test_learning_by_heart_is_drawn_on_one_scale():
     history = [{"reconstruction": 500.0 - e, "val_reconstruction": 490.0 + e} for e in range(20)]
     history = [row | {"epoch": e + 1} for e, row in enumerate(history)]
-    fig = training.overfitting({"one": history, "another": history})
+    fig = pictures.overfitting({"one": history, "another": history})
     assert len({ax.get_ylim() for ax in fig.axes}) == 1
 
 
@@ -432,7 +432,7 @@ def test_models_of_the_checks_name_their_backend():
 @pytest.fixture(scope="session")
 def runs(request) -> dict:
     """The selected notebooks with the outputs of fresh kernels, each in one thread, two at once."""
-    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install 'tinyvae[test]'")
+    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install nbclient")
     selected = [i for i in request.session.items if i.get_closest_marker("notebooks")]
     sources = [item.callspec.params["source"] for item in selected]
     with ThreadPoolExecutor(2) as pool:

@@ -22,9 +22,7 @@ from tinyvae.core.errors import TinyVAEError as TinyVAEError
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
-from tinyvae.core.values import layer as layer
 from tinyvae.core.values import number as number
-from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
 

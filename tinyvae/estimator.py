@@ -19,7 +19,7 @@ try:
     from sklearn.utils import check_array, check_random_state, column_or_1d
     from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 except ImportError:
-    raise ImportError("VAEEstimator needs scikit-learn: pip install 'tinyvae[sklearn]'") from None
+    raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
 
 from tinyvae import checks, evaluate
 from tinyvae.data.blocks import blocks
@@ -100,7 +100,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     Attributes
     ----------
     model_ : tinyvae.VAE
-        Of the rows (X - mean_) / scale_.
+        Of the rows `(X - mean_) / scale_`.
     mean_, scale_ : arrays (D,)
         0 and 1 where X is not standardised; the scale of a constant feature is 1.
     classes_ : array (C,)

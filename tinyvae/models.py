@@ -590,16 +590,13 @@ def of_observed_cells(likelihood: Any, one: Array) -> Columns:
 def _check_outputs(model: Autoencoder) -> None:
     """Raise ValueError unless a model's networks take and give rows of the widths it needs."""
     D, L, C = model.n_features, model.latent_dim, model.n_classes
-    _check_output(model, model.encoder, "encoder", D + C, model.outputs_per_latent * L)
-    _check_output(model, model.decoder, "decoder", L + C, D)
-
-
-def _check_output(model: Autoencoder, network: Any, name: str, n_in: int, n_out: int) -> None:
-    zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
-    try:
-        shape = tuple(network.forward(zeros).shape)
-    except ValueError as error:
-        reason = checks.first_line(error)
-        raise ValueError(f"the {name} cannot take {n_in} inputs: {reason}") from None
-    if shape != (1, n_out):
-        raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")
+    widths = {"encoder": (D + C, model.outputs_per_latent * L), "decoder": (L + C, D)}
+    for name, (n_in, n_out) in widths.items():
+        zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
+        try:
+            shape = model.networks[name].forward(zeros).shape
+        except ValueError as error:
+            reason = checks.first_line(error)
+            raise ValueError(f"the {name} cannot take {n_in} inputs: {reason}") from None
+        if tuple(shape) != (1, n_out):
+            raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")

@@ -21,6 +21,7 @@ COMMANDS = {
     "encode": "from data to mu and logvar",
     "decode": "from latent points to data",
     "reconstruct": "encode data and decode it again",
+    "impute": "fill in the missing cells of a table",
     "score": "how likely each row is, and which columns say so",
     "interpolate": "walk from one example to another",
     "three-panels": "the picture that explains the VAE",
@@ -98,7 +99,7 @@ def usage() -> str:
         [
             "usage: tinyvae COMMAND …        (also: python -m tinyvae COMMAND …)",
             "",
-            "A variational autoencoder from scratch, every gradient written by hand and proven.",
+            "A variational autoencoder from scratch, every gradient written by hand.",
             "",
             *lines,
             "",

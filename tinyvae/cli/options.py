@@ -2,10 +2,11 @@
 
 import argparse
 import math
+import shlex
 from typing import Any
 
 from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, sizes, whole
-from tinyvae.data import NAMES
+from tinyvae.data import NAMES, variables
 from tinyvae.models import ACTIVATIONS
 from tinyvae.threads import checked
 from tinyvae.train import recipes
@@ -53,6 +54,10 @@ TABLE = {
         ("labels", str, "NAME", None, "column of a table, key of an .npz, or an .npy file"),
         ("columns", str, "A,B,…", None, "columns of a table to take: names, numbers, ranges 2-5"),
         ("drop", str, "A,B,…", None, "columns of a table to leave out"),
+        ("categorical", str, "A,B,…", None, "columns of numbers that are codes of categories;"
+            " columns of text are anyway"),
+        ("missing", None, None, False, "NaN in an array is a missing cell, as an empty cell, NA,"
+            " NaN or ? is in a table; which ones are must not depend on what they hide"),
         ("header", ("auto", "yes", "no"), None, "auto", "whether a table's first line has names"),
         ("image_size", _image_size, "N|HxW", None, "resize a folder's images"),
         ("channels", ("auto", "grey", "colour"), None, "auto", "of images"),
@@ -72,7 +77,9 @@ TABLE = {
         ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
             " by the decoder; none for a linear model (default: 256,128; tables: 64,64)"),
         ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
-        ("likelihood", ("gaussian", "bernoulli"), None, "gaussian", "p(x|z)"),
+        ("likelihood", ("gaussian", "bernoulli", "mixed"), None, None, "p(x|z); mixed takes each"
+            " column of a table by its kind: number, 0 and 1, category (default: mixed for a table"
+            " with columns that are no numbers, else gaussian)"),
         ("sigma", real("auto", "per-feature", above=True), "{auto,per-feature,NUMBER}", None,
             "the Gaussian's standard deviation; auto learns one, per-feature one for each column"
             " (default: 1/√2 for data in [0, 1], per-feature for tables, else auto)"),
@@ -129,7 +136,7 @@ IMAGES = {"hidden": (256, 128), "activation": "relu", "batch_size": 100, "lr": 1
 EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # for other data, see `default_epochs`
 MIN_STEPS = 2700  # what 60 epochs come to on the digits
 
-MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
+MODEL = ("latent_dim", "hidden", "activation", "reconstruction_weight", "dtype")
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 DATA = ("data_dir", "binarize", *(name for name, *_ in TABLE["data of your own"]), "seed")
 GOES_WITH_RESUME = (
@@ -194,7 +201,14 @@ def model_arguments(options: dict, dataset: Any) -> dict:
         note_unused(options, ("importance_samples",), "--objective elbo: it takes one draw")
     else:
         note_unused(options, VAE_ONLY, "--model autoencoder: it has no KL")
-    if options["likelihood"] == "bernoulli":
+    if dataset.missing:
+        arguments["missing"] = True
+    likelihood = arguments["likelihood"] = likelihood_of(options, dataset)
+    if likelihood == "mixed":
+        arguments["columns"] = variables.pairs(dataset.variables)
+        arguments["sigma"] = options.get("sigma", "per-feature")
+        note_unused(options, ("output",), "--likelihood mixed: its numbers may have any size")
+    elif likelihood == "bernoulli":
         note_unused(options, ("sigma", "output"), "--likelihood bernoulli: only a Gaussian has it")
     else:
         table = dataset.scaling.kind == "standardize" and not dataset.image_shape
@@ -210,12 +224,27 @@ def model_arguments(options: dict, dataset: Any) -> dict:
     return arguments | {"seed": options["seed"]}
 
 
+def likelihood_of(options: dict, dataset: Any) -> str:
+    """Return the likelihood that is asked for, or that suits the data."""
+    given = options.get("likelihood")
+    if given == "mixed" and dataset.variables is None:
+        raise ValueError(f"--likelihood mixed is for tables, {dataset.name} holds images")
+    words = [v.name for v in dataset.variables or () if len(v.categories) > 1]
+    if words and given not in (None, "mixed"):
+        remedy = (
+            f"leave --likelihood out, or the columns with --drop {shlex.quote(','.join(words))}"
+        )
+        found = f"{dataset.name} has columns of categories ({', '.join(words)})"
+        raise ValueError(f"--likelihood {given}: {found}: {remedy}")
+    return given or ("mixed" if dataset.mixed else "gaussian")
+
+
 def note_what_has_no_effect(options: dict) -> None:
     """Say on stderr which options of data and training have none beside the others given."""
     name = options["dataset"]
     if name not in EPOCHS:
         note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
-    if options["likelihood"] == "gaussian" and options["binarize"] != "none":
+    if options.get("likelihood", "gaussian") == "gaussian" and options["binarize"] != "none":
         note("--binarize is for --likelihood bernoulli, which is not given")
     if options["model"] == "vae" and not options["kl_warmup"]:
         note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")

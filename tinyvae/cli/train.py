@@ -133,7 +133,7 @@ def _loaded(chosen: dict, own: dict) -> Dataset:
     """Return the data set; tables are not standardised for a Bernoulli, which takes [0, 1]."""
     dataset = load_dataset(chosen["dataset"], **own)
     by_default = own["scale"] == "infer" and dataset.scaling.kind == "standardize"
-    if by_default and chosen["likelihood"] == "bernoulli":
+    if by_default and chosen.get("likelihood") == "bernoulli":
         return load_dataset(chosen["dataset"], **own | {"scale": "none"})
     return dataset
 
@@ -251,11 +251,14 @@ def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
+    size = dataset.log_size(dataset.x_test)
+    if bound and size is not None:
+        bound += f" ({-reconstruction - kl - size:.2f} in the data's own units)"
     say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
         f" {counted(len(dataset.x_test), 'test example')}, in"
         f" nats per example: reconstruction {reconstruction:.2f}{bound};"
-        f" mean squared error {float(np.mean(error * error)):.4f}"
+        f" mean squared error {float(np.nanmean(error * error)):.4f}"
     )
 
 

@@ -34,6 +34,8 @@ def load_dataset(
     header: str = "auto",
     columns: csv_reader.Columns = None,
     drop: csv_reader.Columns = None,
+    categorical: csv_reader.Columns = None,
+    missing: bool = False,
     skip_damaged: bool = False,
     seed: int = 0,
 ) -> Dataset:
@@ -68,6 +70,13 @@ def load_dataset(
         Whether a table's first line names its columns; "auto" tells by what it holds.
     columns, drop : str or sequence of str and int
         Columns of a table to take, or to leave out: names, numbers from 1, or ranges such as "2-5".
+    categorical : str or sequence of str and int
+        Columns of numbers that are codes of categories. Columns of words are categories anyway, and
+        columns of 0 and 1 alone are Bernoulli: `Dataset.variables` tells. A model of them has
+        likelihood="mixed".
+    missing : bool
+        Whether cells of an array may be missing, NaN. In a table in text an empty cell, NA, NaN or
+        ? is a missing one anyway. Cells are taken to be missing at random.
     skip_damaged : bool
         Leave out images that cannot be read.
     seed : int
@@ -90,6 +99,7 @@ def load_dataset(
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale, "header": header} | given
     own |= {"columns": columns, "drop": drop, "skip_damaged": skip_damaged}
+    own |= {"categorical": categorical, "missing": missing}
     if binarize not in ("none", "static", "dynamic"):
         problem = f"binarize {binarize!r}"
         raise InputError(problem, remedy="expected none, static or dynamic")
@@ -188,6 +198,10 @@ def _shapes() -> Dataset:
 
 def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
     """Return `dataset` in black and white; what is drawn once and fits into memory is an array."""
+    if dataset.missing or dataset.mixed:
+        what = "missing cells" if dataset.missing else "columns of 0 and 1 or of categories"
+        remedy = "leave binarize out; it is for grey values"
+        raise InputError(f"{dataset.name} has {what}", remedy=remedy)
     for rows in (dataset.x_train, dataset.x_test):
         low, high = value_range(rows)
         if low < 0 or high > 1:
@@ -206,8 +220,9 @@ def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
 
 
 def read_matrix(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> Rows:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> Rows:  # fmt: skip
     """Return rows for a trained run: of a file, a folder, an image, or a known set's test split.
 
     Parameters
@@ -215,6 +230,8 @@ def read_matrix(
     source : as `load_dataset` takes it
     config : what `Dataset.to_config` gave when the run was trained
         Its scaling is applied, its image size and label column are expected.
+    missing : bool
+        Whether NaN in an array is a missing cell, as it is where the run's data were read so.
 
     Returns
     -------
@@ -225,12 +242,13 @@ def read_matrix(
     ValueError
         `source` has another width than the model, or values that cannot be its.
     """
-    return _read(os.fspath(source), config, data_dir, labelled=False)[0]
+    return _read(os.fspath(source), config, data_dir, False, missing)[0]
 
 
 def read_labelled(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> tuple[Rows, np.ndarray | None]:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> tuple[Rows, np.ndarray | None]:  # fmt: skip
     """Return `read_matrix`'s rows, and labels (N,) as the run counts them, or None without any.
 
     Raises
@@ -238,7 +256,7 @@ def read_labelled(
     ValueError
         As `read_matrix`; or a label is none that the run was trained with.
     """
-    x, y, names = _read(os.fspath(source), config, data_dir, labelled=True)
+    x, y, names = _read(os.fspath(source), config, data_dir, True, missing)
     if y is None or config["label_names"] is None:
         return x, y
     places = {name: place for place, name in enumerate(config["label_names"])}
@@ -251,11 +269,11 @@ def read_labelled(
 
 
 def _read(
-    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool
+    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool, missing: bool
 ) -> tuple[Rows, np.ndarray | None, tuple[str, ...] | None]:
     """Return rows, and labels and their names, which are None, and unread, unless `labelled`."""
     if source not in NAMES:
-        x, table = preparation.read_like(source, config)
+        x, table = preparation.read_like(source, config, missing)
         return x, *(readers.encode_labels(table, source) if labelled else (None, None))
     dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
     preparation.check_width(source, dataset.n_features, config)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +10,10 @@ import numpy as np
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Bernoulli
-from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_base64, to_json
+from tinyvae.explore.assemble import MODEL, escaped, fill, read, script, to_base64, to_json
+from tinyvae.explore.assemble import write as write
 from tinyvae.explore.payload import Payload, collect, plot_kind
 from tinyvae.models import VAE, Autoencoder
-from tinyvae.train.files import write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -70,19 +68,14 @@ def build(
     payload = collect(model, dataset, n_points, precision)
     _check_size(payload, precision, max_bytes)
     parts = _words(model, dataset, title) | {
-        "style": _read("look.css") + _read("page.css"),
+        "style": read("look.css") + read("page.css"),
         "script": _script(),
         "description": to_json(payload.description),
         "theta": to_base64(payload.theta),
         "x": to_base64(payload.x),
         "codes": to_base64(payload.codes),
     }
-    return fill(_read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
-
-
-def write(path: str | os.PathLike, html: str) -> None:
-    """Write the page to `path`: whole, or not at all. Raises OSError in one line."""
-    write_text(path, html)
+    return fill(read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
 
 
 def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
@@ -100,19 +93,16 @@ def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
     )
 
 
-def _read(name: str) -> str:
-    return (resources.files("tinyvae.explore") / name).read_text("utf-8")
-
-
 def _script() -> str:
-    return script({name: _read(f"{name}.js") for name in MODULES})
+    return script({name: read(f"{name}.js") for name in MODULES})
 
 
 def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str, str]:
     """The texts that depend on the model, escaped for HTML."""
     noun = "image" if dataset.image_shape else "row"
     vae, labelled = isinstance(model, VAE), dataset.y_test is not None
-    widths = [model.n_features, *_hidden(model), model.latent_dim]
+    dense = [layer.shapes["W"][1] for layer in model.encoder.layers if hasattr(layer, "W")]
+    widths = [model.n_features, *dense[:-1], model.latent_dim]
     numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
     kind = "variational autoencoder" if vae else "plain autoencoder"
     lede = (
@@ -142,12 +132,6 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "footer": f"{dataset.describe()}. Made with tinyvae {__version__}.",
     }
     return escaped(words)
-
-
-def _hidden(model: Autoencoder) -> list[int]:
-    """Widths of the encoder's hidden layers."""
-    dense = [layer for layer in model.encoder.layers if hasattr(layer, "W")]
-    return [layer.shapes["W"][1] for layer in dense[:-1]]
 
 
 def _about_likelihood(model: Autoencoder) -> str:

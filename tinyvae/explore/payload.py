@@ -39,14 +39,7 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     """
     checks.choice("precision", precision, PRECISIONS)
     N = min(checks.integer("n_points", n_points, 2), len(dataset.x_test))
-    if dataset.x_test.shape[1] != model.n_features:
-        raise ValueError(
-            f"the model takes {model.n_features} features, but {dataset.name} has"
-            f" {dataset.x_test.shape[1]}: give the data set that it was trained on"
-        )
-    theta = model.backend.to_numpy(model.parameters.theta)
-    if not np.isfinite(theta).all():
-        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    theta = weights(model, dataset)
     rows = np.linspace(0, len(dataset.x_test) - 1, N).astype(int)
     x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
     labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
@@ -71,6 +64,19 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     )
 
 
+def weights(model: Autoencoder, dataset: Dataset) -> np.ndarray:
+    """Return θ on the host. Raises ValueError where it isn't finite, or of other data."""
+    if dataset.n_features != model.n_features:
+        raise ValueError(
+            f"the model takes {model.n_features} features, but {dataset.name} has"
+            f" {dataset.n_features}: give the data set that it was trained on"
+        )
+    theta = model.backend.to_numpy(model.parameters.theta)
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    return theta
+
+
 def plot_kind(dataset: Dataset) -> str | None:
     """Return how a row is drawn: "bars", "line", or None for an image."""
     if dataset.image_shape:
@@ -89,20 +95,16 @@ def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
 
 def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict]:
     """The codes of x, and the mean reconstruction and KL, in nats per example."""
-    backend = model.backend
-    if not isinstance(model, VAE):
-        z = model.encode(x, labels=labels)
-        y = model.decoder_output(z, labels=labels)
-        nll = model.likelihood.nll(y, model.as_batch(x))
-        return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
-    mu, logvar = model.encode(x, labels=labels)
-    rng = backend.generator(seed_sequence(0, "validation"))
-    eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
-    y = model.decoder_output(reparameterize(mu, logvar, eps), labels=labels)
-    nll = model.likelihood.nll(y, model.as_batch(x))
-    means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
-    codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
-    return codes, means
+    backend, means = model.backend, {}
+    mu, logvar = model.codes(x, labels)
+    z, codes = mu, [mu]
+    if logvar is not None:
+        rng = backend.generator(seed_sequence(0, "validation"))
+        z = reparameterize(mu, logvar, rng.standard_normal(mu.shape, dtype=mu.dtype))
+        codes, means["kl"] = [mu, logvar], float(kl(mu, logvar).sum(axis=1).mean())
+    nll = model.likelihood.nll(model.decoder_output(z, labels=labels), model.as_batch(x))
+    means["reconstruction"] = float(nll.mean())
+    return np.hstack([backend.to_numpy(part) for part in codes]), means
 
 
 def describe_model(model: Autoencoder) -> dict[str, Any]:
@@ -110,16 +112,13 @@ def describe_model(model: Autoencoder) -> dict[str, Any]:
 
     Raises ValueError where it can't compute a layer or the likelihood.
     """
-    decoder = _layers("decoder", model.decoder)
-    if getattr(model.likelihood, "output", None) == "sigmoid":
-        decoder.append("Sigmoid")
     return {
         "kind": "VAE" if isinstance(model, VAE) else "Autoencoder",
         "n_features": model.n_features,
         "latent_dim": model.latent_dim,
         "n_classes": model.n_classes,
         "encoder": _layers("encoder", model.encoder),
-        "decoder": decoder,
+        "decoder": _layers("decoder", model.decoder),
         "likelihood": _likelihood(model.likelihood),
         "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
     }

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.data.blocks import blocks
-from tinyvae.evaluate.passes import posterior
+from tinyvae.evaluate.passes import by_blocks, posterior
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
-BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array
 
 
 class View:
@@ -60,13 +58,11 @@ class View:
 
     def decode(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
         """Return x_hat (n, D) in the model's units; `labels` (n,), or one for all."""
-        model, z, parts = self.model, z.astype(self.model.dtype), []
+        model, conditions = self.model, None
         if model.n_classes:
-            labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
-        for part in blocks(len(z), BLOCK_VALUES // max(model.n_features, 1024)):
-            conditions = labels[part] if model.n_classes else None
-            parts.append(model.backend.to_numpy(model.decode(z[part], labels=conditions)))
-        return np.concatenate(parts)
+            conditions = np.broadcast_to(self.default_label if labels is None else labels, len(z))
+        (x_hat,) = by_blocks(model, model.decode, z.astype(model.dtype), conditions)
+        return x_hat
 
     def images(self, x: np.ndarray) -> np.ndarray:
         """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""

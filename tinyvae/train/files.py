@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -104,7 +104,7 @@ def next_free(folder: str | os.PathLike, name: str, free: Callable[[Path], bool]
     return path
 
 
-def write_csv(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[list]) -> None:
     """Write a header and rows as CSV, atomically."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])

@@ -96,7 +96,8 @@ def fit(
     progress : bool
         Show a progress bar, if the output is a terminal, and notes at the end.
     callback : function, optional
-        Called after every epoch with its row of the history; returning True ends the training.
+        Called after every epoch with its row of the history; returning True (or NumPy's), and
+        nothing else, ends the training.
     run : path or Run, optional
         Leave a run folder there; it must not exist, unless `resume` is set.
     kl_cycles : int

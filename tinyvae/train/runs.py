@@ -14,20 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
+from tinyvae.data import Dataset, load_again
+from tinyvae.data.dataset import counted
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
 from tinyvae.train import checkpoint, files, locks
 from tinyvae.train.files import is_free, make_folder, write_csv, write_text
-
-if TYPE_CHECKING:
-    from tinyvae.data import Dataset
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
@@ -173,8 +172,6 @@ class Run:
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
-        from tinyvae.data.dataset import counted
-
         if epochs < self.done:
             problem = f"{self.path} has {counted(self.done, 'epoch')} already"
             remedy = [Argument("epochs", bare=True), " must be more"]
@@ -193,16 +190,17 @@ class Run:
             return
         stored = open_run(self.path)
         given, known = self.config["training"], stored.config["training"]
-        pairs = {
-            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
-        }
-        if stored.config.get("x_train") and self.config["x_train"]:
-            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
-        for name, (now, before) in pairs.items():
-            if now != before:
-                what = f"was trained with {name} {before!r}, not {now!r}"
-                what = "was trained on other data" if name == "x_train" else what
-                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        what = [
+            f"with {name} {known[name]!r}, not {given[name]!r}"
+            for name in (*REQUIRED, "kl_cycles")
+            if name in known and known[name] != given[name]
+        ]
+        before, now = stored.config.get("x_train"), self.config["x_train"]
+        if before and now and before != now:
+            what.append("on other data")
+        if what:
+            remedy = "give the same, or train a new run"
+            raise ValueError(f"{self.path} was trained {what[0]}: {remedy}")
         self.changed = known != given
         self.config = stored.config | self.config
 
@@ -274,10 +272,8 @@ class Run:
         if moves(model):
             variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
             model.likelihood.variance = model.backend.asarray(variance, model.dtype)
-        self.best, self.stopped = (
-            checkpoint.best_weights(arrays),
-            int(arrays["stopped"]) if "stopped" in arrays else 0,
-        )
+        self.best = checkpoint.best_weights(arrays)
+        self.stopped = int(arrays["stopped"]) if "stopped" in arrays else 0
         return history, kl_history
 
     def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
@@ -347,10 +343,8 @@ class Run:
                 raise ValueError(f"{path} holds another model ({problem}): {remedy}")
 
     @cached_property
-    def dataset(self) -> "Dataset":
+    def dataset(self) -> Dataset:
         """The data set of the run, loaded again as its config.json says."""
-        from tinyvae.data import load_again
-
         if "data" not in self.config:
             problem = f"{self.path} was trained on arrays from Python, which it does not hold"
             raise InputError(problem, remedy="fit(…, resume=True) takes them again")

@@ -6,7 +6,7 @@
 # **The question.** A loss must ask two things of the codes: that all of them together look like
 # draws of a known distribution, and that each picture owns a region. What loss asks for that?
 #
-# **At the end you can** derive the ELBO, the one formula behind every VAE, compute it, and see it
+# **At the end you can** derive the ELBO, the formula behind the VAE, compute it, and see it
 # touch the exact answer where that is known.
 #
 # **Time:** about 45 minutes. **You need:** notebooks 1 and 2 (encoder, decoder, code, loss,

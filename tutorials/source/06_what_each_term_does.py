@@ -155,7 +155,7 @@ up, down = (sum(loss_of(W_1 + sign * step * nudge)[-2:]) for sign in (1, -1))
 print(f"dW_1[0, 0] = {dW_1[0, 0]:.6f}; by a central difference {(up - down) / (2 * step):.6f}")
 
 # %%
-from tinyvae.exercises import training as pictures
+from tinyvae.exercises import pictures
 
 pictures.there_and_back(
     [

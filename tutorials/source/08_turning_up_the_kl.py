@@ -44,6 +44,7 @@ import numpy as np
 
 from tinyvae import VAE, evaluate, figures, fit, load_dataset
 from tinyvae.exercises import beta as check
+from tinyvae.exercises import pictures
 
 digits = load_dataset("digits")
 
@@ -88,7 +89,7 @@ for beta in (0.1, 1.0, 4.0, 16.0):
 # each test picture. Below: what each place of |z| < 3 decodes to.
 
 # %% long
-check.planes(
+pictures.planes(
     {f"beta = {beta:g}": models[beta] for beta in (0.1, 1.0, 4.0)},
     digits.x_test,
     digits.y_test,
@@ -306,6 +307,76 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 # found by trying: 0.001 · 784 ≈ 0.8.)
 
 # %% [markdown]
+# ## σ_x is a beta, too
+#
+# So far σ_x² = ½ was simply given. Multiply the whole loss, with S for the squared error of a
+# picture, by 2σ_x²:
+#
+# $$\text{loss} = \frac{S}{2\sigma_x^2} + \frac D2 \log 2\pi\sigma_x^2 + K \qquad 2\sigma_x^2
+# \cdot \text{loss} = S + 2\sigma_x^2 K + \ldots$$
+#
+# ("…" holds no weight of the encoder or the decoder.) So the width of p(x|z) sets the price of
+# information: σ_x² = ½ is a beta of 1 beside the squared error, a σ_x of 0.2 one of 0.08. Who
+# chooses it? The pictures can. A small σ_x makes each squared error dear, a large one makes log
+# 2πσ_x² large; between them lies the σ_x at which the loss is smallest.
+#
+# ### Exercise 8.3: the best σ_x, without a word of help
+#
+# For a batch of pictures `x` and what the decoder draws, `x_hat`, `(B, D)` each, return the σ_x
+# (one number for all pixels) at which the mean of the nll over the batch is smallest, and the nll
+# there.
+
+
+# %% exercise 8.3
+def best_width(x, x_hat):
+    sigma_x = ...  # a number
+    nll = ...  # a number: the mean over the batch of the sum over the pixels
+    return sigma_x, nll
+
+
+# %% check 8.3
+check.best_width(best_width)
+
+# %% [markdown] hint 8.3
+# Write v for σ_x². What is the slope of the nll along v, and where is it 0?
+#
+# How many pixels has the batch, and what is the mean of their squared differences?
+#
+# Put that v into the nll: what is left of the squares?
+
+
+# %% solution 8.3
+def best_width(x, x_hat):
+    variance = ((x - x_hat) ** 2).mean()  # −S/(2v²) + D/(2v) = 0, over all B · D pixels
+    return variance**0.5, 0.5 * x.shape[1] * (np.log(2 * np.pi * variance) + 1)
+
+
+# %% [markdown]
+# With `sigma="auto"` a model takes this σ_x anew in each batch. Here is one, between the model of
+# above with σ_x² = ½ and another with σ_x² = ½ and the beta that its σ_x stands for:
+
+# %% long
+calibrated = new_vae(2, sigma="auto")
+train(calibrated, epochs=12)
+sigma_x = float(calibrated.sigma)
+stands_for = new_vae(2, beta=2 * sigma_x**2)
+train(stands_for, epochs=12)
+print(f"σ_x = {sigma_x:.3f}, so that beta = 2σ_x² = {2 * sigma_x**2:.3f}")
+compared = {"σ_x² = ½": models[1.0], "σ_x from the data": calibrated, "its beta": stands_for}
+for name, model in compared.items():
+    terms = evaluate.elbo(model, digits.x_test, samples=5)
+    squared = ((model.reconstruct(digits.x_test) - digits.x_test) ** 2).sum(axis=1).mean()
+    numbers = f"squared error at mu {squared:.1f}, rate {terms.kl:.2f}, ELBO {terms.elbo:.0f}"
+    print(f"{name:18} {numbers}")
+
+# %% [markdown]
+# The second and the third make nearly the same bargain: they pay 8 or 9 nats instead of 3.3, and
+# their codes leave the prior, as with any small beta. But the ELBO, which counts log p(x|z) with
+# each model's own σ_x, is far better for the second: σ_x = 0.71 said that pixels are far noisier
+# than they are. For a plane to look at, this course keeps σ_x² = ½; for data of unknown scale, let
+# the data choose.
+
+# %% [markdown]
 # ## When collapse is a trap
 #
 # At the start of a training the decoder cannot use z yet, so z lowers the distortion by nothing.
@@ -325,24 +396,26 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 #
 # Below τ, less KL earns nothing, so there is no reason to be silent.
 #
-# ### Exercise 8.3: free bits
+# ### Exercise 8.4: free bits
 #
 # The function gets `kl (B, L)`, the KL of each picture and dimension, and `free`, which is τ. It
 # returns the loss, one number, and its gradient dkl, which you derive: how does the sum move when
 # one entry of kl does? (The rest, from dkl to dmu and dlogvar, is notebook 5.)
 
 
-# %% exercise 8.3
+# %% exercise 8.4
 def free_bits(kl, free):
     loss = ...  # a number
     dkl = ...  # (B, L)
     return loss, dkl
 
 
-# %% check 8.3
+# %% check 8.4
+from tinyvae.exercises import remedies as check
+
 check.free_bits(free_bits)
 
-# %% [markdown] hint 8.3
+# %% [markdown] hint 8.4
 # What comes first, the mean or the maximum? By how much does k_j move when one entry of its column
 # moves by 1?
 #
@@ -351,7 +424,7 @@ check.free_bits(free_bits)
 # Their product is one row of dkl.
 
 
-# %% solution 8.3
+# %% solution 8.4
 def free_bits(kl, free):
     mean = kl.mean(axis=0)  # (L,)
     loss = np.maximum(mean, free).sum()
@@ -360,8 +433,41 @@ def free_bits(kl, free):
 
 
 # %% [markdown]
-# In the package the same lines stand in a method of the VAE, which gets the mean over the batch and
-# returns what the loss counts, and the slope of that:
+# ### Exercise 8.5: a target for the KL, without a word of help
+#
+# A third remedy asks for a certain amount of KL (Burgess et al. 2018). With k the KL of a picture,
+# summed over the dimensions and averaged over the batch, the loss counts weight · |k − target|.
+# Return it for `kl (B, L)`, with its gradient dkl. (Where k is the target exactly, any slope will
+# do.)
+
+
+# %% exercise 8.5
+def kl_target(kl, target, weight):
+    loss = ...  # a number
+    dkl = ...  # (B, L)
+    return loss, dkl
+
+
+# %% check 8.5
+check.kl_target(kl_target)
+
+# %% [markdown] hint 8.5
+# By how much does k move when one entry of kl moves by 1?
+#
+# What is the slope of |u| along u, left and right of 0?
+#
+# Does any entry of dkl differ from the others?
+
+
+# %% solution 8.5
+def kl_target(kl, target, weight):
+    distance = kl.sum(axis=1).mean() - target
+    return weight * abs(distance), np.full_like(kl, weight * np.sign(distance) / len(kl))
+
+
+# %% [markdown]
+# Back to free bits: in the package the same lines stand in a method of the VAE, which gets the mean
+# over the batch and returns what the loss counts, and the slope of that:
 
 # %%
 print(inspect.getsource(VAE.above_free_bits))
@@ -385,7 +491,7 @@ for name, options, training in (
     print(f"{name:10}: distortion {distortion:.1f}, rate {rate:.2f}, loss {loss:.1f}")
 
 # %% long
-check.kl_by_epoch(histories)
+pictures.kl_by_epoch(histories)
 
 # %% [markdown]
 # Without a remedy the KL falls almost to 0 in the first epochs, and hardly recovers. After a

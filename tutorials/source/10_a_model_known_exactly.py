@@ -28,8 +28,8 @@ import math
 import numpy as np
 
 from tinyvae import VAE, Adam, evaluate
-from tinyvae.exercises import evaluation as pictures
 from tinyvae.exercises import exact as check
+from tinyvae.exercises import pictures
 from tinyvae.exercises.idea import log_density
 
 SIGMA_X = 0.5

@@ -228,7 +228,7 @@ class MyPatient(HandVAE):
 # %% [markdown]
 # ## In three lines
 #
-# - A falling loss proves nothing: most of the twelve learn to draw digits.
+# - A falling loss shows little: most of the twelve learn to draw digits.
 # - A gradient check finds what backward does differently from forward; nine of twelve errors are
 #   in both.
 # - For these you need a second witness: draws that are measured, a KL by definition, and what was
