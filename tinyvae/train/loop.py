@@ -114,8 +114,8 @@ def fit(
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     patience : int, optional
-        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1)
-        once the warm-up is over; and stop when so many epochs in a row were no better. The run
+        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1; of
+        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were no better. The run
         folder keeps the last weights too, from which `resume` goes on.
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
@@ -326,11 +326,15 @@ def _waited(t: _Training) -> stopping.Waited:
     """Return what the validation says of the epochs so far."""
     period = t.epochs / t.kl_cycles
     warm = [stopping.is_warm(int(row["epoch"]), t.kl_warmup, period) for row in t.history]
-    return stopping.waited(_elbos(t.history), warm, t.patience or 1)
+    return stopping.waited(_bounds(t), warm, t.patience or 1)
 
 
-def _elbos(history: History) -> list[float]:
-    return [-(row["val_reconstruction"] + row["val_kl"]) for row in history]
+def _bounds(t: _Training) -> list[float]:
+    """Return the ELBO of the validation rows (weights 1) after each epoch; of an IWAE, its own
+    bound, as the ELBO falls where that rises."""
+    if isinstance(t.model, IWAE) and t.model.importance_samples > 1:
+        return [-row["val_loss"] for row in t.history]
+    return [-(row["val_reconstruction"] + row["val_kl"]) for row in t.history]
 
 
 def _judge(t: _Training) -> bool:
@@ -351,7 +355,7 @@ def _finish(t: _Training) -> None:
     if t.best:
         checkpoint.set_weights(model, t.best)
         if t.progress and t.ranks.first:
-            stopping.note_best(t.history.best_epoch, _elbos(t.history))
+            stopping.note_best(t.history.best_epoch, _bounds(t))
     if running is not None:
         _settle(t, draws=1 + SETTLED // len(t.x_train))
         if t.progress and t.ranks.first:
