@@ -110,7 +110,8 @@ def test_what_does_not_compare_is_said(options, message, tmp_path, capsys):
 def test_one_run_alone_is_no_comparison(capsys):
     assert cli.main(["compare", "r-latent-2"]) == 2
     assert "only r-latent-2 is given: name at least two runs" in capsys.readouterr().err
-    assert cli.main(["train", "--latent-dim", "2,x"]) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--latent-dim", "2,x"])
     assert "--latent-dim: the value must be a whole number" in capsys.readouterr().err
 
 

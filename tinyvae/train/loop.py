@@ -115,8 +115,8 @@ def fit(
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     patience : int, optional
         Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1; of
-        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were no better. The run
-        folder keeps the last weights too, from which `resume` goes on.
+        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were
+        no better. The run folder keeps the last weights too, from which `resume` goes on.
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
