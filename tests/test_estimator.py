@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -326,3 +327,12 @@ def test_many_rows_pass_in_blocks(monkeypatch):
     vae.model_.decode = lambda z, labels=None: (seen.append(len(z)), decode(z))[1]
     assert vae.inverse_transform(vae.transform(X)).shape == X.shape
     assert max(seen) == 64 and sum(seen) == 600
+
+
+def test_verbose_prints_a_line_an_epoch_outside_a_terminal(capsys):
+    small(epochs=2, verbose=True).fit(X)
+    assert re.findall("epoch ./2: loss", capsys.readouterr().err) == [
+        *("epoch 1/2: loss", "epoch 2/2: loss"),
+    ]
+    small(epochs=2).fit(X)
+    assert capsys.readouterr() == ("", "")

@@ -95,7 +95,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         How many cores the training may use.
     random_state : int, RandomState instance or None, default=None
     verbose : bool, default=False
-        Show a progress bar where the output is a terminal.
+        Show a progress bar in a terminal or a notebook, and a line an epoch elsewhere.
 
     Attributes
     ----------
@@ -155,9 +155,19 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on the rows of X (N, D), and return the estimator itself.
+        """Train.
 
-        y (N,) are the classes of a conditional model; any other ignores it.
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row; ignored by any other.
+
+        Returns
+        -------
+        VAEEstimator
+            The estimator itself.
         """
         checks.flag("conditional", self.conditional)
         X = self._validated(X)
@@ -203,15 +213,54 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Train on the rows of X (N, D), and return their posterior means mu (N, L)."""
+        """Train, and return the posterior means of the rows.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N, L)
+            mu.
+        """
         return self.fit(X, y).transform(X, y if self.conditional else None)
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Train on the rows of X (N, D), and return 1, or −1 for an outlier, of each (N,)."""
+        """Train, and return which rows are outliers.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N,) of int
+            1, or −1 for an outlier.
+        """
         return self.fit(X, y).predict(X, y if self.conditional else None)
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return the posterior means mu (N, L) of X (N, D), in the precision of X."""
+        """Return the posterior means, in the precision of X.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N, L)
+            mu.
+        """
         X, labels = self._rows(X, y)
         u = self._standardized(X)
         parts = [
@@ -221,7 +270,20 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         return np.concatenate([self._to_numpy(mu, X.dtype) for mu in parts])
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return x_hat (N, D), decoded from codes (N, L)."""
+        """Return what codes decode to, in the units of X.
+
+        Parameters
+        ----------
+        X : array (N, L)
+            Codes.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N, D)
+            x_hat.
+        """
         check_is_fitted(self)
         Z = check_array(X, dtype=FLOATS, input_name="X")
         n, L = Z.shape[1], self.model_.latent_dim
@@ -235,29 +297,91 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         return np.concatenate([self._in_units(x_hat, Z.dtype) for x_hat in parts])
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return a score of each row (N,), in nats: its ELBO, or its importance-sampled log p(x).
+        """Return a score of each row, in nats: its ELBO, or its importance-sampled log p(x).
 
         `importance_samples` chooses. The draws follow from the row and from `random_state` alone.
         Of a row with missing cells it is that of its observed ones, a density of fewer dimensions.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N,)
         """
         return self._scores(*self._rows(X, y))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of `score_samples` over the rows of X; larger is better."""
+        """Return the mean of `score_samples` over the rows of X; larger is better.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        float
+        """
         return float(self.score_samples(X, y).mean())
 
     def decision_function(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return `score_samples` minus `offset_` (N,): below 0 for an outlier."""
+        """Return `score_samples` minus `offset_`.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N,)
+            Below 0 for an outlier.
+        """
         return self.score_samples(X, y) - self.offset_
 
     def predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return 1, or −1 for an outlier, of each row (N,)."""
+        """Return which rows are outliers.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (N,) of int
+            1, or −1 for an outlier.
+        """
         return np.where(self.decision_function(X, y) < 0, -1, 1)
 
     def impute(self, X: Any, y: Any = None, samples: int = 1000) -> np.ndarray:
-        """Return X (N, D) with its missing cells filled in by their means given the observed ones.
+        """Return X with its missing cells filled in by their means given the observed ones.
 
-        See `tinyvae.evaluate.impute`, which draws them too; `samples` is of each row.
+        See `tinyvae.evaluate.impute`, which draws them too.
+
+        Parameters
+        ----------
+        X : array or data frame (N, D)
+            NaN where a cell is missing.
+        y : array (N,), for a conditional model
+            The class of each row.
+        samples : int
+            Draws of z for each row.
+
+        Returns
+        -------
+        array (N, D)
         """
         X, labels = self._rows(X, y)
         model, u = self.model_, self._standardized(X)
@@ -267,10 +391,20 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     def sample(
         self, n_samples: int = 1, random_state: Any = None, noise: bool = False, y: Any = None
     ) -> np.ndarray:
-        """Return new rows (n_samples, D): means of p(x|z) at draws of z from the prior.
+        """Return new rows: means of p(x|z) at draws of z from the prior.
 
-        With `noise`, a draw from p(x|z) instead of its mean: a draw from the model's p(x). A
-        conditional model takes a class of each row, y (n_samples,).
+        Parameters
+        ----------
+        n_samples : int
+        random_state : int, RandomState instance or None
+        noise : bool
+            Draw from p(x|z) instead of taking its mean: a draw from the model's p(x).
+        y : array (n_samples,), for a conditional model
+            The class of each row.
+
+        Returns
+        -------
+        array (n_samples, D)
         """
         check_is_fitted(self)
         labels = self._labels(y, n_samples)

@@ -409,3 +409,75 @@ def arc(z_first, z_last, steps):
 def arc(z_first, z_last, steps):
     angles = np.arange(steps) / (steps - 1) * np.pi / 2
     return map(lambda a: np.cos(a) * z_first + np.sin(a) * z_last, angles)
+
+
+# %% right 7.2
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)
+    return np.outer(np.sin((1 - t) * np.pi / 2), z_first) + np.outer(np.sin(t * np.pi / 2), z_last)
+
+
+# %% right 7.2
+def arc(z_first, z_last, steps):
+    a = 1 - np.linspace(0, 1, steps)
+    return a[:, None] * z_first + np.sqrt(1 - a**2)[:, None] * z_last
+
+
+# %% wrong 7.2: at step 2 it is 0.25 · z_first + 0.25 · z_last, so the variance is a² + b² = 0.125,
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    return (1 - t) ** 2 * z_first + t**2 * z_last
+
+
+# %% wrong 7.2: it does not begin at z_first, a = 1 and b = 0: the weights there are a = 1.619, b =
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    z = (1 - t) * z_first + t * z_last
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+# %% wrong 7.2: it does not end at z_last, 0 and 1: the weights there are a = −0.448, b = 0.894
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 90, steps)[:, None]
+    return np.cos(t) * z_first + np.sin(t) * z_last
+
+
+# %% wrong 7.2: the points are no sums a · z_first + b · z_last with two numbers a and b
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    return (
+        (1 - t) * z_first
+        + t * z_last
+        + np.sqrt(1 - (1 - t) ** 2 - t**2)
+        * np.random.default_rng(0).standard_normal((steps, len(z_first)))
+    )
+
+
+# %% wrong 7.3: quantiles stops with StatisticsError: p must be in the range 0.0 < p < 1.0
+def quantiles(n):
+    return [NormalDist().inv_cdf(i / (n - 1)) for i in range(n)]
+
+
+# %% wrong 7.3: this is the CDF, from z to shares
+def quantiles(n):
+    return [NormalDist().cdf((i + 0.5) / n) for i in range(n)]
+
+
+# %% wrong 7.3: quantiles stops with ValueError: The truth value of an array with more than one ele
+def quantiles(n):
+    return NormalDist().inv_cdf((np.arange(n) + 0.5) / n)
+
+
+# %% wrong 7.3: below z[0] lies 0.6548 of the prior
+def quantiles(n):
+    return [NormalDist().pdf((i + 0.5) / n) for i in range(n)]
+
+
+# %% right 7.3
+def quantiles(n):
+    return map(NormalDist().inv_cdf, (np.arange(n) + 0.5) / n)
+
+
+# %% right 7.3
+def quantiles(n):
+    return NormalDist().quantiles(2 * n)[::2]

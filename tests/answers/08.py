@@ -445,3 +445,59 @@ def kl_target(kl, target, weight):
 def kl_target(kl, target, weight):
     away = kl.sum(axis=1) - target
     return weight * abs(away.mean()), weight * np.sign(away)[:, None] / len(kl) + 0 * kl
+
+
+# %% wrong 8.3: sigma_x: the squares are summed over the D pixels
+def best_width(x, x_hat):
+    B, D = x.shape
+    v = ((x - x_hat) ** 2).sum() / B
+    return v**0.5, D / 2 * np.log(2 * np.pi * v) + 0.5
+
+
+# %% wrong 8.3: nll: the logarithm counts for each of the D pixels
+def best_width(x, x_hat):
+    v = ((x - x_hat) ** 2).mean()
+    return v**0.5, 0.5 * np.log(2 * np.pi * v) + 0.5 * x.shape[1]
+
+
+# %% wrong 8.3: sigma_x: divided by B · D − 1
+def best_width(x, x_hat):
+    v = ((x - x_hat) ** 2).sum() / (x.size - 1)
+    return v**0.5, 0.5 * x.shape[1] * (np.log(2 * np.pi * v) + 1)
+
+
+# %% wrong 8.3: sigma_x: this is the spread of x
+def best_width(x, x_hat):
+    v = x.var()
+    return v**0.5, 0.5 * x.shape[1] * (np.log(2 * np.pi * v) + 1)
+
+
+# %% wrong 8.3: nll: np.log10 stands where np.log belongs
+def best_width(x, x_hat):
+    v = ((x - x_hat) ** 2).mean()
+    return v**0.5, 0.5 * x.shape[1] * (np.log10(2 * np.pi * v) + 1)
+
+
+# %% right 8.3
+def best_width(x, x_hat):
+    e = x - x_hat
+    s = np.sqrt(np.mean(e * e))
+    return s, x.shape[1] * (np.log(s) + 0.5 * np.log(2 * np.pi * np.e))
+
+
+# %% right 8.3
+def best_width(x, x_hat):
+    e2 = ((x - x_hat) ** 2).sum(1).mean()
+    D = x.shape[1]
+
+    def f(s):
+        return e2 / (2 * s * s) + D / 2 * np.log(2 * np.pi * s * s)
+
+    a, b = 1e-3, 10.0
+    for _ in range(200):
+        c, d = b - (b - a) * 0.618, a + (b - a) * 0.618
+        if f(c) < f(d):
+            b = d
+        else:
+            a = c
+    return (a + b) / 2, f((a + b) / 2)

@@ -474,3 +474,95 @@ def log_weights(nll, mu, logvar, z):
 # %% wrong 9.4: log p(z), the prior, is missing; and the term −½ logvar of log q is missing
 def log_weights(nll, mu, logvar, z):
     return -nll + 0.5 * ((z - mu) ** 2 / np.exp(logvar)).sum(axis=1)
+
+
+# %% wrong 9.2: this is 1 / the largest share
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(1, keepdims=True))
+    return w.sum(1) / w.max(1)
+
+
+# %% wrong 9.2: this is e^entropy of the shares: another count
+def effective_samples(log_w):
+    w = np.exp(log_w - log_w.max(1, keepdims=True))
+    p = w / w.sum(1, keepdims=True)
+    return np.exp(-(p * np.log(p)).sum(1))
+
+
+# %% right 9.2
+def effective_samples(log_w):
+    p = np.exp(log_w - np.logaddexp.reduce(log_w, axis=1, keepdims=True))
+    return 1 / (p**2).sum(1)
+
+
+# %% wrong 9.3: this is its square, a variance
+def standard_error(log_w):
+    w = np.exp(log_w - log_w.max(1, keepdims=True))
+    return w.var(1) / w.mean(1) ** 2 / w.shape[1]
+
+
+# %% wrong 9.3: the largest log_w is added again: a factor that cancels need not come back
+def standard_error(log_w):
+    m = log_w.max(1)
+    w = np.exp(log_w - m[:, None])
+    return m + w.std(1) / w.mean(1) / np.sqrt(w.shape[1])
+
+
+# %% right 9.3
+def standard_error(log_w):
+    p = np.exp(log_w - np.logaddexp.reduce(log_w, axis=1, keepdims=True))
+    S = p.shape[1]
+    return np.sqrt(((p - 1 / S) ** 2).sum(1))
+
+
+# %% wrong 9.4: σ is exp(logvar) in log q. But logvar = log σ², so σ = exp(½ logvar)
+def log_weights(nll, mu, logvar, z):
+    s = np.exp(logvar)
+    lq = (-0.5 * ((z - mu) / s) ** 2 - np.log(s)).sum(1)
+    return -nll - 0.5 * (z**2).sum(1) - lq
+
+
+# %% wrong 9.4: log q(z|x) is added
+def log_weights(nll, mu, logvar, z):
+    lq = (-0.5 * (z - mu) ** 2 / np.exp(logvar) - 0.5 * logvar - 0.5 * np.log(2 * np.pi)).sum(1)
+    return -nll + lq - 0.5 * (z**2).sum(1)
+
+
+# %% right 9.4
+def log_weights(nll, mu, logvar, z):
+    from statistics import NormalDist
+
+    out = []
+    for a, row in zip(nll, z, strict=True):
+        v = -a
+        for zj, m, lv in zip(row, mu, logvar, strict=True):
+            v += np.log(NormalDist().pdf(zj)) - np.log(NormalDist(m, np.exp(lv / 2)).pdf(zj))
+        out.append(v)
+    return out
+
+
+# %% wrong 9.5: divided by the density of its own half, or by the larger one: where a z came from is
+def weights_of_both(nll, mu, logvar, z):
+    h = len(z) // 2
+    lp = -0.5 * (z**2).sum(1)
+    lq = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
+    return np.concatenate([(-nll + lp - lq)[:h], (-nll)[h:]])
+
+
+# %% wrong 9.5: the density of the draws is missing below the line
+def weights_of_both(nll, mu, logvar, z):
+    return -nll
+
+
+# %% wrong 9.5: log p(z) lacks its constant −½ L log 2π, and log q has it: both, or neither
+def weights_of_both(nll, mu, logvar, z):
+    lp = -0.5 * (z**2).sum(1)
+    lq = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar + np.log(2 * np.pi)).sum(1)
+    return -nll + lp - np.logaddexp(lp, lq) + np.log(2)
+
+
+# %% wrong 9.5: this is the mean of the two weights
+def weights_of_both(nll, mu, logvar, z):
+    lp = -0.5 * (z**2).sum(1)
+    lq = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
+    return np.logaddexp(-nll, -nll + lp - lq) - np.log(2)

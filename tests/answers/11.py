@@ -58,3 +58,19 @@ from tinyvae.exercises.byhand import NoNoise as MyPatient
 
 # %% wrong 11.2: there is no patient 'Z'
 diagnosis = {"Z": "no noise"}
+
+
+# %% right 11.1
+letters = "f, i and b"
+
+
+# %% right 11.1
+letters = ["B", "F", "I"]
+
+
+# %% wrong 11.1: E: forward and backward share the error there, so they agree
+letters = "BFIE"
+
+
+# %% wrong 11.1: C: forward and backward share the error there, so they agree
+letters = {"C"}

@@ -16,7 +16,7 @@ STATUS = {"right": 0, "wrong": 1, "not judged": 3}  # exit statuses of the comma
 class Finding:
     """One thing that the audit saw, or could not see.
 
-    Attributes
+    Parameters
     ----------
     kind : {"error", "not judged", "not looked at", "allowed", "note", "value"}
         An error makes the VAE wrong; what is not judged keeps it from being called right; what was
@@ -81,7 +81,7 @@ def value(name: str, message: str, statistic: float | None = None, expected=None
 class Report:
     """All findings of one audit, errors first.
 
-    Attributes
+    Parameters
     ----------
     findings : list of Finding
     checked : list of str

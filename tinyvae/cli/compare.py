@@ -80,7 +80,7 @@ def _entry(run: Run, dataset: Dataset, samples: int, seed: int) -> Entry:
     model: Any = run.model
     x, labels = dataset.x_test, dataset.y_test if model.n_classes else None
     value = log_likelihood(model, x, samples=samples, seed=seed, labels=labels).log_likelihood
-    if dataset.log_size(x[:1]) is not None:
+    if not dataset.image_shape and dataset.scaling.has_units and model.sigma is not None:
         value = value - dataset.scaling.log_size(np.asarray(x[:]))
     used = int(active_units(model, x, labels=labels).sum())
     return Entry(str(run.path), model.latent_dim, value, used)

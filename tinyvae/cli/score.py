@@ -22,7 +22,10 @@ SHOWN = 5  # of the least likely rows
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    what = "Tell how likely each row of DATA is to the model, in nats, and which columns say so."
+    what = (
+        "Tell how likely each row of DATA is to the model, in nats (in its units: standardised, as"
+        " evaluate tells), and which columns say so."
+    )
     p = inputs.parser("score", what)
     inputs.add_data(p)
     outputs.add_out(p, WHAT, ".csv")

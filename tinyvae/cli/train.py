@@ -2,8 +2,10 @@
 figures show and what to try next."""
 
 import argparse
+import importlib
 import io
 import shlex
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 
@@ -17,7 +19,7 @@ from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
-from tinyvae.data.rows import value_range
+from tinyvae.data.rows import mean_log_size, value_range
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.evaluate import elbo
@@ -99,6 +101,9 @@ def _train(parser: terminal.Parser, given: dict, undo: ExitStack, end: str = "")
         tell(f"{so_far}; extend it with --epochs")
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
+    if "no_figures" not in given and not ranks.rank:  # Matplotlib is there when it is needed
+        needed = {"target": importlib.import_module, "args": ("tinyvae.figures.gallery",)}
+        threading.Thread(**needed, daemon=True).start()
     with _hushed(given):
         history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:
@@ -277,8 +282,9 @@ def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
-    size = dataset.log_size(dataset.x_test)
-    if bound and size is not None:
+    own = dataset.image_shape is None and dataset.scaling.has_units
+    if bound and own and model.sigma is not None:
+        size = mean_log_size(dataset.x_test, dataset.scaling)
         bound += f" ({-reconstruction - kl - size:.2f} in the data's own units)"
     say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"

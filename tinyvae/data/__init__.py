@@ -82,6 +82,10 @@ def load_dataset(
     seed : int
         Of the held-out part and of dynamic binarization.
 
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     ValueError, FileNotFoundError
@@ -230,6 +234,7 @@ def read_matrix(
     source : as `load_dataset` takes it
     config : what `Dataset.to_config` gave when the run was trained
         Its scaling is applied, its image size and label column are expected.
+    data_dir : as `load_dataset` takes it
     missing : bool
         Whether NaN in an array is a missing cell, as it is where the run's data were read so.
 

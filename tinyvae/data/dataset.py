@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyvae.data.blocks import blocks
 from tinyvae.data.rows import BinarizedRows, LazyRows, Rows
-from tinyvae.data.scaling import BLOCK_BYTES, BYTES, Scaling
+from tinyvae.data.scaling import BYTES, Scaling
 
 if TYPE_CHECKING:
     from tinyvae.data.variables import Variable
@@ -45,7 +44,8 @@ class Dataset:
     stored_as : str
         Type of the raw values, such as uint8.
     factors_train, factors_test : (N, F) float arrays, or None
-        What each image was drawn from, where that is known; `factor_names` names the columns.
+        What each image was drawn from, where that is known.
+    factor_names : tuple of str, or None
     variables : tuple of Variable, or None
         What the columns of a table come from: numbers, columns of 0 and 1, categories.
     missing : bool
@@ -100,14 +100,6 @@ class Dataset:
     def mixed(self) -> bool:
         """Return whether some columns are no numbers, but 0 and 1, or categories."""
         return any(v.kind != "gaussian" for v in self.variables or ())
-
-    def log_size(self, x: Rows) -> float | None:
-        """Return the mean over rows x (N, D) of `Scaling.log_size`; None where the data are no
-        table, or in the model's units anyway."""
-        if self.image_shape or self.scaling.kind not in ("standardize", "divide"):
-            return None
-        parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
-        return float(sum(self.scaling.log_size(part).sum() for part in parts)) / len(x)
 
     def _kinds(self) -> str:
         """Return how many columns there are of each kind."""

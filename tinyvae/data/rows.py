@@ -137,6 +137,12 @@ def value_range(x: Rows) -> tuple[float, float]:
     return float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
 
 
+def mean_log_size(x: Rows, scaling: Scaling) -> float:
+    """Return the mean over the rows x, in the model's units, of `Scaling.log_size`."""
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    return float(sum(scaling.log_size(part).sum() for part in parts)) / len(x)
+
+
 def any_missing(x: Rows) -> bool:
     """Return whether a cell of the rows x is missing, NaN, a block at a time."""
     parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))

@@ -66,6 +66,11 @@ class Scaling:
         return self.kind == "uint8" or (known and 0 <= self.low and self.high <= self.divisor)
 
     @property
+    def has_units(self) -> bool:
+        """Return whether the data's own units are others than the model's, each with a size."""
+        return self.kind in ("standardize", "divide")
+
+    @property
     def option(self) -> str | float:
         """Return the `scale` that chooses this scaling, whatever the data."""
         return {"uint8": 255.0, "divide": self.divisor}.get(self.kind, self.kind)

@@ -56,7 +56,7 @@ class DataParallel:
         self.ranks.all_reduce(theta)
 
     def ask(self, question: Callable, row: dict) -> bool:
-        """Return whether the first rank's call of `question` returns True, and nothing else."""
+        """Return whether the first rank's call of `question` returns True: a loss is no yes."""
         answer = question(row) if self.first else None
         return self.ranks.broadcast(isinstance(answer, bool | np.bool_) and bool(answer))
 

@@ -1,4 +1,5 @@
-"""Measure how good a trained model is, and what is in its latent space, in nats per example."""
+"""Measure how good a trained model is, and what is in its latent space, in nats per example; fill
+in missing cells (`imputation`)."""
 
 from typing import TYPE_CHECKING
 

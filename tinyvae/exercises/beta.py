@@ -136,11 +136,11 @@ def _width(
 
 def _smallest_nll(
     x: np.ndarray, x_hat: np.ndarray, rest: float = 0.5, half: float = 0.5, pi: float = 2 * math.pi,
-    pixels: bool = True, power: float = 1.0,
+    pixels: bool = True, power: float = 1.0, base: float = math.e,
 ) -> float:  # fmt: skip
     """Return the nll there, ½ D (log 2πσ_x² + 1), or what slips make of it."""
     D = x.shape[1] if pixels else 1
-    return D * (half * math.log(pi * ((x - x_hat) ** 2).mean() ** power) + rest)
+    return D * (half * math.log(pi * ((x - x_hat) ** 2).mean() ** power, base) + rest)
 
 
 @judge.check("the best σ_x, without a word of help")
@@ -183,6 +183,13 @@ def best_width(function: Any) -> str:
         judge.named_mistake(given[0], {mean_of_roots: per_pixel.mean()})
         centred = "sigma_x: np.std and np.var subtract a mean first; nothing is subtracted here"
         judge.named_mistake(given[0], {centred: (x - x_hat).std()})
+        others = {
+            "sigma_x: divided by B · D − 1; the smallest nll has the plain mean": (
+                right[0] * np.sqrt(B * D / (B * D - 1))
+            ),
+            "sigma_x: this is the spread of x; the decoder explains a part of it": x.std(),
+        }
+        judge.named_mistake(given[0], others)
         judge.same("sigma_x", given[0], right[0], sizes=sizes)
         slips = {
             "nll: the squares are left out; at the best σ_x they add up to ½ D": {"rest": 0.0},
@@ -191,11 +198,18 @@ def best_width(function: Any) -> str:
             "nll: 2π is missing under the logarithm": {"pi": 1.0},
             "nll: π is missing under the logarithm": {"pi": 2.0},
             "nll: log 2πσ_x stands where log 2πσ_x² belongs": {"power": 0.5},
+            "nll: np.log10 stands where np.log belongs": {"base": 10.0},
             "nll: it is the mean over the D pixels; the logarithms of a picture add up": {
                 "pixels": False
             },
         }
         judge.named_slip(given[1], partial(_smallest_nll, x, x_hat), slips)
-        judge.named_mistake(given[1], {"nll: the sign is flipped: this is log p": -right[1]})
+        log_part = right[1] - 0.5 * D
+        others = {
+            "nll: the sign is flipped: this is log p": -right[1],
+            "nll: the squares add up to ½ for each of the D pixels": log_part + 0.5,
+            "nll: the logarithm counts for each of the D pixels": log_part / D + 0.5 * D,
+        }
+        judge.named_mistake(given[1], others)
         judge.same("nll", given[1], right[1], sizes=sizes)
     return "no other σ_x gives these pictures a smaller nll"

@@ -45,6 +45,9 @@ def log_mean_exp(function: Any) -> str:
                 shifted - a.max(axis=1)
             ),
             "this is the mean of exp(a) itself: its logarithm is missing": np.exp(_exact(a)),
+            "1/S stands inside the logarithm, so log S is subtracted, not divided by": (
+                (_exact(a) + np.log(40)) / 40
+            ),
         }
     _name_mistake(given, _exact(a), mistakes)
     judge.same("the result", given, _exact(a), sizes={"S": 40})
@@ -97,6 +100,9 @@ def effective_samples(function: Any) -> str:
             "the weights are exp(log_w); these are the logarithms": logs,
             "this is 1 / the largest share; it hears only of one weight": 1 / share.max(axis=1),
             "this is the square root of it": np.sqrt(right),
+            "this is e^entropy of the shares: another count; here their squares are added": np.exp(
+                -(share * np.log(share)).sum(axis=1)
+            ),
         }
     _name_mistake(given, right, mistakes)
     judge.same("effective", given, right, sizes={"S": 40})
@@ -156,6 +162,10 @@ def standard_error(function: Any) -> str:
             _effective(log_w) ** -0.5
         ),
         "it is multiplied by p(x); divide by it": plain * w.mean(axis=1),
+        "this is its square, a variance": _error(log_w) ** 2,
+        "the largest log_w is added again: a factor that cancels need not come back": (
+            log_w.max(axis=1) + _error(log_w)
+        ),
     }
     if not np.allclose(given, (unbiased := _error(log_w) * np.sqrt(40 / 39))):
         judge.named_mistake(given, own)
@@ -183,7 +193,11 @@ def _log_normal(
 
 
 # What goes wrong in log q.
+# fmt: off
 SLIPS_OF_Q = {
+    "σ is exp(logvar) in log q. But logvar = log σ², so σ = exp(½ logvar)": {
+        "width": 1.0, "power": 2.0
+    },
     "the term −½ logvar of log q is missing, from the 1/σ before its exponential": {"width": 0.0},
     "log q has −logvar where −½ logvar, that is −log σ, is right": {"width": 1.0},
     "log q has +½ logvar where −½ logvar, that is −log σ, is right": {"width": -0.5},
@@ -193,6 +207,7 @@ SLIPS_OF_Q = {
 }
 
 
+# fmt: on
 def _log_w(
     nll: Any, mu: Any, logvar: Any, z: Any, fit: float = -1.0, prior: float = 1.0, q: float = -1.0,
     constant: float = math.log(2 * math.pi), lacks: str = "", add: Any = np.sum, **of_q: Any,
@@ -248,11 +263,11 @@ def log_weights(function: Any) -> str:
 def _log_w_of_both(
     nll: Any, mu: Any, logvar: Any, z: Any, fit: float = -1.0, prior: float = 1.0, q: float = -1.0,
     constant: float = math.log(2 * math.pi), shares: float = math.log(2), mix: Any = np.logaddexp,
-    **of_q: Any,
+    lacks: str = "", **of_q: Any,
 ) -> Any:  # fmt: skip
     """Return −nll + log p(z) − log(½ p(z) + ½ q(z|x)), (S,), or what slips make of it."""
-    log_p = _log_normal(z, 0.0, 0.0, constant)
-    log_q = _log_normal(z, mu, logvar, constant, **of_q)
+    log_p = _log_normal(z, 0.0, 0.0, 0.0 if lacks == "p" else constant)
+    log_q = _log_normal(z, mu, logvar, 0.0 if lacks == "q" else constant, **of_q)
     return fit * nll + prior * log_p + q * (mix(log_p, log_q) - shares)
 
 
@@ -280,13 +295,27 @@ def weights_of_both(function: Any) -> str:
         "its density is multiplied; it stands below the line": {"q": 1.0},
         "log p(z), the prior, is missing above the line": {"prior": 0.0},
         "the larger of the two is no sum: log(e^a + e^b)": {"mix": np.maximum},
+        "log p(z) lacks its constant −½ L log 2π, and log q has it: both, or neither": {
+            "lacks": "p"
+        },
+        "log q(z|x) lacks its constant −½ L log 2π, and log p has it: both, or neither": {
+            "lacks": "q"
+        },
         **SLIPS_OF_Q,
     }  # fmt: skip
     if not np.allclose(given, formula()):
         per_number = np.logaddexp(
             -0.5 * z**2, -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar)
         ) - math.log(2)  # without the constants, which cancel
+        log_p, log_q = _log_normal(z, 0.0, 0.0), _log_normal(z, mu, logvar)
         named = {
+            "divided by the density of its own half, or by the larger one: where a z came from is "
+            "forgotten, and each is a draw from the mean of both densities": (
+                -nll + log_p - np.maximum(log_p, log_q)
+            ),
+            "this is the mean of the two weights; the densities are averaged, below the line": (
+                np.logaddexp(-nll, -nll + log_p - log_q) - math.log(2)
+            ),
             "mixed in each dimension by itself: a draw is from q in all L, or from the prior": (
                 -nll + (-0.5 * z**2 - per_number).sum(axis=1)
             ),

@@ -358,11 +358,13 @@ def _plain(words: str) -> str:
 
 
 def letter(answer: Any, meanings: Mapping[str, str] | None = None) -> str:
-    """Return the letter in "c", " C ", "(c)", "c: it stays" or "sampler C"; other answers as they
-    are. `meanings` has for each letter a pattern of the words that say the same, {"c": "stay"}."""
+    """Return the letter in "c", "(c)", "c: it stays" or "the answer: C"; other answers as they are.
+
+    `meanings` has for each letter a pattern of the words that say the same, {"c": "stay"}.
+    """
     text = str(answer).strip().lower()
     named = re.match(r"\(?([a-z])\s*[:.)]", text) or re.fullmatch(
-        r"(?:\w+\s+){1,3}([a-z])\.?", text
+        r"(?:\w{2,}[:,=]?\s+){1,3}\(?([a-z])\)?\.?", text
     )
     if named:
         return named[1]

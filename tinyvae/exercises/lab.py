@@ -1,6 +1,7 @@
 """Checks and pictures of the lab: twelve VAEs with one planted error each, their symptoms, and who
 finds them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,7 +138,9 @@ def audit(model: HandVAE) -> Any:
 @judge.check("who fails the gradient check")
 def failing(answer: Any) -> str:
     """Judge the letters of the patients that a gradient check finds."""
-    letters = set(str(answer).upper()) & set(PATIENTS)
+    text = answer if isinstance(answer, str) else " ".join(map(str, answer))
+    text = re.sub(r"\b(and|letters?|patients?)\b", "", text, flags=re.I)
+    letters = set(text.upper()) & set(PATIENTS)
     if not letters:
         raise Wrong('name letters from A to L, such as "AB"')
     missed, wrong = FAILING - letters, letters - FAILING

@@ -80,6 +80,11 @@ def _judge_dkl(dkl: np.ndarray, kl: np.ndarray, free: float) -> None:
         ),
         "it is 0 in the wrong dimensions: those above free are paid for": ~counts,
     }
+    if np.allclose(dkl, 1) and not counts.all():
+        raise Wrong(
+            "dkl: it is 1 everywhere: the factor 1/B is missing, and in the dimensions that "
+            "still have free bits it must be 0"
+        )
     for words, mask in mistakes.items():
         if not np.array_equal(mask, counts) and np.allclose(dkl, mask / B):
             raise Wrong(f"dkl: {words}")
@@ -102,7 +107,7 @@ def _to_target(
 @judge.check("a target for the KL, without a word of help")
 def kl_target(function: Any) -> str:
     """Judge `function(kl, target, weight)` → loss, dkl, for kl (B, L)."""
-    for B, L, part, weight in ((5, 3, 0.9, 3.0), (4, 2, 1.2, 7.0), (5, 3, 0.0, 0.5)):
+    for B, L, part, weight in ((5, 3, 0.9, 2.5), (4, 2, 1.2, 7.0), (5, 3, 0.0, 0.5)):
         kl = np.abs(judge.draw((B, L))[0])
         target = part * float(kl.sum(axis=1).mean())
         shapes = {"loss": (), "dkl": (B, L)}
@@ -122,6 +127,7 @@ def kl_target(function: Any) -> str:
                 "shape": lambda k: max(k, 0)
             },
             "loss: weight is not used": {"factor": False},
+            "loss: it is the root of |k − target|": {"shape": lambda k: abs(k) ** 0.5},
         }
         judge.named_slip(loss, partial(_to_target, kl, target, weight), slips)
         each = {

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
+from tinyvae.data.variables import places
 from tinyvae.evaluate.passes import by_blocks, posterior
+from tinyvae.figures.features import FEW
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
@@ -101,6 +103,27 @@ class View:
         names = self.dataset.label_names
         return str(names[label]) if names else str(label)
 
-    @property
-    def unit(self) -> str:
-        return "standardised value" if self.dataset.scaling.kind == "standardize" else "value"
+    def rows_of(self, x: np.ndarray) -> np.ndarray:
+        """Return rows x (…, D) of a table in the units that its figures have: the data's own, where
+        each feature has a range."""
+        return x if self.axes["ranges"] is None else self.dataset.scaling.undo(x)
+
+    @cached_property
+    def axes(self) -> dict[str, Any]:
+        """What the figures of a table write on their axes; see `tinyvae.figures.features`."""
+        listed, D = self.dataset.variables or (), self.dataset.n_features
+        standardised = self.dataset.scaling.kind == "standardize"
+        axes = {
+            "feature_names": self.dataset.feature_names,
+            "unit": "standardised value" if standardised else "value",
+            "ranges": None,
+            "shares": None,
+        }
+        if not listed or D > FEW:
+            return axes
+        ranges = np.array([[0.0, 1.0]] * D)
+        for v, place in zip(listed, places(listed), strict=True):
+            if v.low is not None and v.high is not None:
+                ranges[place] = (v.low, v.high) if v.low < v.high else (v.low - 1, v.low + 1)
+        shares = np.repeat([v.kind != "gaussian" for v in listed], [v.width for v in listed])
+        return axes | {"ranges": ranges, "shares": shares}

@@ -54,13 +54,13 @@ class Run:
     path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    moved_to : str, optional
-        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
 
     Attributes
     ----------
+    moved_to : str or None
+        Where the data lie now, if not where config.json says.
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
     created : function
@@ -362,8 +362,12 @@ class Run:
 
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
-    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
+    """Return folder/name, or name-2, name-3, … where that is taken by more than a run without an
+    epoch."""
+    path, number = Path(folder) / name, 2
+    while path.exists() and not (path.is_dir() and (is_free(path) or Run(path).gives_way())):
+        path, number = Path(folder) / f"{name}-{number}", number + 1
+    return path
 
 
 def open_run(path: str | os.PathLike) -> Run:

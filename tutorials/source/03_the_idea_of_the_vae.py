@@ -334,14 +334,19 @@ idea.gap(3.0, [(0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)])
 # %% [markdown]
 # ### Exercise 3.4: the ELBO from draws
 #
-# For the small model, `log_joint(x, z)` gives log p(x, z) = log p(x|z) + log p(z). Write the ELBO
-# of q = N(mu, sigma²) as a mean over draws from q. `eps (S,)` holds S draws from N(0, 1).
+# For the small model, `log_joint(x, z)` gives log p(x, z) = log p(x|z) + log p(z):
+
+# %%
+from tinyvae.exercises.idea import log_joint
+
+print(f"log p(3, 1.5) = {log_joint(3.0, 1.5):.3f}")
+
+# %% [markdown]
+# Write the ELBO of q = N(mu, sigma²) as a mean over draws from q. `eps (S,)` holds S draws from
+# N(0, 1).
 
 
 # %% exercise 3.4
-from tinyvae.exercises.idea import log_joint
-
-
 def elbo(x, mu, sigma, eps):
     result = ...  # a number; you will need draws z (S,) from N(mu, sigma²) first
     return result

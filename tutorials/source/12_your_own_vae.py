@@ -37,8 +37,10 @@
 # Write it in small steps. The check tells how far you are, so run it often.
 
 
-# %% exercise 12.1
+# %%
 import numpy as np
+
+# %% exercise 12.1
 
 
 class MyVAE:
