@@ -346,7 +346,7 @@ def test_with_patience_rows_of_the_training_part_choose_the_epoch(table, capsys)
     assert cli.main(["train", *data, *options, "--out", "r"]) == 0
     out = capsys.readouterr().out
     assert "54 rows to train on, 6 to test on" in out
-    assert "of the rows to train on, 49 to fit, 5 to choose the epoch by (--patience 3)" in out
+    assert "of the rows to train on, 46 to fit, 8 to choose the epoch by (--patience 3)" in out
     run = open_run("r")
     whole, parts = run.dataset, hold_out(run.dataset)
     together = np.vstack([parts.x_train, parts.x_test])

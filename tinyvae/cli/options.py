@@ -35,6 +35,12 @@ def _threads(text: str) -> int | str:
     return text if text == "auto" else checked(whole(1)(text))
 
 
+def _latent_dims(text: str) -> int | tuple[int, ...]:
+    read = whole(1, largest=WIDEST)
+    found = tuple(dict.fromkeys(read(part) for part in text.split(",")))
+    return found[0] if len(found) == 1 else found
+
+
 def _image_size(text: str) -> int | tuple[int, ...]:
     size = _pixels(text)
     return size[0] if len(size) == 1 else size
@@ -68,11 +74,13 @@ TABLE = {
             " are, to mean 0 and standard deviation 1, or divided by a number"),
         ("validation", real(), "PART", None,
             "part that is held out to test on, and part of the rest that chooses the epoch to keep"
-            " (default: 0.1); 0 trains on all rows, and keeps the last epoch"),
+            " (default: 0.1, and of a table's rest 0.15); 0 trains on all rows, and keeps the last"
+            " epoch"),
     ],
     "model": [
         ("model", ("vae", "autoencoder"), None, "vae", ""),
-        ("latent_dim", whole(1, largest=WIDEST), "N", 2, "latent dimensions"),
+        ("latent_dim", _latent_dims, "N[,N…]", 2, "latent dimensions; of several numbers, such as"
+            " 1,2,5,10, each is trained, and the runs are compared"),
         ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
             " by the decoder; none for a linear model (default: 256,128; tables: 64,64)"),
         ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
