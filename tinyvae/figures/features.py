@@ -2,7 +2,8 @@
 they find room, as lines where there are too many of them.
 
 With `ranges` (D, 2) each feature has a scale of its own, from the low to the high that stand beside
-it; `shares` (D,) marks those that are probabilities, of 0 and 1 or of categories, drawn as bars.
+it; `shares` (D,) marks those that are probabilities, of 0 and 1 or of categories, drawn as bars;
+`left_out` names what a picture has no room for.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ Marks = np.ndarray | None
 
 def _panels(
     n: int, D: int, columns: int, names: Names, unit: str, title: str, subtitle: str,
-    ranges: Marks, shares: Marks,
+    ranges: Marks, shares: Marks, left_out: str,
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a page with n panels in columns; each has D features along its y axis, with their
     names, where they are few, else along its x axis, by number."""
@@ -48,6 +49,8 @@ def _panels(
         subtitle += f" {D} names find no room: features are counted as in the table, from 1."
     if few and ranges is not None:
         subtitle += " Each number is drawn on its own range, which stands at the right."
+    if left_out:
+        subtitle += f" Without room here: {plain(left_out)}."
     fig = page(10.4, 1.3 + rows * (height + 0.85) - 0.1, title, subtitle)
     axes = []
     for k in range(n):
@@ -106,6 +109,7 @@ def row_reconstructions(
     "is decoded from its code in orange.",
     ranges: Marks = None,
     shares: Marks = None,
+    left_out: str = "",
 ) -> Figure:
     """Draw rows x (N, D), NaN where a cell is missing, and their reconstructions x_hat (N, D), one
     panel each."""
@@ -113,7 +117,9 @@ def row_reconstructions(
     columns = 3 if D <= FEW else 2
     bars = np.flatnonzero(shares) if shares is not None and D <= FEW else []
     subtitle += " Bars are probabilities." * (len(bars) > 0)
-    fig, axes = _panels(N, D, columns, feature_names, unit, title, subtitle, ranges, shares)
+    fig, axes = _panels(
+        N, D, columns, feature_names, unit, title, subtitle, ranges, shares, left_out
+    )
     x, x_hat = _across(x, ranges), _across(x_hat, ranges)
     for i, ax in enumerate(axes):
         original, decoded = x[i].copy(), x_hat[i].copy()
@@ -145,13 +151,15 @@ def row_samples(
     "the two should look alike.",
     ranges: Marks = None,
     shares: Marks = None,
+    left_out: str = "",
 ) -> Figure:
     """Draw samples (N, D) beside as many rows of data x (N, D), in the same units; of shares, how
     many of the observed cells are 1."""
     D = x.shape[1]
     bars = np.flatnonzero(shares) if shares is not None and D <= FEW else []
     subtitle += " Bars are shares of the rows." * (len(bars) > 0)
-    fig, axes = _panels(2, D, 2, feature_names, unit, title, subtitle, ranges, shares)
+    how = (feature_names, unit, title, subtitle, ranges, shares, left_out)
+    fig, axes = _panels(2, D, 2, *how)
     x, samples = _across(x, ranges), _across(samples, ranges)
     jitter = np.linspace(-0.28, 0.28, max(len(x), len(samples)))
     parts = (("data", x, INK), ("samples", samples, COLORS[3]))
@@ -184,11 +192,14 @@ def row_traversals(
     "(low) through grey to red (high).",
     ranges: Marks = None,
     shares: Marks = None,
+    left_out: str = "",
 ) -> Figure:
     """Draw rows (K, S, D), decoded along each of K latent dimensions `names` at S `values`."""
     K, S, D = decoded.shape
     columns = 3 if D <= FEW else 2
-    fig, axes = _panels(K, D, columns, feature_names, unit, title, subtitle, ranges, shares)
+    fig, axes = _panels(
+        K, D, columns, feature_names, unit, title, subtitle, ranges, shares, left_out
+    )
     decoded = _across(decoded, ranges)
     colors = DIVERGING(np.linspace(0, 1, S))
     for k, ax in enumerate(axes):

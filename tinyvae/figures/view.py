@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.data.variables import places
+from tinyvae.data.variables import places, that_fit
 from tinyvae.evaluate.passes import by_blocks, posterior
 from tinyvae.figures.features import FEW
 from tinyvae.models import VAE
@@ -103,11 +103,6 @@ class View:
         names = self.dataset.label_names
         return str(names[label]) if names else str(label)
 
-    def rows_of(self, x: np.ndarray) -> np.ndarray:
-        """Return rows x (…, D) of a table in the units that its figures have: the data's own, where
-        each feature has a range."""
-        return x if self.axes["ranges"] is None else self.dataset.scaling.undo(x)
-
     @cached_property
     def axes(self) -> dict[str, Any]:
         """What the figures of a table write on their axes; see `tinyvae.figures.features`."""
@@ -118,12 +113,35 @@ class View:
             "unit": "standardised value" if standardised else "value",
             "ranges": None,
             "shares": None,
+            "left_out": "",
         }
-        if not listed or D > FEW:
+        if not (fitting := that_fit(listed, FEW)):
             return axes
         ranges = np.array([[0.0, 1.0]] * D)
         for v, place in zip(listed, places(listed), strict=True):
             if v.low is not None and v.high is not None:
                 ranges[place] = (v.low, v.high) if v.low < v.high else (v.low - 1, v.low + 1)
         shares = np.repeat([v.kind != "gaussian" for v in listed], [v.width for v in listed])
-        return axes | {"ranges": ranges, "shares": shares}
+        shown = self.shown
+        names = [name for v in fitting for name in v.features]
+        out = [f"{v.name} ({v.width} categories)" for v in listed if v not in fitting]
+        return axes | {
+            "feature_names": names,
+            "ranges": ranges[shown],
+            "shares": shares[shown],
+            "left_out": ", ".join(out),
+        }
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Which features (D,) of a table its figures show: all, unless categories are many."""
+        listed = self.dataset.variables or ()
+        fitting = that_fit(listed, FEW)
+        if not fitting:
+            return np.ones(self.dataset.n_features, bool)
+        return np.repeat([v in fitting for v in listed], [v.width for v in listed])
+
+    def rows_of(self, x: np.ndarray) -> np.ndarray:
+        """Return what figures show of rows x (…, D) of a table: in the data's own units, where each
+        feature has a range."""
+        return x if self.axes["ranges"] is None else self.dataset.scaling.undo(x)[..., self.shown]
