@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,39 +44,33 @@ class Contents(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is asked of a file, as of `read`."""
-
-    labels: str | int | None
-    header: str
-    columns: Columns
-    drop: Columns
-    categorical: Columns
-    like: Sequence[Variable] | None
-
-
-def read(
-    path: Path, labels: str | int | None = None, *, header: str = "auto", columns: Columns = None,
-    drop: Columns = None, categorical: Columns = None, like: Sequence[Variable] | None = None,
-) -> Contents:  # fmt: skip
-    """Return the values and labels in a file, which commas, semicolons, tabs, | or spaces
-    separate.
+    """What is asked of a file.
 
     Parameters
     ----------
-    path : a .csv, .tsv or .txt file, which may be compressed (.gz)
     labels : name or number, from 1, of the column that holds labels
     header : whether the first line names the columns: "yes", "no", or "auto" by what it holds
     columns, drop : which columns to take, or to leave out: names, numbers or ranges such as 2-5
     categorical : which columns of numbers are codes of categories; those of words are anyway
     like : the columns of a trained run, which are found by their names, in whatever order, and
         whose categories are known; each row stays, whether anything is observed in it or not
-
-    Raises
-    ------
-    ValueError
-        In one line that names the place and the remedy.
     """
-    wanted = Wanted(labels, header, columns, drop, categorical, like)
+
+    labels: str | int | None = None
+    header: str = "auto"
+    columns: Columns = None
+    drop: Columns = None
+    categorical: Columns = None
+    like: Sequence[Variable] | None = None
+
+
+def read(path: Path, labels: str | int | None = None, **options: Any) -> Contents:
+    """Return the values and labels in a .csv, .tsv or .txt file, which may be compressed (.gz);
+    `options` are the other fields of `Wanted`.
+
+    Raises ValueError in one line that names the place and the remedy.
+    """
+    wanted, like = Wanted(labels, **options), options.get("like")
     with _errors_in_one_line(path):
         layout, remarks = layout_for(path, wanted)
         x, classes, words = _values(path, layout, wanted, remarks)
@@ -103,7 +97,7 @@ def layout_for(path: Path, wanted: Wanted) -> tuple[Layout, list[str]]:
 def columns_of(path: Path) -> list[str] | None:
     """Return the names of a file's columns, None where it has no header."""
     with _errors_in_one_line(path):
-        layout, _ = layout_for(path, Wanted(None, "auto", None, None, None, None))
+        layout, _ = layout_for(path, Wanted())
     return layout.columns if layout.head is not None else None
 
 
