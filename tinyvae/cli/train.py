@@ -4,6 +4,7 @@ figures show and what to try next."""
 import argparse
 import importlib
 import io
+import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -266,9 +267,12 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         yield "tinyvae three-panels", "the picture that explains the VAE"
     elif isinstance(model, VAE):
         label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
-        kind = "png" if dataset.image_shape else "csv" if dataset.feature_names else "npy"
+        kind = "png" if dataset.image_shape else "csv" if dataset.variables else "npy"
         out = f" --out samples.{kind}"
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
+        if dataset.missing:
+            name = shlex.quote(os.path.relpath(dataset.options["name"]))
+            yield f"tinyvae impute {run.quoted} {name} --out filled.csv", "missing cells filled in"
 
 
 def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
