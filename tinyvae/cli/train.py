@@ -9,6 +9,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
+from tinyvae.data.csv_reader import is_text
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
 from tinyvae.data.rows import mean_log_size, value_range
@@ -271,8 +273,10 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         out = f" --out samples.{kind}"
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
         if dataset.missing:
-            name = shlex.quote(os.path.relpath(dataset.options["name"]))
-            yield f"tinyvae impute {run.quoted} {name} --out filled.csv", "missing cells filled in"
+            path = dataset.options["name"].removeprefix(os.getcwd() + os.sep)
+            out = f"filled.{'csv' if is_text(Path(path)) else 'npy'}"
+            what = f"tinyvae impute {run.quoted} {shlex.quote(path)} --out {out}"
+            yield what, "missing cells filled in"
 
 
 def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
