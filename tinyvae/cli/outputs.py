@@ -119,11 +119,7 @@ def moved(n: int) -> str:
 
 def model_columns(run: Run) -> list[str]:
     """Return the names of the model's columns, of which a category has several."""
-    names: list[str] = []
-    for v in units(run)[1]:
-        several = v.kind == "categorical"
-        names += [f"{v.name}={word}" for word in v.categories] if several else [v.name]
-    return names
+    return [name for v in units(run)[1] for name in v.features]
 
 
 def numbered(name: str, n: int) -> list[str]:
