@@ -75,6 +75,8 @@ def _variables(
     raw, listed = table.raw, table.variables
     if table.image_shape or not isinstance(raw, np.ndarray):
         return None, []
+    if listed is not None and table.feature_names is None:  # names that no row has
+        listed = tuple(dataclasses.replace(v, name=f"x{j + 1}") for j, v in enumerate(listed))
     if listed is None and chosen.kind in ("standardize", "divide", "none"):
         names = [f"x{j + 1}" for j in range(raw.shape[1])]
         listed = tuple(variables.found(raw, names, {})) if raw.dtype.kind in "fiu" else None
@@ -248,8 +250,11 @@ def _table_like(source: str, config: dict) -> readers.Table:
 
 def _columns_of(config: dict) -> list[Variable]:
     """Return the variables of a run's configuration, those of an earlier version by their names."""
-    names = config["feature_names"] or [str(j + 1) for j in range(config["n_features"])]
-    return list(variables.from_config(config) or map(Variable, names))
+    listed = variables.from_config(config)
+    if config["feature_names"]:
+        return list(listed or map(Variable, config["feature_names"]))
+    listed = listed or [Variable("")] * config["n_features"]
+    return [dataclasses.replace(v, name=str(j + 1)) for j, v in enumerate(listed)]
 
 
 def _ways_to_read(config: dict) -> Iterator[dict]:
@@ -280,6 +285,5 @@ def _text_like(source: str, config: dict) -> tuple[readers.Table, dict]:
 
 def text_like(source: str, config: dict) -> Text:
     """Return a table in text as it stands in its file, and where a run's columns are in it."""
-    how = {"columns": None, "drop": None, "labels": None, "categorical": None}
-    wanted = csv_reader.Wanted(**how | _text_like(source, config)[1])
+    wanted = csv_reader.Wanted(**_text_like(source, config)[1])
     return Text(Path(source), csv_reader.layout_for(Path(source), wanted)[0])

@@ -113,8 +113,8 @@ def fit(
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
     threads : int or "auto"
-        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
-        same number gives the same bits, in every thread and process of one machine.
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. Any
+        number gives the same bits, with the same NumPy and BLAS on the same type of processor.
     tf32 : bool
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)

@@ -9,9 +9,9 @@
 # **At the end you can** derive the ELBO, the formula behind the VAE, compute it, and see it
 # touch the exact answer where that is known.
 #
-# **Time:** about 45 minutes. **You need:** notebooks 1 and 2 (encoder, decoder, code, loss,
-# standard deviation), and logarithms: log(a b) = log a + log b. At one place an integral ∫, the
-# area under a curve.
+# **Time:** about 55 minutes, and 10 more for exercise 3.3. **You need:** notebooks 1 and 2
+# (encoder, decoder, code, loss, standard deviation), and logarithms: log(a b) = log a + log b. At
+# one place an integral ∫, the area under a curve.
 
 # %% [markdown]
 # ## A distribution instead of a point

@@ -10,7 +10,7 @@
 # check finds and why, let the audit name the others, and plant an error that only the audit can
 # see.
 #
-# **Time:** about 45 minutes. **You need:** notebooks 4, 5, 6 and 8.
+# **Time:** about 35 minutes. **You need:** notebooks 4, 5, 6 and 8.
 
 # %% [markdown]
 # ## Thirteen patients
