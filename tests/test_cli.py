@@ -16,7 +16,7 @@ import pytest
 from tinyvae import VAE, CalibratedGaussian, Dense, Sigmoid, figures, fit, load
 from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
-from tinyvae.cli.options import default_epochs
+from tinyvae.cli.options import default_epochs, defaults
 from tinyvae.data import load_dataset, read_labelled
 from tinyvae.data.preparation import hold_out
 from tinyvae.evaluate import elbo, elbo_per_example, log_likelihood
@@ -346,7 +346,7 @@ def test_with_patience_rows_of_the_training_part_choose_the_epoch(table, capsys)
     assert cli.main(["train", *data, *options, "--out", "r"]) == 0
     out = capsys.readouterr().out
     assert "54 rows to train on, 6 to test on" in out
-    assert "of the rows to train on, 49 to fit, 5 to choose the epoch by (--patience 3)" in out
+    assert "of the rows to train on, 46 to fit, 8 to choose the epoch by (--patience 3)" in out
     run = open_run("r")
     whole, parts = run.dataset, hold_out(run.dataset)
     together = np.vstack([parts.x_train, parts.x_test])
@@ -633,6 +633,19 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
     for line in lines:
         assert cli.main(shlex.split(line, comments=True)[3:]) == 0
     assert os.path.exists("samples.npy") and len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [("digits", 4500, (4e-3, 20)), ("shapes", 4876, (4e-3, 20)), ("mnist", 60_000, (4e-3, 10)),
+     ("fashion-mnist", 60_000, (1e-3, 20))],
+)  # fmt: skip
+def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, expected):
+    class Known:
+        x_train, options, image_shape = np.zeros((rows, 1)), {"name": name}, (28, 28)
+
+    found = defaults(Known)
+    assert (found["lr"], found["epochs"]) == expected and found["batch_size"] == 100
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(5000, 60), (1000, 300), (200, 600)])

@@ -10,7 +10,10 @@ import tinyvae
 
 HOMES = ("tinyvae", "tinyvae.evaluate", "tinyvae.gradcheck", "tinyvae.audit", "tinyvae.train")
 OF_MODELS = ("forward", "backward", "encode", "decode", "reconstruct", "decoder_output", "sample")
-OF_ESTIMATOR = ("fit", "transform", "inverse_transform", "score", "score_samples", "sample")
+OF_ESTIMATOR = (
+    *("fit", "fit_transform", "fit_predict", "transform", "inverse_transform", "score"),
+    *("score_samples", "decision_function", "predict", "impute", "sample"),
+)
 # Sections by their names and in their order, a summary, every parameter, in the signature's order.
 RULES = {"GL05", "GL06", "GL07", "GL08", "GL10", "SS01", "SS04", "PR01", "PR02", "PR03", "PR05"}
 RESULTS = ("Terms", "Elbo", "LogLikelihood", "MutualInformation", "Gap", "Report", "Finding", "Run")

@@ -34,6 +34,8 @@ HISTORY = [
 def warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Of a matplotlib that is older than the pyparsing beside it.
+        warnings.filterwarnings("ignore", "'.*deprecated.* use '", DeprecationWarning)
         yield
 
 
@@ -369,10 +371,12 @@ def test_factor_figure_writes_each_number_and_the_score():
 @pytest.mark.parametrize("width", [4, 41])
 def test_rows_of_features_are_drawn_with_names_or_as_lines(rng, width):
     names = [f"feature_with_a_long_name_{i}" for i in range(width)]
+    features = figures.Features(names, "standardised value")
     x = rng.standard_normal((5, width))
-    reconstructions = figures.row_reconstructions(x, x + 0.1, names, "standardised value")
-    traversals = figures.row_traversals(rng.random((3, 5, width)), [-3, 0, 3], list("abc"), names)
-    samples = figures.row_samples(x, x, names)
+    reconstructions = figures.row_reconstructions(x, x + 0.1, features)
+    decoded = rng.random((3, 5, width))
+    traversals = figures.row_traversals(decoded, [-3, 0, 3], list("abc"), features)
+    samples = figures.row_samples(x, x, features)
     assert len(reconstructions.axes) == 5 and len(traversals.axes) == 3
     axes = reconstructions.axes[0]
     data = [line.get_xdata() if width == 4 else line.get_ydata() for line in axes.lines[-2:]]
@@ -387,8 +391,8 @@ def test_each_number_has_its_own_range_and_categories_are_bars(rng):
     ranges, shares = np.array([[0, 10], [-5, 5000], [0, 1], [0, 1]]), np.array([0, 0, 1, 1], bool)
     x = np.array([[5, -5, 1, 0], [np.nan, 5000, 0, 1]], float)
     x_hat = np.array([[2.5, 2497.5, 0.7, 0.3], [10, -5, 0.2, 0.8]])
-    how = {"feature_names": list("abcd"), "ranges": ranges, "shares": shares}
-    fig = figures.row_reconstructions(x, x_hat, **how)
+    features = figures.Features(list("abcd"), ranges=ranges, shares=shares)
+    fig = figures.row_reconstructions(x, x_hat, features)
     for ax, original, decoded, bars in zip(
         fig.axes, ([0.5, 0, 1, np.nan], [np.nan, 1, np.nan, 1]), ([0.25, 0.5], [1, 0]),
         x_hat[:, 2:], strict=True,
@@ -399,13 +403,13 @@ def test_each_number_has_its_own_range_and_categories_are_bars(rng):
         np.testing.assert_allclose([bar.get_width() for bar in ax.patches], bars)
     assert "0 … 10" in words(fig) and "−5 … 5000" in words(fig) and "0 … 1\n" not in words(fig)
     assert_nothing_clipped(fig)
-    samples = figures.row_samples(x_hat, x, **how)
+    samples = figures.row_samples(x_hat, x, features)
     data, new = samples.axes
     np.testing.assert_allclose([bar.get_width() for bar in data.patches], [0.5, 0.5])
     assert data.get_xlim() == new.get_xlim() and "Bars are shares of the rows" in words(samples)
-    far = figures.row_samples(x_hat + 20, x, **how)
+    far = figures.row_samples(x_hat + 20, x, features)
     assert far.axes[0].get_xlim()[1] >= 3  # nothing is cut off
-    steps = figures.row_traversals(np.stack([x_hat] * 2), [-3, 3], ["$z_1$", "$z_2$"], **how)
+    steps = figures.row_traversals(np.stack([x_hat] * 2), [-3, 3], ["$z_1$", "$z_2$"], features)
     np.testing.assert_allclose(steps.axes[0].lines[0].get_xdata(), [0.25, 0.5, 0.7, 0.3])
 
 

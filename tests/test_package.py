@@ -13,7 +13,7 @@ TEXTS = [
     path
     for folder, kind in [("tinyvae", "*.py"), ("tutorials", "*.py"), ("benchmarks", "*.py")]
     for path in (ROOT / folder).rglob(kind)
-] + [*ROOT.glob("*.md"), *(ROOT / "tutorials").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+] + [*ROOT.glob("*.md"), *(ROOT / "tutorials").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 elsewhere, and every public name and command is in it and found by its search."""
 
 import importlib
+import json
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -105,7 +106,7 @@ def test_a_browser_loads_nothing_from_elsewhere(pages):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_public_name_is_described_with_its_parameters(pages, name):
+def test_every_public_name_is_described(pages, name):
     assert any(name in page.ids for page in pages.values())
 
 
@@ -116,10 +117,16 @@ def test_every_command_is_described_with_its_options(pages, folder):
     assert all(f"usage: tinyvae {command} " in text for command in COMMANDS)
 
 
-def test_the_notebooks_are_shown_with_their_stored_outputs(folder):
+def test_the_notebooks_are_shown_as_they_are_stored_and_folded(folder):
+    folded = 0
     for notebook in (ROOT / "tutorials").glob("*.ipynb"):
         text = (folder / "tutorials" / f"{notebook.stem}.html").read_text(encoding="utf-8")
-        assert "cell_output" in text
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        assert text.count('class="cell_output') == sum(bool(cell.get("outputs")) for cell in cells)
+        hidden = [c for c in cells if any(c["metadata"].get("jupyter", {}).values())]
+        assert text.count('<details class="admonition hide') == len(hidden)
+        folded += len(hidden)
+    assert folded
 
 
 def test_every_public_name_is_found_by_the_search(browser, folder):  # noqa: F811

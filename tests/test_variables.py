@@ -61,8 +61,7 @@ def test_words_are_categories_and_0_and_1_are_bernoulli():
     ]
     names = ("kind=cat", "kind=dog", "kind=eel", "size", "legs", "tame=y", "wild")
     assert data.feature_names == names and data.n_features == 7
-    pairs = [("categorical", 3), ("gaussian", 2), ("bernoulli", 2)]
-    assert variables.pairs(data.variables) == pairs
+    assert data.columns == [("categorical", 3), ("gaussian", 2), ("bernoulli", 2)]
     text = "5 columns (2 numbers; 1 of 0 and 1: wild; 2 of categories: kind (3), tame (2))"
     assert text in data.describe() and not data.missing
 
@@ -166,12 +165,9 @@ def test_columns_come_back_as_words_whole_numbers_and_floats():
 def test_the_way_to_the_model_s_columns_and_back_is_the_identity():
     write(animals())
     data = load_dataset("x.csv", validation=0)
-    x = data.scaling.undo(data.x_train)
-    columns = [
-        v.cells(x[:, d])
-        for v, d in zip(data.variables, variables.places(data.variables), strict=True)
-    ]
-    lines = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    columns = data.cells(data.x_train)
+    assert list(columns) == ["kind", "size", "legs", "tame", "wild"]
+    lines = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
     again = [line.split(",") for line in lines]
     wanted = [line.split(",") for line in Path("x.csv").read_text().splitlines()[1:]]
     for row, want in zip(again, wanted, strict=True):
@@ -307,8 +303,24 @@ def test_many_categories_are_taken_where_they_are_asked_for():
 def test_an_unnamed_column_gets_a_name_and_is_found_by_it():
     write("a,,c\n1,2,3\n4,5,7\n8,3,1\n")
     data = load_dataset("x.csv")
-    assert data.feature_names == ("a", "column 2", "c")
+    assert data.feature_names == ("a", "unnamed 2", "c")
     assert read_matrix("x.csv", config_of(data)).shape == (3, 3)
+
+
+def test_unnamed_columns_without_a_value_are_left_out_and_said():
+    write("a,b,,\n" + "".join(f"{i}.5,{i % 3},,\n" for i in range(9)))
+    data = load_dataset("x.csv")
+    assert data.feature_names == ("a", "b")
+    assert "2 unnamed columns without any value left out" in data.remark
+    assert read_matrix("x.csv", config_of(data)).shape == (9, 2)
+
+
+@pytest.mark.parametrize("amount", ["{}%", "${}", "{} €", "-{},5 %"])
+def test_amounts_with_a_sign_are_no_categories(amount):
+    write("p;q\n" + "".join(f"{amount.format(i % 4)};{i}\n" for i in range(40)))
+    with pytest.raises(InputError, match=r"line 2, column p: .* write the number alone"):
+        load_dataset("x.csv")
+    assert len(load_dataset("x.csv", categorical="p").variables[0].categories) == 4
 
 
 def test_a_column_that_is_observed_in_the_held_out_rows_alone_is_named():

@@ -324,6 +324,11 @@ def _constant(case: Case) -> list[Finding]:
     right = case.near(c, case.expected)
     lacks_half = case.near(case.kl.constant, [2.0 * (beta or 1.0)]) and not case.moving
     if lacks_half and (not right or case.reconstruction["D"] == -1):
+        named = case.term.function.weights().items()
+        names = [n for n, number in named if _near(case.kl.constant, [number], case.doubt)]
+        if names and beta is None:
+            text = f"the KL has the weight {case.kl.constant:.4g}, as {names[0]} says"
+            return [note("beta-unclear", text)]
         return [_half(case.kl.constant)]
     if beta is None or right:
         if case.squared and beta in (2.0, 0.5):

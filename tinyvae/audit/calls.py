@@ -119,19 +119,19 @@ class Function:
             if isinstance(settings[key], (int, float)) and not isinstance(settings[key], bool)
         )
 
-    def zero_weights(self) -> list[str]:
-        """Return the names of weights in the function's objects that are 0."""
-        found = []
+    def weights(self, own: bool = True) -> dict[str, float]:
+        """Return the numbers of objects, with `own` also of the code, under a weight's name."""
+        named = list(frameworks.reachable(self.function)) if own else []
         for item in self.objects():
             settings = getattr(item, "__dict__", None)
             if isinstance(settings, dict) and not isinstance(item, (type(sys), type)):
-                found += [
-                    key
-                    for key, number in settings.items()
-                    if isinstance(number, (int, float)) and not isinstance(number, bool)
-                    if number == 0 and re.search("beta|kl|anneal|weight|coeff", key.lower())
-                ]
-        return found
+                named += settings.items()
+        return {
+            str(name): float(number)
+            for name, number in named
+            if isinstance(number, (int, float)) and not isinstance(number, bool)
+            if re.search("beta|kl|anneal|weight|coeff", str(name).lower())
+        }
 
     def names_s(self) -> str:
         """Return the name of the parameter that s goes to, or "" where none has a name."""

@@ -73,13 +73,15 @@ def other_sizes(sizes: Sizes) -> dict[str, Sizes]:
 
 
 def _other(shape: tuple[int, ...], first: tuple, second: tuple) -> tuple[int, ...]:
-    if len(shape) == 1:
-        return first if shape != first else second
+    """Return a shape of another size, with the channels of an image as they were."""
+    choices = [first, second]
     if len(shape) == 2:
-        return (3, 7) if shape != (3, 7) else (5, 7)
-    leading = shape[0] <= 5
-    new = (shape[0], 3, 7) if leading else (3, 7, shape[-1])
-    return new if new != shape else ((shape[0], 5, 7) if leading else (5, 7, shape[-1]))
+        choices = [(3, 7), (5, 7)]
+    elif len(shape) > 2:
+        one, two = (3, 7), (5, 7)
+        leading = shape[0] <= 5
+        choices = [(shape[0], *n) if leading else (*n, shape[-1]) for n in (one, two)]
+    return next(new for new in choices if math.prod(new) != math.prod(shape))
 
 
 def law(

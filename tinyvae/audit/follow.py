@@ -4,6 +4,7 @@ loss in it, and make functions of them by replacing arrays inside the step.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +13,13 @@ import numpy as np
 
 from tinyvae.audit import frameworks
 from tinyvae.audit.calls import Function
-from tinyvae.audit.findings import Finding, error
 from tinyvae.audit.frameworks import to_numpy
 from tinyvae.audit.measure import LOSS_KEYS
 from tinyvae.audit.roles import Arrangement
 from tinyvae.audit.tape import NETWORK, NOISE, SHAPES, Graph, Key, Trace
 
 PRIME = 17
+DISCRETE = frozenset("argmin argmax round round_ sign topk".split())
 ACTIVATIONS = frozenset(  # of a decoder that begins with one
     "tanh relu relu_ leaky_relu leaky_relu_ elu gelu silu selu softplus max maximum".split()
 )
@@ -26,6 +27,14 @@ ACTIVATIONS = frozenset(  # of a decoder that begins with one
 
 class NotFollowed(ValueError):
     """The pieces of a VAE were not found in a step; the message says which."""
+
+
+class Wrong(NotFollowed):
+    """A step in which they cannot be found because of an error, which has a name."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 def tape_of(step: Callable, model: Any, x: Any) -> Any:
@@ -52,17 +61,18 @@ class Pieces:
     noise : keys of the noise
     z : key of the latent sample
     outputs : groups of keys of the decoder's outputs that the loss sees
-    loss : keys of the items whose sum is the loss
+    loss : number of the returned item that is the loss
     others : groups of keys of further networks' outputs that the loss sees
+    used : whether a layer takes z
     """
 
     heads: list[list[Key]]
     noise: list[Key]
     z: Key
     outputs: list[list[Key]]
-    loss: list[int]
+    loss: int
     others: list[list[Key]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    used: bool = True
     means: dict[str, bool] = field(default_factory=dict)
 
 
@@ -73,10 +83,11 @@ class Step:
         self.tape = tape_of(step, model, x)
         self.step, self.x = step, x
         self.fixed = False  # whether it insists on its own rows
-        arrays = [a for a in frameworks.arrays_of(x) if np.ndim(a)]
-        if not arrays:
+        arrays = list(frameworks.arrays_of(x))
+        self.target = next((i for i, a in enumerate(arrays) if np.ndim(a)), -1)
+        if self.target < 0:
             raise ValueError("x must be a batch of data: an array, or a tuple or mapping of them")
-        self.B = int(np.shape(arrays[0])[0])
+        self.B = int(np.shape(arrays[self.target])[0])
         self._run()  # what is set up once is set up now
         self.first = self._first()
         again = self._run()
@@ -107,26 +118,35 @@ class Step:
             raise ValueError(f"step(model, x) raised {kind}: {reason}") from failure
 
     def resized(self, shape: tuple[int, ...], B: int) -> tuple[int, ...]:
-        """Return a shape of the first run for another number of rows."""
+        """Return a shape of the first run for another number of rows, also where they are merged."""
+        if self.B not in shape and self.B > 1 and shape and shape[0] % self.B == 0:
+            return (shape[0] // self.B * B, *shape[1:])
         return tuple(B if n == self.B else n for n in shape)
+
+    def aim(self, compared: list[int], outputs: list[Key]) -> None:
+        """Take for the target the array that the loss sees, best of the size of x_hat."""
+        arrays = list(frameworks.arrays_of(self.x))
+        sizes = {self.graph.size(key) for key in outputs}
+        rows = [i for i in compared if np.shape(arrays[i])[:1] == (self.B,)]
+        rows.sort(key=lambda i: np.size(arrays[i]) not in sizes)
+        self.target = rows[0] if rows else self.target
 
     @property
     def data(self) -> np.ndarray:
-        """Return the batch's first array, as NumPy's."""
-        arrays = [a for a in frameworks.arrays_of(self.x) if np.ndim(a)]
-        return to_numpy(arrays[0], "x")
+        """Return the batch's array that x_hat is compared with, as NumPy's."""
+        return to_numpy(list(frameworks.arrays_of(self.x))[self.target], "x")
 
     def rows(self, B: int, data: np.ndarray | None = None) -> Any:
-        """Return the batch with B rows, its first array exchanged for other data where given."""
-        place = iter(range(1000))
+        """Return the batch with B rows, its target exchanged for other data where given."""
+        place = itertools.count()
 
         def resize(array: Any) -> Any:
+            number = next(place)
             if not np.ndim(array) or np.shape(array)[0] != self.B:
                 return array
-            number = next(place)
             new = to_numpy(array, "x")
             new = new[np.arange(B) % self.B]
-            if number == 0 and data is not None:
+            if number == self.target and data is not None:
                 new = np.asarray(data).reshape(new.shape).astype(new.dtype)
             return frameworks.like(new, array)
 
@@ -150,6 +170,7 @@ class StepFunction(Function):
         alike = [keys for keys in pieces.others if step.graph.size(keys[0]) == size]
         self.prior = alike if name != "sample" and len(alike) == 2 else []
         self.second = 0.0  # what further outputs of the decoder hold
+        self.other = 0.0  # how far those of other networks are from 0
         size = max(1, step.graph.size(pieces.heads[0][0]) // step.B)
         self.draws = min(256, max(48, 2048 // size)), 72  # a call runs the encoder too
         self.means = pieces.means
@@ -159,15 +180,19 @@ class StepFunction(Function):
         """Return true: the step itself tells which array is x."""
         return True
 
+    def _rows(self, values: dict[str, Any]) -> int:
+        """Return how many rows the arguments have; z may have an axis of samples before them."""
+        return self.step.B if "z" in values else int(np.shape(next(iter(values.values())))[0])
+
     def _replaced(self, values: dict[str, Any]) -> dict[Key, Any]:
         replace = {}
         groups = dict(zip(("mu", "s"), self.pieces.heads, strict=False))
         if self.pieces.outputs:
             groups["x_hat"] = self.pieces.outputs[0]
+        groups["z"] = [self.pieces.z]
         if self.prior:
             groups |= dict(zip(("mu_p", "s_p"), self.prior, strict=True))
-        B = int(np.shape(next(iter(values.values())))[0])
-        shape = self.step.graph.shape
+        B, shape = self._rows(values), self.step.graph.shape
         for role, keys in groups.items():
             for key in keys if role in values else ():
                 own = self.step.resized(shape(key), B)
@@ -183,13 +208,15 @@ class StepFunction(Function):
         rest = rest + self.pieces.outputs[1:] if "x_hat" in values else []
         for keys in rest:
             for key in keys:
-                constant = self.second if keys in self.pieces.outputs else 0.0
-                replace[key] = np.full(self.step.resized(shape(key), B), constant, np.float32)
+                place = self.step.resized(shape(key), B)
+                spread = 0.0 if keys in self.pieces.outputs else self.other
+                around = self.second if keys in self.pieces.outputs else 0.0
+                noise = np.random.default_rng(0).standard_normal(place)
+                replace[key] = (around + spread * noise).astype(np.float32)
         return replace
 
     def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:
-        B = int(np.shape(next(iter(values.values())))[0])
-        x = self.step.rows(B, values.get("x") if self.pieces_take_x(values) else None)
+        x = self.step.rows(self._rows(values), values.get("x") if self.pieces_take_x(values) else None)
         until = self.pieces.z if self.name == "sample" else None
         replace = self._replaced(values)
         return self.step.tape.run(x, replace, until, self.seed, gradients)
@@ -205,8 +232,7 @@ class StepFunction(Function):
         trace = self._run(values, gradients)
         if self.name == "sample":
             return trace.values[self.pieces.z]
-        items = [trace.items[i][1] for i in self.pieces.loss]
-        return {"loss": sum(items[1:], items[0])} if len(items) > 1 else {"loss": items[0]}
+        return {"loss": trace.items[self.pieces.loss][1]}
 
     def uses(self, role: str) -> bool:
         """Return whether the step has a learned prior, for its roles."""
@@ -217,9 +243,20 @@ class StepFunction(Function):
         data, graph = self.step.data, self.step.graph
         if data.dtype.kind != "f" or graph.size(self.pieces.outputs[0][0]) % data.size:
             return True
-        point = {"x_hat": 0.3, "mu": 0.2}
+        rng, shape = np.random.default_rng(2), (term.sizes.B, *term.sizes.pixels)
+        x_hat = rng.uniform(0.1, 0.9, shape)
+        one, two = (np.where(rng.random(shape) < 0.5, *term.pair) for _ in range(2))
         with term.held():
-            return bool(term(x=0.3, **point) != term(x=0.6, **point))
+            return term(x=one, x_hat=x_hat, mu=0.2) != term(x=two, x_hat=x_hat, mu=0.2)
+
+    def sees_others(self, term: Any) -> bool:
+        """Return whether the loss moves with the outputs of networks that are no part of a VAE."""
+        with term.held():
+            before = term(x=term.target, x_hat=0.3, mu=0.2)
+            self.other = 1.0
+            after = term(x=term.target, x_hat=0.3, mu=0.2)
+            self.other = 0.0
+        return abs(after - before) > 1e-6 * abs(before)
 
     def flip_prior(self) -> bool:
         """Exchange the mean and s of a learned prior; return whether there is one."""
@@ -287,45 +324,34 @@ def find(step: Step) -> Pieces:
         One of them was not found.
     """
     graph, trace = step.graph, step.first
-    loss = _loss_items(trace)
-    starts = [trace.items[i][2] for i in loss]
-    if None in starts:
-        raise NotFollowed("the loss is a plain number: no gradient reaches the model")
+    loss = next((i for i, (name, *_) in enumerate(trace.items) if LOSS_KEYS.fullmatch(name)), 0)
+    start = trace.items[loss][2]
+    if start is None:
+        raise NotFollowed("the loss is a plain number: return the array that is derived")
     sites = _noise_sites(step)
     found = [site for site in (_site(graph, key) for key in sites) if site]
+    found = [site for site in found if start in graph.descendants({site[0]})] or found
     if not found:
-        raise NotFollowed(_why_no_noise(step, sites))
-    zs = {z: heads for z, heads, _ in found}
-    if len(zs) > 1 and len({frozenset(h) for h in zs.values()}) > 1:
-        raise NotFollowed(f"{len(zs)} latent samples were found (a hierarchy?): one is judged")
+        raise _why_no_noise(step, sites)
+    if len({frozenset(heads) for _, heads, _ in found}) > 1 and len({z for z, *_ in found}) > 1:
+        raise NotFollowed(f"{len(found)} latent samples were found (a hierarchy?): one is judged")
     z, hits, used = found[0]
-    noise = [key for key in sites if key]
     random = graph.descendants({z})
-    outputs, own = [], []
-    for start in starts:
-        ends, _, _ = graph.frontier(start)
-        for key in sorted(ends):
-            (outputs if key in random else own).append(key)
+    ends, leaves, _ = graph.frontier(start)
+    if not ends and all(kind == "constant" for kind, _ in leaves):
+        raise Wrong("gradient-cut", "the loss was made anew from plain numbers: nothing is derived")
+    outputs = [key for key in sorted(ends) if key in random]
     groups = _grouped(step, sorted(hits))
-    pieces = Pieces(groups, noise, z, _grouped(step, dict.fromkeys(outputs)), loss)
-    if not used:
-        text = "noise is drawn, but z does not reach the decoder: it is given mu, or nothing"
-        pieces.findings.append(error("wiring-z", text))
+    pieces = Pieces(groups, sites, z, _grouped(step, outputs), loss, used=used)
     known = {key for group in groups for key in group}
-    for group in _grouped(step, dict.fromkeys(own)):
+    for group in _grouped(step, [key for key in sorted(ends) if key not in random]):
         twin = next((g for g in groups if _equal(step, g[0], group[0])), None)
         if twin is not None:
             twin += [key for key in group if key not in known]
         elif not known & set(group):
             pieces.others.append(group)
+    step.aim([number for kind, number in leaves if kind == "x"], outputs)
     return pieces
-
-
-def _loss_items(trace: Trace) -> list[int]:
-    """Return which of the returned items is the loss: by its name, else the first."""
-    names = [name for name, *_ in trace.items]
-    titled = [i for i, name in enumerate(names) if LOSS_KEYS.fullmatch(name)]
-    return (titled or [0])[:1]
 
 
 def _noise_sites(step: Step) -> list[Key]:
@@ -352,9 +378,12 @@ def _site(graph: Graph, noise: Key) -> tuple[Key, set[Key], bool] | None:
         takes = [key for key in op.inputs if key in reached]
         if not takes:
             continue
-        if op.name in NETWORK or graph.is_bias(op):
+        if (op.name in NETWORK and not graph.scales_noise(op)) or graph.is_bias(op):
             enters += takes
             break
+        if graph.pairs(op, number, takes):
+            enters += takes
+            continue
         arithmetic.append((number, 0))
     for key in enters:
         z = _unshaped(graph, key, reached)
@@ -366,7 +395,7 @@ def _site(graph: Graph, noise: Key) -> tuple[Key, set[Key], bool] | None:
         arithmetic.insert(0, noise)
     for z in arithmetic:
         hits, *_ = graph.frontier(z)
-        if len(hits) > 1 and not enters:
+        if len(hits) > 1 and not enters and graph.size(z) >= min(map(graph.size, hits)):
             return z, hits, False
     return None
 
@@ -383,19 +412,18 @@ def _unshaped(graph: Graph, key: Key, reached: set[Key]) -> Key:
     return key
 
 
-def _why_no_noise(step: Step, sites: list[Key]) -> str:
+def _why_no_noise(step: Step, sites: list[Key]) -> NotFollowed:
     losses = [step.tape.run(step.x).items[0][1] for _ in range(2)]
     a, b = (to_numpy(loss, "the loss") for loss in losses)
+    discrete = sorted(DISCRETE & {op.name for op in step.first.ops})
+    if np.array_equal(a, b) and discrete:
+        return NotFollowed(f"no noise is drawn, but {discrete[0]} taken: a discrete latent?")
     if np.array_equal(a, b):
         why = "the noise that is drawn has no part in it" if sites else "no noise is drawn"
-        raise Deterministic(f"two runs of the step gave the same loss: {why}")
+        return Wrong("loss-deterministic", f"two runs of the step gave the same loss: {why}")
     if sites:
-        return "noise is drawn, but no z was found that is made from it and a layer's output"
-    return "the loss is random, but the draw of its noise was not seen"
-
-
-class Deterministic(NotFollowed):
-    """A step without noise."""
+        return NotFollowed("noise is drawn, but no z is made from it and a layer's output")
+    return NotFollowed("the loss is random, but the draw of its noise was not seen")
 
 
 def _equal(step: Step, a: Key, b: Key) -> bool:

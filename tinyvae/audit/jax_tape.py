@@ -1,6 +1,7 @@
 """A training step of JAX (and of Keras on JAX), operation by operation, from its jaxpr."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,7 @@ class JaxTape:
                 whole = list(leaves)
                 for i, array in zip(floats, arrays, strict=True):
                     whole[i] = array
-                result = self.step(self.model, jax.tree.unflatten(tree, whole))
+                result = self.step(_traceable(self.model), jax.tree.unflatten(tree, whole))
                 items = list(frameworks.raw_leaves(result))
                 self.names = [name for name, _ in items]
                 return [jax.numpy.asarray(item) for _, item in items]
@@ -98,11 +99,17 @@ class JaxTape:
         return Trace(items=[(n, v, None) for n, v in zip(self.names, result, strict=True)])
 
 
+def _traceable(model: Any) -> Any:
+    """Return a model, of Flax's nnx a copy whose state may change while it is traced."""
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None or not isinstance(model, nnx.Module):
+        return model
+    return nnx.clone(model)
+
+
 @contextlib.contextmanager
 def _stateless():
     """Keep Keras's variables as they are while a step is traced."""
-    import sys
-
     if "keras" not in sys.modules:
         yield
         return

@@ -154,6 +154,11 @@ class Term:
             arrays["z"] = z.astype(self.dtype)
         return self.function(**arrays)
 
+    @property
+    def pair(self) -> tuple[float, float]:
+        """Return two values that x may take."""
+        return (0.0, 1.0) if self.target == 1 else (0.2, 0.8)
+
     def _token_shape(self, sizes: Sizes) -> tuple[int, ...]:
         return sizes.pixels[:-1] if self.tokens == "last" else sizes.pixels[1:]
 

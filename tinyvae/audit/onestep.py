@@ -41,26 +41,40 @@ class Heads:
 
     def _kind(self, group: list) -> str:
         number = self.pieces.heads.index(group)
-        moved = self.z({number: 0.8}) - self.z({})
-        if not np.isfinite(moved).all() or np.abs(moved).max() < 1e-6:
+        up, down = (self.z({number: 0.8}, noise) - self.z({}, noise) for noise in (1.0, -1.0))
+        moved, spread = np.abs(up + down).mean(), np.abs(up - down).mean()
+        if np.array_equal(up, down):  # this noise cannot be replaced
+            moved, spread = 2 * abs(up.mean()), 2 * up.std()
+        if not moved + spread > 1e-6:
             return "none"
-        if moved.std() < 0.1 * abs(moved.mean()):
+        if spread < 0.1 * moved:
             return "mean"
-        return "spread" if abs(moved.mean()) < 0.6 * moved.std() else "both"
+        return "spread" if moved < 0.6 * spread else "both"
 
-    def order(self) -> str:
-        """Put mu's group first and s's second; return why that cannot be done, or ""."""
-        heads, kinds = self.pieces.heads, self.kinds
+    def order(self) -> Finding | None:
+        """Put mu's group first and s's second; return why that cannot be done."""
+        heads, kinds, size = self.pieces.heads, self.kinds, self.step.graph.size
         if sorted(kinds) == ["mean", "spread"]:
             if kinds[0] == "spread":
                 self.pieces.heads = heads[::-1]
-            return ""
-        sizes = [self.step.graph.size(group[0]) for group in heads]
-        if kinds == ["both"] and sizes[0] == self.step.graph.size(self.pieces.z):
-            return "shared"
+            if self.pieces.used:
+                return None
+            text = "noise is drawn, but z does not reach the decoder: it is given mu, or nothing"
+            return error("wiring-z", text)
+        if kinds == ["both"] and size(heads[0][0]) == size(self.pieces.z):
+            return error("head-shared", "mu and s are one and the same layer's output")
         if kinds == ["mean"]:
-            return "σ of z does not come from the encoder: a fixed or a learned σ?"
-        return f"z is made from {len(heads)} layers' outputs that are not a mean and a spread"
+            text = "σ of z does not come from the encoder: a fixed or a learned σ?"
+        elif kinds == ["spread"] and self._alike(heads[0]):
+            return error("sampler-mean", "the mean of z does not move with mu", 0.0, 1.0)
+        else:
+            text = f"z is made from {len(heads)} layers' outputs that are not a mean and a spread"
+        return unjudged("heads", text)
+
+    def _alike(self, head: list) -> bool:
+        """Return whether the loss sees another layer's output of the size of a head."""
+        size = self.step.graph.size
+        return any(size(group[0]) == size(head[0]) for group in self.pieces.others)
 
     def ranges(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of z at far values of mu, and σ at far values of s, where measurable."""
@@ -145,7 +159,7 @@ def audit_parameters(step: Step, pieces: Pieces) -> list[Finding]:
 
     def run() -> Any:
         trace = step.tape.run(step.x, noise, seed=5, gradients=True)
-        return sum(trace.items[i][1] for i in pieces.loss)
+        return trace.items[pieces.loss][1]
 
     loss = run()
     if not isinstance(loss, torch.Tensor) or not loss.requires_grad:

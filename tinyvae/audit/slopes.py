@@ -17,7 +17,6 @@ from tinyvae.audit.findings import Finding, error, unjudged
 from tinyvae.audit.measure import Term
 
 POINTS = 3
-SYMBOLS = {"mu": "mu", "s": "s", "x_hat": "x_hat"}
 
 
 def audit_slopes(
@@ -25,6 +24,7 @@ def audit_slopes(
     values: Callable[[int], dict[str, np.ndarray]],
     moved: tuple[str, ...],
     pick: Callable[[list], list],
+    h: float | None = None,
 ) -> list[Finding]:
     """Return an error for each argument whose gradient is cut.
 
@@ -33,13 +33,14 @@ def audit_slopes(
     values : number → arguments by role, at generic points (B, …)
     moved : the roles to take slopes by
     pick : which of the returned items count
+    h : the step of the differences, where rounding hides smaller ones
     """
     if function.framework not in ("torch", "jax", "tensorflow"):
         return []
     found: dict[str, list[tuple[float, float, float]]] = {role: [] for role in moved}
     try:
         for number in range(POINTS):
-            slopes = Slopes(function, values(number), pick)
+            slopes = Slopes(function, values(number), pick, h)
             if not slopes.repeats:
                 return []
             for role in moved:
@@ -65,7 +66,7 @@ def judged(name: str, found: dict[str, list[tuple[float, float, float]]]) -> lis
     off = [r for r in ratios if abs(r - 1) > 0.02]
     steady = all(np.ptp(analytic / numeric) < 0.02 for _, analytic, numeric in wrong)
     if len(wrong) > 1 and steady and np.ptp(off) < 0.02 < min(off):
-        roles = " and ".join(SYMBOLS[role] for role, *_ in wrong)
+        roles = " and ".join(role for role, *_ in wrong)
         text = f"the gradient from {name} to {roles} is {off[0]:.3g} times the slope of its values"
         return [unjudged("gradient-scaled", text + ": on purpose?")]
     if not wrong:
@@ -73,7 +74,7 @@ def judged(name: str, found: dict[str, list[tuple[float, float, float]]]) -> lis
     role, analytic, numeric = wrong[0]
     cut = all(np.abs(a).max() <= 1e-3 * np.abs(n).max() for _, a, n in wrong)
     what = "no gradient passes" if cut else "the gradient is not the slope of the values"
-    names = ", ".join(SYMBOLS[role] for role, *_ in wrong)
+    names = ", ".join(role for role, *_ in wrong)
     text = f"{what} from {name} to {names}: {analytic[0]:.4g}, by differences {numeric[0]:.4g}"
     return [error("gradient-cut", text, float(analytic[0]), float(numeric[0]))]
 
@@ -93,18 +94,15 @@ def sampler_slopes(function: Function, s: np.ndarray, shape: tuple[int, ...]) ->
     return audit_slopes(function, values, ("mu", "s"), pick)
 
 
-def through_slopes(function: Function, term: Term) -> list[Finding]:
-    """Return whether the gradient of a step passes through z and the decoder to mu and s."""
+def through_slopes(function: Function, shape: tuple[int, ...]) -> list[Finding]:
+    """Return whether the gradient of a step passes through the decoder to z, of a shape."""
 
     def values(number: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(number)
-        shape = (term.sizes.B, *term.sizes.latents)  # near N(0, 1), where the KL has no slope
-        small = 0.2 * rng.standard_normal((2, *shape))
-        return {"mu": small[0], "s": term.unit + small[1]}
+        return {"z": 3.0**number * np.random.default_rng(number).standard_normal(shape)}
 
-    found = audit_slopes(function, values, ("mu", "s"), lambda items: items[:1])
+    found = audit_slopes(function, values, ("z",), lambda items: items[:1], 0.03)
     for finding in found:
-        finding.message = finding.message.replace("from objective", "from the loss through z")
+        finding.message = finding.message.replace("from objective", "from the loss")
     return found
 
 
@@ -123,7 +121,7 @@ def term_slopes(term: Term, moved: tuple[str, ...]) -> list[Finding]:
 class Slopes:
     """One function at one point: its slopes by autograd and by differences."""
 
-    def __init__(self, function: Function, values: dict[str, np.ndarray], pick) -> None:
+    def __init__(self, function: Function, values: dict[str, np.ndarray], pick, h=None) -> None:
         self.function, self.pick = function, pick
         rng = np.random.default_rng(11)
         wide = not function.narrow
@@ -133,7 +131,7 @@ class Slopes:
         except Exception:
             self.dtype, wide = np.float32, False
         self.values = {r: self._cast(v) for r, v in values.items()}
-        self.h = 1e-4 if self.dtype == np.float64 and wide else 3e-3
+        self.h = h or (1e-4 if self.dtype == np.float64 and wide else 3e-3)
         self.directions = {r: rng.standard_normal(np.shape(v)) for r, v in values.items()}
 
     def _cast(self, value: Any) -> Any:
@@ -156,18 +154,20 @@ class Slopes:
         """Return the slope by one argument by autograd and by differences, and its parts' size."""
         direction = self.directions[role]
 
-        def at(h: float) -> float:
-            moved = {**self.values, role: self.values[role] + h * direction}
-            return self._number(moved)
-
-        up, down = at(self.h), at(-self.h)
-        numeric = (up - down) / (2 * self.h)
+        parts = GRADIENTS[self.function.framework](self, role) * direction
+        analytic, seen = float(parts.sum()), []
         digits = 1e-7 if self.h > 1e-3 else 1e-15
-        if abs(numeric) < 50 * digits * max(abs(up), abs(down)) / self.h:
+        for h in (self.h, self.h / 4):  # a kink of an absolute value is off by less with less h
+            up, down = (
+                self._number({**self.values, role: self.values[role] + step * direction})
+                for step in (h, -h)
+            )
+            if abs(up - down) >= 100 * digits * max(abs(up), abs(down)):
+                seen.append((up - down) / (2 * h))
+        if not seen:
             return 0.0, 0.0, 0.0  # below what differences can tell
-        gradient = GRADIENTS[self.function.framework](self, role)
-        parts = gradient * direction
-        return float(parts.sum()), numeric, float(np.sqrt(np.square(parts).sum()))
+        numeric = min(seen, key=lambda slope: abs(slope - analytic))
+        return analytic, numeric, float(np.sqrt(np.square(parts).sum()))
 
     @property
     def repeats(self) -> bool:

@@ -45,9 +45,10 @@ NOISE = frozenset(  # draw numbers
     ).split()
 )
 SHAPED = frozenset(  # take another array for its shape alone
-    "randn_like rand_like zeros_like ones_like empty_like full_like new_empty new_zeros new_ones "
+    "randn_like rand_like zeros_like ones_like empty_like full_like new_empty new_zeros new_ones new "
     "new_full new_tensor size empty".split()
 )
+PRODUCTS = frozenset("mul __mul__ multiply".split())
 BIASES = frozenset("add __add__ __radd__ add_ __iadd__ bias_add sub subtract".split())
 
 
@@ -111,6 +112,32 @@ class Graph:
         vector = any(self.size(k) > 1 for k in weights)
         return vector and any(self.is_net(k) for k in op.inputs if k not in weights)
 
+    def pairs(self, op: Op, number: int, inputs: list[Key]) -> bool:
+        """Return whether an operation multiplies rows of one array: a decoder by inner products."""
+        sources = {self.before_shapes(key) for key in inputs}
+        if op.name not in PRODUCTS or len(set(inputs)) < 2 or len(sources) > 1:
+            return False
+        sums = [n for n in self.consumers.get((number, 0), ()) if "sum" in self.ops[n].name]
+        self._net[(sums or [number])[0], 0] = True
+        return True
+
+    def before_shapes(self, key: Key) -> Key:
+        """Return the array that others are parts or reshapes of."""
+        op = self.op(key)
+        while op is not None and op.name in SHAPES and op.inputs:
+            key = op.inputs[0]
+            op = self.op(key)
+        return key
+
+    def scales_noise(self, op: Op) -> bool:
+        """Return whether an operation multiplies noise by an array that is no layer's weight."""
+        drawn = any(self._is_draw(key) for key in op.inputs)
+        return drawn and not any(self.only_weights(key) for key in op.inputs)
+
+    def _is_draw(self, key: Key) -> bool:
+        op = self.op(self.before_shapes(key))
+        return op is not None and op.name in NOISE
+
     def is_pool(self, op: Op, key: Key) -> bool:
         """Return whether an operation pools a layer's output over its places."""
         pools = op.name in ("mean", "sum", "amax", "reduce_sum", "reduce_max", "max")
@@ -134,7 +161,7 @@ class Graph:
             op = self.op(key)
             self._net[key] = False  # ends circles of in-place operations
             if op is not None and op.name in NETWORK:
-                self._net[key] = True
+                self._net[key] = not self.scales_noise(op)
             elif op is not None and op.name in SHAPES:
                 self._net[key] = bool(op.inputs) and self.is_net(op.inputs[0])
             elif op is not None:

@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import SHAPED, Key, Op, Stopped, Trace, arrays_in, with_arrays
+from tinyvae.audit.tape import NOISE, SHAPED, Key, Op, Stopped, Trace, arrays_in, with_arrays
 
 MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
          "l1_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss", "kl_div",
@@ -76,6 +76,8 @@ class _Recorder(TorchFunctionMode):
         self.trace, self.replace, self.until = Trace(), replace, until
         self.keys: dict[int, Key] = {}
         self.alive: list[Any] = []  # so that no id is used again
+        self.places: dict[int, torch.Tensor] = {}  # where in memory → the last array seen there
+        self.derived: list[torch.Tensor] = []  # what backward() was called on
         for name, tensors in (
             ("parameter", tape.parameters), ("x", list(arrays_in(x, torch.Tensor)))
         ):  # fmt: skip
@@ -83,21 +85,39 @@ class _Recorder(TorchFunctionMode):
                 self._leaf(tensor, (name, number))
 
     def _leaf(self, tensor: torch.Tensor, key: Key) -> None:
-        self.keys[id(tensor)] = key
-        self.alive.append(tensor)
         self.trace.shapes[key] = tuple(tensor.shape)
-        self.trace.values[key] = tensor
+        self._note(tensor, key)
 
     def key(self, tensor: torch.Tensor) -> Key:
         if id(tensor) not in self.keys:
-            is_parameter = isinstance(tensor, torch.nn.Parameter)
-            self._leaf(tensor, ("parameter" if is_parameter else "constant", len(self.alive)))
+            twin = self.places.get(_place(tensor))
+            if twin is not None and twin.shape == tensor.shape:  # Variable(…), unseen
+                self._made("alias", [self.keys[id(twin)]], [tensor])
+            else:
+                is_parameter = isinstance(tensor, torch.nn.Parameter)
+                self._leaf(tensor, ("parameter" if is_parameter else "constant", len(self.alive)))
         return self.keys[id(tensor)]
+
+    def _made(self, name: str, inputs: list[Key], made: list[torch.Tensor], mean: float = 1.0):
+        """Note an operation; return its number."""
+        number = len(self.trace.ops)
+        self.trace.ops.append(Op(name, inputs, [tuple(t.shape) for t in made], mean))
+        for place, tensor in enumerate(made):
+            self._note(tensor, (number, place))
+        return number
+
+    def _note(self, tensor: torch.Tensor, key: Key) -> None:
+        self.keys[id(tensor)] = key
+        self.alive.append(tensor)
+        self.trace.values[key] = tensor
+        if _place(tensor):
+            self.places[_place(tensor)] = tensor
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name == "backward":
+            self.derived.append(args[0])
             return None
         result = func(*args, **kwargs)
         made = list(arrays_in(result, torch.Tensor))
@@ -105,20 +125,19 @@ class _Recorder(TorchFunctionMode):
             made, result = [args[0]], args[0]
         if not made:
             return result
-        number = len(self.trace.ops)
         tensors = list(arrays_in([args, kwargs], torch.Tensor))
         inputs = [] if name in SHAPED else [self.key(t) for t in tensors]
-        shapes = [tuple(t.shape) for t in made]
-        self.trace.ops.append(Op(name, inputs, shapes, _averaged(name, tensors, made, kwargs)))
+        number = self._made(name, inputs, made, _averaged(name, tensors, made, kwargs))
         place = iter(range(len(made)))
 
         def put(tensor: torch.Tensor) -> torch.Tensor:
             key = (number, next(place))
             if key in self.replace:
-                tensor = self._as_tensor(self.replace[key], tensor)
-            self.keys[id(tensor)] = key
-            self.alive.append(tensor)
-            self.trace.values[key] = tensor
+                new = self._as_tensor(self.replace[key], tensor)
+                if name in NOISE and tensor is tensors[0] if tensors else False:  # normal_()
+                    new = tensor.copy_(new)
+                tensor = new
+                self._note(tensor, key)
             if key == self.until:
                 raise Stopped
             return tensor
@@ -137,8 +156,15 @@ class _Recorder(TorchFunctionMode):
     def returned(self, result: Any) -> None:
         """Note the items that the step returned."""
         for name, item in frameworks.raw_leaves(result):
-            key = self.keys.get(id(item)) if isinstance(item, torch.Tensor) else None
+            key = self.key(item) if isinstance(item, torch.Tensor) else None
             self.trace.items.append((name, item, key))
+        if len(self.derived) == 1 and not any(key for *_, key in self.trace.items):
+            self.trace.items = [("loss", self.derived[0], self.key(self.derived[0]))]
+
+
+def _place(tensor: torch.Tensor) -> int:
+    """Return where a tensor's numbers begin in memory, 0 where it has none there."""
+    return tensor.data_ptr() if tensor.layout is torch.strided and tensor.numel() else 0
 
 
 def _averaged(name: str, tensors: list, made: list, kwargs: dict) -> float:

@@ -183,22 +183,16 @@ def _audit_step(
     try:
         followed = follow.Step(step, model, x)
         pieces = follow.find(followed)
-    except follow.Deterministic as failure:
-        return Report([*findings, error("loss-deterministic", str(failure))], checked, None, allow)
+    except follow.Wrong as failure:
+        return Report([*findings, error(failure.name, str(failure))], checked, None, allow)
     except follow.NotFollowed as failure:
         return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
-    findings += pieces.findings
     heads = onestep.Heads(followed, pieces, beta)
     why = heads.order()
-    if why == "shared":
-        text = "mu and s are one and the same layer's output"
-        return Report([*findings, error("head-shared", text)], checked, None, allow)
-    if why:
-        return Report([*findings, unjudged("heads", why)], checked, None, allow)
-    if not pieces.outputs:
-        if not pieces.findings:
-            findings.append(unjudged("step", "the decoder's output was not found in the loss"))
-        return Report(findings, checked, None, allow)
+    if why is None and not pieces.outputs:
+        why = unjudged("step", "the decoder's output was not found in the loss")
+    if why is not None:
+        return Report([*findings, why], checked, None, allow)
     findings += onestep.audit_heads(heads) + onestep.audit_parameters(followed, pieces)
     latents = followed.graph.shape(pieces.heads[0][0])[1:]
     data = followed.data
@@ -206,6 +200,8 @@ def _audit_step(
     outputs = followed.graph.shape(pieces.outputs[0][0])
     if pixels is None or followed.graph.size(pieces.outputs[0][0]) % data[:1].size:
         pixels = outputs[1:]  # tokens, or a target that is not x
+        if outputs[0] != followed.B and outputs[0] % followed.B == 0:  # rows and places merged
+            pixels = (outputs[0] // followed.B, *pixels)
     pieces.means = onestep.averaged(followed, pieces, latents, pixels)
     functions = {
         name: follow.StepFunction(followed, pieces, name, beta) for name in ("sample", "objective")
@@ -216,29 +212,36 @@ def _audit_step(
     )
     try:
         findings += audited.run()
-    except follow.NotFollowed:
-        raise
+        findings = _with_wiring(audited, findings)
     except ValueError as failure:
         return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
-    objective, term = functions["objective"], audited.term
-    form = audited.reconstruction.form if audited.reconstruction else ""
-    if form != "cross-entropy" and not any(f.name == "gradient-cut" for f in findings):
-        findings += through_slopes(objective, term)
+    findings += onestep.audit_data(followed, audited.reconstruction)
+    checked = [*checked, *audited.checked]
+    return Report(findings, checked, audited.beta_found, allow, audited.framework)
+
+
+def _with_wiring(audited: "_Audit", findings: list[Finding]) -> list[Finding]:
+    """Return the findings with those on what the loss of a step gets, and from where."""
+    objective, term, found = audited.functions["objective"], audited.term, audited.reconstruction
+    bounded = found is not None and found.form == "cross-entropy"
+    if not bounded and not any(f.name == "gradient-cut" for f in findings):
+        findings += through_slopes(objective, objective.step.graph.shape(objective.pieces.z))
     if not objective.sees_x(term):
         text = "the loss does not depend on x, but through the encoder: x_hat is compared with "
         findings.append(error("wiring-x", text + "something else"))
-    if audited.reconstruction:
-        findings += onestep.audit_second_output(objective, term, audited.reconstruction)
-    if audited.reconstruction and audited.reconstruction.form == "cross-entropy":
+    if objective.sees_others(term):
+        text = "the loss has further terms, of networks beside the encoder and the decoder"
+        findings.append(unjudged("other-terms", text))
+    if found:
+        findings += onestep.audit_second_output(objective, term, found)
+    if bounded:
         text = "the loss takes probabilities, but the decoder's output is a layer's, unbounded"
         findings.append(error("bce-needs-sigmoid", text))
     if audited.kl is not None and not audited.kl.right and audited.swapped():
         text = "mu and s are exchanged between the sampler and the KL"
         findings = [f for f in findings if not f.name.startswith("kl-")]
         findings.append(error("wiring-swapped", text))
-    findings += onestep.audit_data(followed, audited.reconstruction)
-    checked = [*checked, *audited.checked]
-    return Report(findings, checked, audited.beta_found, allow, audited.framework)
+    return findings
 
 
 def _shape(name: str, size: object) -> tuple[int, ...] | None:

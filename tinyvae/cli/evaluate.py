@@ -10,15 +10,16 @@ import numpy as np
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.rows import mean_log_size
 from tinyvae.evaluate.disentangle import gap_of_dataset
+from tinyvae.evaluate.effects import column_effects, effects_table
 from tinyvae.train.files import write_text
 from tinyvae.train.runs import Run
 
 DESCRIPTION = """\
-Tell how good a model is: ELBO and its terms, log p(x), KL per dimension, active units. Nats are of
-the data in the model's units; of a table, whose columns are standardised, they are also given in
-the data's own units (minus the log of each observed number's standard deviation), in which they
-compare between scalings and with other programs: elbo_in_data_units and
-log_likelihood_in_data_units in evaluation.json."""
+Tell how good a model is: ELBO and its terms, log p(x), KL per dimension, active units; of a table
+also which columns each latent number moves. Nats are of the data in the model's units; of a table,
+whose columns are standardised, they are also given in the data's own units (minus the log of each
+observed number's standard deviation), in which they compare between scalings and with other
+programs: elbo_in_data_units and log_likelihood_in_data_units in evaluation.json."""
 OWN_ROWS = "the run's own test rows"
 
 
@@ -53,10 +54,17 @@ def _evaluate(given: argparse.Namespace) -> None:
         if not np.isfinite(result["reconstruction"]):
             reason = "the data lie too far from those of the run, or the run's are too large"
             raise ValueError(f"the ELBO is not finite: {reason}")
+        moved = ""
+        if outputs.is_table(run):
+            names, units = outputs.model_columns(run), outputs.units(run)[0].kind
+            effects = column_effects(run.model, x, labels=labels)
+            result["columns"], result["column_effects"] = names, effects.tolist()
+            unit = "standard deviations" if units == "standardize" else "the model's units"
+            moved = "\n" + effects_table(effects, names, f"in {unit}")
         result |= _in_data_units(run, x, result)
         result = {"data": OWN_ROWS if own else given.data, "epochs_trained": run.done} | result
         if not given.quiet:  # first, as the file may turn out not to be writable
-            print(f"{result['data']}:\n{judge.table(result)}")
+            print(f"{result['data']}:\n{judge.table(result)}{moved}")
         path = run.path / f"evaluation{'' if own else '-' + Path(given.data).stem}.json"
         write_text(path, json.dumps(result, indent=2) + "\n")
         if not given.quiet:

@@ -14,6 +14,7 @@ from tinyvae import __version__
 COMMANDS = {
     "train": "train a model and leave a run folder",
     "evaluate": "how good is it: ELBO, log p(x), active units",
+    "compare": "which of several runs knows its data best",
     "figures": "draw a run's figures again",
     "explore": "write a page that opens the latent space in a browser",
     "playground": "write a page in which a VAE trains before your eyes",

@@ -122,6 +122,15 @@ def feature_names(run: Run) -> list[str]:
     return [v.name for v in units(run)[1]]
 
 
+def model_columns(run: Run) -> list[str]:
+    """Return the names of the model's columns, of which a category has several."""
+    names: list[str] = []
+    for v in units(run)[1]:
+        several = v.kind == "categorical"
+        names += [f"{v.name}={word}" for word in v.categories] if several else [v.name]
+    return names
+
+
 def numbered(name: str, n: int) -> list[str]:
     """Return name1, name2, … of n columns."""
     return [f"{name}{i + 1}" for i in range(n)]

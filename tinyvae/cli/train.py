@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_
 import numpy as np
 
 from tinyvae import checks, threads
-from tinyvae.cli import options, terminal
+from tinyvae.cli import compare, options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.core.likelihood import Bernoulli
@@ -29,6 +29,7 @@ from tinyvae.train.files import holds
 from tinyvae.train.loop import fit
 from tinyvae.train.runs import TRAINING, History, Run, next_free, open_run
 
+COMPARED = 500  # draws for each log p(x) where runs are compared
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 HELD_OUT = {"x_train": ROWS["x_train"], "validation": ROWS["x_train"], "x_test": "the test rows"}
 
@@ -38,20 +39,44 @@ def main(argv: list[str] | None = None) -> int:
     parser = options.parser()
 
     def train(given: argparse.Namespace) -> int:
+        if isinstance(several := vars(given).get("latent_dim"), tuple):
+            _train_each(parser, vars(given), several)
+            return 0
         with ExitStack() as undo:
-            return _train(parser, given, undo)
+            _train(parser, vars(given), undo)
+        return 0
 
     return run_on_ranks(lambda: terminal.run(parser, train, argv))
 
 
-def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: ExitStack) -> int:
-    given = vars(options_given)
+def _train_each(parser: terminal.Parser, given: dict, sizes: tuple[int, ...]) -> None:
+    """Train a run with each number of latent dimensions, and print what they come to."""
+    if "resume" in given:
+        options.check_resume(parser, given)
+    ends, outs = {L: f"-latent-{L}" for L in sizes}, {}
+    if "out" in given:
+        outs = {L: {"out": given["out"].with_name(given["out"].name + end)}
+                for L, end in ends.items()}  # fmt: skip
+    first = find(given.get("distributed", "auto")).rank == 0
+    for named in outs.values() if first else ():
+        Run(named["out"]).check_free()  # all of them, before the first is trained
+    runs = []
+    for L, end in ends.items():
+        with ExitStack() as undo:
+            run = _train(parser, given | {"latent_dim": L} | outs.get(L, {}), undo, end)
+            runs.append(run.path)
+    if first and given.get("model") != "autoencoder":
+        print("\n" + compare.table([open_run(path) for path in runs], COMPARED))
+
+
+def _train(parser: terminal.Parser, given: dict, undo: ExitStack, end: str = "") -> Run:
+    """Train a run, whose name has this end unless it is given, and return it."""
     ranks = find(given.get("distributed", "auto"))
     if "resume" in given:
         run, dataset = _resumed(parser, given, ranks, undo)
     else:
         with _hushed(given):
-            run, dataset = _new(given, ranks)
+            run, dataset = _new(given, ranks, end)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
     run.config["training"]["threads"] = _threads(given, run.config["training"])
@@ -82,7 +107,7 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     with _hushed(given):
         history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:
-        return 0
+        return run
     if "quiet" not in given:
         _report(model, dataset, history)
     if "no_figures" not in given:
@@ -90,7 +115,7 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     tell("\ntry next:")
     for command, what in _next(model, dataset, run):
         tell(f"  python -m {command:<38}  # {what}")
-    return 0
+    return run
 
 
 def _to_fit(dataset: Dataset, patience: int | None, tell: Callable) -> Dataset:
@@ -110,7 +135,7 @@ def _hushed(given: dict) -> AbstractContextManager:
     return redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext()
 
 
-def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
+def _new(given: dict, ranks: Communicator, end: str) -> tuple[Run, Dataset]:
     """Return a run that is not yet on disk, and its data set."""
     chosen = options.DEFAULTS | given
     options.note_what_has_no_effect(chosen)
@@ -129,9 +154,10 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "data": dataset.to_config(),
         "backend": chosen["backend"],
     }
-    path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    name = dataset.name + end
+    path = ranks.broadcast(given.get("out") or next_free("runs", name))
     config["data"]["relative"] = relative_paths(dataset.options, path)
-    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
+    return Run(path, config, numbered=None if "out" in given else name), dataset
 
 
 def _loaded(chosen: dict, own: dict) -> Dataset:

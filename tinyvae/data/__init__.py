@@ -46,7 +46,8 @@ def load_dataset(
     name : "digits", "mnist", "fashion-mnist", "shapes", or a path
         Of an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test` are
         taken as the split), a table in text (.csv, .tsv or .txt, or any of them as .gz), or a
-        folder of images (`./digits` if it is called so; `train` and `val` in it are the split).
+        folder of images (``./digits`` if it is called so; `train` and `val` in it are the
+        split).
     data_dir : folder
         Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once, into
         $TINYVAE_DATA_DIR or the user's cache folder.

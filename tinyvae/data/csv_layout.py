@@ -63,25 +63,18 @@ def layout_of(
     known: set[str],
 ) -> tuple[Layout, list[str]]:  # fmt: skip
     """Return where the values are, and remarks; `known` are names that a header may have."""
-    with opened(path) as file:
-        return _layout_of(path, file, labels, header, columns, drop, known)
-
-
-def _layout_of(
-    path: Path, file: IO[str], labels: str | int | None, header: str, columns: Columns,
-    drop: Columns, known: set[str],
-) -> tuple[Layout, list[str]]:  # fmt: skip
     comments: list[str] = []
     first: list[str] = []
-    for line in file:
-        if line.strip() and not line.startswith("#"):
-            first = [line, *itertools.islice(file, 10 * LOOKED_AT)]
-            break
-        comments.append(line)
-    delimiter = _delimiter([line for line in first if line.strip()][:LOOKED_AT])
+    with opened(path) as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                first = [line, *itertools.islice(file, 10 * LOOKED_AT)]
+                break
+            comments.append(line)
+        delimiter = _delimiter([line for line in first if line.strip()][:LOOKED_AT])
+        lines = cells_of(itertools.chain(first, file), delimiter, len(comments))
+        head = list(itertools.islice(lines, LOOKED_AT))
     skipped, remarks = len(comments), []
-    lines = cells_of(itertools.chain(first, file), delimiter, skipped)
-    head = list(itertools.islice(lines, LOOKED_AT))
     if not head:
         raise ValueError(f"{path} is empty: it has no line of numbers")
     names, count, classes = None, 0, []
@@ -113,7 +106,7 @@ def _layout_of(
         remarks.append(f"{counted(len(spoken), 'comment line')} left out")
     all_columns = [str(j + 1) for j in range(width)]
     if names:
-        all_columns = [c.strip() or f"column {j + 1}" for j, c in enumerate(names)]
+        all_columns = [c.strip() or f"unnamed {j + 1}" for j, c in enumerate(names)]
     label = None if labels is None else places(path, labels, all_columns, "labels")[0]
     if labels is None and names and (found := _label_of_pixels(all_columns)) is not None:
         label = found

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ MOST_CATEGORIES = 500  # of a column
 FEW_VALUES = 2  # so many categories are taken even where each row has its own
 
 THOUSANDS, DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), re.compile(r"[+-]?\d*,\d+")
+AMOUNT = re.compile(r"[+-]?[$€£¥]?\s?[\d.,]+\s?[%$€£¥]?")  # or a number with a sign that is none
 Bad = dict[int, list[tuple[int, str]]]  # of a column: the lines and cells that are no numbers
 
 
@@ -43,39 +44,33 @@ class Contents(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is asked of a file, as of `read`."""
-
-    labels: str | int | None
-    header: str
-    columns: Columns
-    drop: Columns
-    categorical: Columns
-    like: Sequence[Variable] | None
-
-
-def read(
-    path: Path, labels: str | int | None = None, *, header: str = "auto", columns: Columns = None,
-    drop: Columns = None, categorical: Columns = None, like: Sequence[Variable] | None = None,
-) -> Contents:  # fmt: skip
-    """Return the values and labels in a file, which commas, semicolons, tabs, | or spaces
-    separate.
+    """What is asked of a file.
 
     Parameters
     ----------
-    path : a .csv, .tsv or .txt file, which may be compressed (.gz)
     labels : name or number, from 1, of the column that holds labels
     header : whether the first line names the columns: "yes", "no", or "auto" by what it holds
     columns, drop : which columns to take, or to leave out: names, numbers or ranges such as 2-5
     categorical : which columns of numbers are codes of categories; those of words are anyway
     like : the columns of a trained run, which are found by their names, in whatever order, and
         whose categories are known; each row stays, whether anything is observed in it or not
-
-    Raises
-    ------
-    ValueError
-        In one line that names the place and the remedy.
     """
-    wanted = Wanted(labels, header, columns, drop, categorical, like)
+
+    labels: str | int | None = None
+    header: str = "auto"
+    columns: Columns = None
+    drop: Columns = None
+    categorical: Columns = None
+    like: Sequence[Variable] | None = None
+
+
+def read(path: Path, labels: str | int | None = None, **options: Any) -> Contents:
+    """Return the values and labels in a .csv, .tsv or .txt file, which may be compressed (.gz);
+    `options` are the other fields of `Wanted`.
+
+    Raises ValueError in one line that names the place and the remedy.
+    """
+    wanted, like = Wanted(labels, **options), options.get("like")
     with _errors_in_one_line(path):
         layout, remarks = layout_for(path, wanted)
         x, classes, words = _values(path, layout, wanted, remarks)
@@ -102,7 +97,7 @@ def layout_for(path: Path, wanted: Wanted) -> tuple[Layout, list[str]]:
 def columns_of(path: Path) -> list[str] | None:
     """Return the names of a file's columns, None where it has no header."""
     with _errors_in_one_line(path):
-        layout, _ = layout_for(path, Wanted(None, "auto", None, None, None, None))
+        layout, _ = layout_for(path, Wanted())
     return layout.columns if layout.head is not None else None
 
 
@@ -132,6 +127,11 @@ def _contents(
             remarks.append(f"its unnamed first column {what} the rows and is left out")
             if not kept:
                 raise ValueError(f"{path} is empty: it has no column but the rows' numbers")
+    unnamed = [not (layout.head or ["-"] * len(layout.columns))[j].strip() for j in kept]
+    empty = np.isnan(x).all(axis=0) & unnamed & [j not in words for j in kept]
+    if empty.any() and not empty.all():
+        remarks.append(f"{counted(int(empty.sum()), 'unnamed column')} without any value left out")
+        x, kept = x[:, ~empty], [j for j, gone in zip(kept, empty, strict=True) if not gone]
     if not by_choice and len(x) > 2 and x[0, 0] in (0, 1) and (np.diff(x[:, 0]) == 1).all():
         name = layout.columns[kept[0]]
         remarks.append(f"column {name} counts the rows: drop it, unless that is meant")
@@ -195,7 +195,7 @@ def _values(
         if like is not None:
             is_text = bool(like[place].categories)
         else:
-            amounts = all(THOUSANDS.fullmatch(w) or DECIMAL_COMMA.fullmatch(w) for w in words)
+            amounts = all(map(AMOUNT.fullmatch, words))
             numbers = len(x) - len(bad.get(j, ()))
             is_text = j in texts or (len(words) > numbers and not amounts)
         if is_text:
@@ -303,6 +303,8 @@ def _not_numbers(path: Path, bad: Bad, layout: Layout, wanted: Wanted) -> InputE
         return InputError(problem, remedy="correct it, or leave the cell empty")
     out = Argument("drop", csv_layout.option(layout, [j], *items(wanted.drop)))
     remedy = ["leave the cell empty (missing), or the column out with ", out]
+    if AMOUNT.fullmatch(cell):
+        remedy.insert(0, "write the number alone, ")
     if number(cell) is None:
         codes = csv_layout.option(layout, [j], *items(wanted.categorical))
         remedy += [", or take it as categories with ", Argument("categorical", codes)]

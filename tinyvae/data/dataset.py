@@ -3,15 +3,12 @@ together with what is needed to show them and to undo the scaling."""
 
 import zlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyvae.data.rows import BinarizedRows, LazyRows, Rows
 from tinyvae.data.scaling import BYTES, Scaling
-
-if TYPE_CHECKING:
-    from tinyvae.data.variables import Variable
+from tinyvae.data.variables import Variable, pairs, places
 
 LABELS_SHOWN = 10
 LOOKED_AT = 200  # rows of each part that the checksum is of
@@ -69,7 +66,7 @@ class Dataset:
     factors_train: np.ndarray | None = None
     factors_test: np.ndarray | None = None
     factor_names: tuple[str, ...] | None = None
-    variables: "tuple[Variable, ...] | None" = None
+    variables: tuple[Variable, ...] | None = None
     missing: bool = False
     options: dict = field(default_factory=dict)
 
@@ -100,6 +97,19 @@ class Dataset:
     def mixed(self) -> bool:
         """Return whether some columns are no numbers, but 0 and 1, or categories."""
         return any(v.kind != "gaussian" for v in self.variables or ())
+
+    @property
+    def columns(self) -> list[tuple[str, int]] | None:
+        """Return what a model with likelihood="mixed" takes as `columns`; None of no table."""
+        return None if self.variables is None else pairs(self.variables)
+
+    def cells(self, x: np.ndarray) -> dict[str, list]:
+        """Return rows x (N, D) of a table, in the model's units, as what stands in its columns:
+        words for categories, whole numbers where they are, and the data's own units."""
+        listed = self.variables or [Variable(f"x{j + 1}") for j in range(self.n_features)]
+        x = self.scaling.undo(np.asarray(x))
+        parts = zip(listed, places(listed), strict=True)
+        return {v.name: v.cells(x[:, place]) for v, place in parts}
 
     def _kinds(self) -> str:
         """Return how many columns there are of each kind."""

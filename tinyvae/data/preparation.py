@@ -21,6 +21,7 @@ IMAGES = ("images", "colours")
 TEXT = ("table", "pixels")
 SHOWN = 6  # columns with missing cells
 HELD_OUT = 0.1  # the part of own data that is not trained on
+CHOOSING = 0.15  # the part of a table's other rows by which the epoch is chosen; of images, 0.1
 
 
 def load(
@@ -74,6 +75,8 @@ def _variables(
     raw, listed = table.raw, table.variables
     if table.image_shape or not isinstance(raw, np.ndarray):
         return None, []
+    if listed is not None and table.feature_names is None:  # names that no row has
+        listed = tuple(dataclasses.replace(v, name=f"x{j + 1}") for j, v in enumerate(listed))
     if listed is None and chosen.kind in ("standardize", "divide", "none"):
         names = [f"x{j + 1}" for j in range(raw.shape[1])]
         listed = tuple(variables.found(raw, names, {})) if raw.dtype.kind in "fiu" else None
@@ -126,12 +129,13 @@ def _check_part(part: float | None) -> float:
 
 
 def hold_out(dataset: Dataset) -> Dataset:
-    """Return the training rows alone, a part of them (the option `validation`, or a tenth) as the
-    rows to test on: a training that is stopped by these has not seen the test rows.
+    """Return the training rows alone, a part of them (the option `validation`, where it is given)
+    as the rows to test on: a training that is stopped by these has not seen the test rows.
 
     Raises ValueError for a single row.
     """
-    x, y, part = dataset.x_train, dataset.y_train, dataset.options["validation"] or HELD_OUT
+    x, y = dataset.x_train, dataset.y_train
+    part = dataset.options["validation"] or (HELD_OUT if dataset.image_shape else CHOOSING)
     of = f"the training part of {dataset.name}"
     parts = train, held = _split(len(x), part, dataset.options["seed"], of)
     labels = (None, None) if y is None else (y[train], y[held])
@@ -246,8 +250,11 @@ def _table_like(source: str, config: dict) -> readers.Table:
 
 def _columns_of(config: dict) -> list[Variable]:
     """Return the variables of a run's configuration, those of an earlier version by their names."""
-    names = config["feature_names"] or [str(j + 1) for j in range(config["n_features"])]
-    return list(variables.from_config(config) or map(Variable, names))
+    listed = variables.from_config(config)
+    if config["feature_names"]:
+        return list(listed or map(Variable, config["feature_names"]))
+    listed = listed or [Variable("")] * config["n_features"]
+    return [dataclasses.replace(v, name=str(j + 1)) for j, v in enumerate(listed)]
 
 
 def _ways_to_read(config: dict) -> Iterator[dict]:
@@ -278,6 +285,5 @@ def _text_like(source: str, config: dict) -> tuple[readers.Table, dict]:
 
 def text_like(source: str, config: dict) -> Text:
     """Return a table in text as it stands in its file, and where a run's columns are in it."""
-    how = {"columns": None, "drop": None, "labels": None, "categorical": None}
-    wanted = csv_reader.Wanted(**how | _text_like(source, config)[1])
+    wanted = csv_reader.Wanted(**_text_like(source, config)[1])
     return Text(Path(source), csv_reader.layout_for(Path(source), wanted)[0])

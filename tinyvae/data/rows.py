@@ -38,13 +38,6 @@ class RowSource:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def take(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return `self[rows]`, (B, D), written into `out` where it is given."""
-        if out is None:
-            return self[rows]
-        out[...] = self[rows]
-        return out
-
 
 Rows = np.ndarray | RowSource
 

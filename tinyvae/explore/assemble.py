@@ -19,7 +19,7 @@ import numpy as np
 from tinyvae.train.files import write_text
 
 # The one model in JavaScript, a file beside each of tinyvae/core, in the order of their needs.
-MODEL = ("kernels", "layers", "latent", "likelihood", "model", "optim")
+MODEL = ("kernels", "layers", "latent", "likelihood", "columns", "model", "optim")
 # Before the page is painted: dark or light, as the system is.
 EARLY = """document.documentElement.dataset.theme =
   matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";"""

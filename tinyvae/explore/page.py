@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyvae import __version__, checks
+from tinyvae.core.columns import Categorical, Mixed
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.explore.assemble import MODEL, escaped, fill, read, script, to_base64, to_json
@@ -26,8 +27,10 @@ MODULES = (
 )
 PLOTS = {
     "bars": "Bars are what is decoded, each feature on a scale of its own; the numbers are in the"
-    " units of the data. Thin marks are the picked row.",
-    "line": "The coloured line is what is decoded, the grey one the picked row.",
+    " units of the data, per cent the probability of a category. Thin marks are the picked row,"
+    " where it is observed.",
+    "line": "The coloured line is what is decoded, the grey one the picked row; the features are in"
+    " the table's order, and only the first and the last name find room.",
 }
 MAX_BYTES = 32_000_000  # what browsers open without delay
 
@@ -139,6 +142,11 @@ def _about_likelihood(model: Autoencoder) -> str:
         return (
             "here p(x|z) is Bernoulli: the cross-entropy between x and what is decoded, which is"
             " never below 0, and a true likelihood only where x is black and white."
+        )
+    if isinstance(model.likelihood, Mixed | Categorical):
+        return (
+            "here each column has a p(x|z) of its kind: Gaussian for numbers, the probability of"
+            " what was observed for categories and for 0 and 1; missing cells take no part."
         )
     sigma = np.broadcast_to(np.asarray(model.likelihood.sigma, dtype=float), model.n_features)
     constant = 0.5 * float(np.log(2 * math.pi * sigma**2).sum())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.core.columns import Categorical, Columns, Fill, Mixed
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
 from tinyvae.device import seed_sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 LAYERS = (Dense, ReLU, Tanh, Sigmoid, Softplus)
 PRECISIONS = ("float32", "float16")
-MOST_BARS = 24  # features that find room with their names
+MOST_BARS = 40  # features that find room with their names
 
 
 class Payload(NamedTuple):
@@ -44,7 +45,7 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
     labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
     codes, means = _codes(model, x, labels if model.n_classes else None)
-    grey = bool(dataset.image_shape) and dataset.scaling.unit
+    grey = bool(dataset.image_shape) and dataset.scaling.unit and not dataset.missing
     description = {
         "model": describe_model(model) | {"precision": precision},
         "dataset": describe_dataset(dataset, x, labels),
@@ -87,8 +88,8 @@ def plot_kind(dataset: Dataset) -> str | None:
 def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         floats = values.astype(precision)
-    if not np.isfinite(floats).all():
-        largest = float(np.abs(values).max())
+    if not np.isfinite(floats[~np.isnan(values)]).all():  # NaN is a missing cell
+        largest = float(np.nanmax(np.abs(values)))
         raise ValueError(f"{what} of {largest:g} does not fit into {precision}: take float32")
     return floats
 
@@ -119,14 +120,15 @@ def describe_model(model: Autoencoder) -> dict[str, Any]:
         "n_classes": model.n_classes,
         "encoder": _layers("encoder", model.encoder),
         "decoder": _layers("decoder", model.decoder),
-        "likelihood": _likelihood(model.likelihood),
+        "likelihood": _likelihood(model),
+        "mask": model.n_features if model.missing == "mask" else 0,
         "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
     }
 
 
 def _layers(prefix: str, network: Sequential) -> list[str]:
     for layer in network.layers:
-        if type(layer) not in LAYERS:
+        if type(layer) not in (*LAYERS, Fill):
             known = ", ".join(kind.__name__ for kind in LAYERS)
             raise ValueError(
                 f"the {prefix} has a layer {type(layer).__name__}, which the page can't compute:"
@@ -135,15 +137,19 @@ def _layers(prefix: str, network: Sequential) -> list[str]:
     return [type(layer).__name__ for layer in network.layers]
 
 
-def _likelihood(likelihood: Any) -> dict[str, Any]:
-    kind = type(likelihood).__name__
+def _likelihood(model: Autoencoder) -> dict[str, Any]:
+    likelihood, kind = model.likelihood, type(model.likelihood).__name__
+    sigma = None if likelihood.sigma is None else np.asarray(likelihood.sigma, dtype=float).tolist()
+    if type(likelihood) in (Mixed, Categorical) or (
+        model.missing and isinstance(likelihood, Columns)
+    ):
+        return {"kind": "Mixed", "sigma": sigma, "columns": model.columns}
     if kind in ("Gaussian", "CalibratedGaussian", "DiagonalGaussian"):
-        return {"kind": "Gaussian", "sigma": np.asarray(likelihood.sigma, dtype=float).tolist()}
+        return {"kind": "Gaussian", "sigma": sigma}
     if kind == "Bernoulli":
         return {"kind": "Bernoulli"}
-    raise ValueError(
-        f"the page can't compute the likelihood {kind}: it knows Gaussian and Bernoulli"
-    )
+    known = "Gaussian, Bernoulli, Categorical and Mixed"
+    raise ValueError(f"the page can't compute the likelihood {kind}: it knows {known}")
 
 
 def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
@@ -152,16 +158,19 @@ def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None)
     if names is None and labels is not None:
         names = [f"label {label}" for label in range(int(labels.max()) + 1)]
     shown = dataset.scaling.undo(x)
-    low, high = (0.0, 1.0) if dataset.scaling.unit else (float(shown.min()), float(shown.max()))
+    low, high = 0.0, 1.0
+    if not dataset.scaling.unit:
+        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     grey = len(dataset.image_shape or ()) == 2
     # Mostly empty pictures are drawings: they are shown in ink on the page's paper.
-    drawings = grey and float(np.median(shown)) < low + 0.1 * (high - low)
+    drawings = grey and float(np.nanmedian(shown)) < low + 0.1 * (high - low)
     return {
         "noun": "image" if dataset.image_shape else "row",
         "plot": plot_kind(dataset),
         "image_shape": dataset.image_shape and list(dataset.image_shape),
         "label_names": names and [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
+        "shares": [v.kind != "gaussian" for v in dataset.variables or () for _ in range(v.width)],
         "scaling": dataset.scaling.to_config(),
         "low": low,
         "high": high if high > low else low + 1.0,

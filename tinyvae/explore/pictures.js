@@ -13,8 +13,10 @@ export class Pictures {
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = dataset.plot === "bars";
     if (this.shape) return;
+    this.shares = dataset.shares ?? []; // which features are probabilities
     const ranges = Array.from(examples[0], (_, d) => {
-      const values = examples.map((x) => x[d]);
+      const values = examples.map((x) => x[d]).filter((value) => !Number.isNaN(value));
+      if (this.shares[d]) return [0, 1];
       return [Math.min(0, ...values), Math.max(0, ...values)];
     });
     // Bars have a scale for each feature, the points of a line share one.
@@ -93,13 +95,15 @@ export class Pictures {
       context.fillStyle = theme.rule;
       context.fillRect(zero - 0.5, y, 1, row);
       context.fillStyle = large ? theme.accent : theme.ink;
-      context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
+      const missing = Number.isNaN(value); // no bar
+      if (!missing) context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
       if (!large) return;
       context.fillStyle = theme.ink;
-      if (beside) context.fillRect(across(beside[d], d) - 1, y + 2, 2, row - 4);
+      const marked = beside && !Number.isNaN(beside[d]) && !(this.shares[d] && beside[d] === 0);
+      if (marked) context.fillRect(across(beside[d], d) - 1, y + 2, 2, row - 4);
       context.fillText(shortened(context, this.names[d], left - 10), 0, y + row / 2);
       context.textAlign = "right";
-      context.fillText(readable(this.undo(value, d)), width, y + row / 2);
+      context.fillText(this.told(value, d), width, y + row / 2);
       context.textAlign = "left";
     });
   }
@@ -134,7 +138,13 @@ export class Pictures {
   /** x in words, for screen readers; null for images and for plots of many values. */
   words(x) {
     if (!this.bars) return null;
-    return Array.from(x, (v, d) => `${this.names[d]} ${readable(this.undo(v, d))}`).join(", ");
+    return Array.from(x, (value, d) => `${this.names[d]} ${this.told(value, d)}`).join(", ");
+  }
+
+  /** Value d of x in the units of the data, in few characters; a probability in per cent. */
+  told(value, d) {
+    if (Number.isNaN(value)) return "missing";
+    return this.shares[d] ? `${Math.round(100 * value)} %` : readable(this.undo(value, d));
   }
 }
 

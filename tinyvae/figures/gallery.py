@@ -31,7 +31,7 @@ def _reconstructions(view: View):
     places = view.examples[: 3 * columns if view.shape else 6]
     x, x_hat = view.x(places), view.decode(view.codes[0][places], view.labels_of(places))
     if view.shape is None:
-        return figures.row_reconstructions(view.rows_of(x), view.rows_of(x_hat), **view.axes)
+        return figures.row_reconstructions(view.rows_of(x), view.rows_of(x_hat), view.features)
     return figures.reconstructions(view.images(x), view.images(x_hat), view.shape, columns)
 
 
@@ -42,7 +42,7 @@ def _samples(view: View):
         labels = view.labels[places] if C else None
         new = view.model.sample(len(places), seed=0, noise=True, labels=labels)
         new = view.model.backend.to_numpy(new)
-        return figures.row_samples(view.rows_of(new), view.rows_of(view.x(places)), **view.axes)
+        return figures.row_samples(view.rows_of(new), view.rows_of(view.x(places)), view.features)
     rng, title = np.random.default_rng(0), "Samples from the prior"
     if not C:
         images = view.decoded(rng.standard_normal((128, view.L)))
@@ -129,7 +129,7 @@ def _traversals(view: View):
     names = [f"$z_{{{j + 1}}}$  {measure.format(view.kl[j])}" for j in dimensions]
     if view.shape is None:
         rows = view.decode(z.reshape(-1, view.L), label).reshape(*z.shape[:2], -1)  # (K, S, D)
-        return figures.row_traversals(view.rows_of(rows), steps, names, **view.axes)
+        return figures.row_traversals(view.rows_of(rows), steps, names, view.features)
     which = f"the {len(names)} of {view.L} that carry most" if len(names) < view.L else "all"
     subtitle = (
         "Each row moves one latent dimension of the image's code and leaves the others; "

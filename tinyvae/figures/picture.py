@@ -259,7 +259,7 @@ def check_sheet(n: int, image_shape: tuple[int, ...], each: int = 1) -> None:
         raise ValueError(f"{found} for one picture: {remedy} them to an .npy file")
 
 
-def columns_for(n: int, image_shape: tuple[int, ...], ratio: float = 1.7) -> int:
-    """Columns that give n images a sheet about `ratio` times as wide as high."""
+def columns_for(n: int, image_shape: tuple[int, ...]) -> int:
+    """Return the columns that give n images a sheet about 1.7 times as wide as high."""
     H, W = image_shape[:2]
-    return max(1, min(n, round((n * ratio * H / W) ** 0.5)))
+    return max(1, min(n, round((n * 1.7 * H / W) ** 0.5)))

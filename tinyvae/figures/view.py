@@ -10,7 +10,7 @@ import numpy as np
 from tinyvae.core.latent import kl
 from tinyvae.data.variables import places
 from tinyvae.evaluate.passes import by_blocks, posterior
-from tinyvae.figures.features import FEW
+from tinyvae.figures.features import FEW, Features
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
@@ -106,24 +106,19 @@ class View:
     def rows_of(self, x: np.ndarray) -> np.ndarray:
         """Return rows x (…, D) of a table in the units that its figures have: the data's own, where
         each feature has a range."""
-        return x if self.axes["ranges"] is None else self.dataset.scaling.undo(x)
+        return x if self.features.ranges is None else self.dataset.scaling.undo(x)
 
     @cached_property
-    def axes(self) -> dict[str, Any]:
-        """What the figures of a table write on their axes; see `tinyvae.figures.features`."""
+    def features(self) -> Features:
+        """What the columns of a table are."""
         listed, D = self.dataset.variables or (), self.dataset.n_features
         standardised = self.dataset.scaling.kind == "standardize"
-        axes = {
-            "feature_names": self.dataset.feature_names,
-            "unit": "standardised value" if standardised else "value",
-            "ranges": None,
-            "shares": None,
-        }
+        unit = "standardised value" if standardised else "value"
         if not listed or D > FEW:
-            return axes
+            return Features(self.dataset.feature_names, unit)
         ranges = np.array([[0.0, 1.0]] * D)
         for v, place in zip(listed, places(listed), strict=True):
             if v.low is not None and v.high is not None:
                 ranges[place] = (v.low, v.high) if v.low < v.high else (v.low - 1, v.low + 1)
         shares = np.repeat([v.kind != "gaussian" for v in listed], [v.width for v in listed])
-        return axes | {"ranges": ranges, "shares": shares}
+        return Features(self.dataset.feature_names, unit, ranges, shares)

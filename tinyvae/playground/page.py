@@ -107,6 +107,13 @@ def build(
 def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     """Return what the page says of a data set, and its rows, training rows first, deflated."""
     D = dataset.n_features
+    words = ", ".join(v.name for v in dataset.variables or () if v.categories)
+    if dataset.missing or words:
+        what = f"columns of categories ({words})" if words else "missing cells"
+        remedy = "leave them out, or train with python -m tinyvae train"
+        raise InputError(
+            f"the playground trains on numbers, {dataset.name} has {what}", remedy=remedy
+        )
     n_train, n_test = _fitting(dataset)
     parts = (dataset.x_train, dataset.x_test)
     rows = [
@@ -172,6 +179,8 @@ def _run(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, Any], np.ndarr
         raise ValueError("the playground trains without labels: take a run that is not conditional")
     theta = weights(model, dataset).astype("<f4")
     about = describe_model(model)
+    if about["likelihood"]["kind"] == "Mixed":
+        raise ValueError("the playground trains on numbers: take a run without categories or gaps")
     widths = [shape[1] for name, shape in about["parameters"] if name.endswith(".W")]
     knobs = {"latent": model.latent_dim, "hidden": widths[0], "beta": float(model.beta)}
     sigma = about["likelihood"].get("sigma")

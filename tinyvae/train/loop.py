@@ -113,15 +113,15 @@ def fit(
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
     threads : int or "auto"
-        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
-        same number gives the same bits, in every thread and process of one machine.
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. Any
+        number gives the same bits, with the same NumPy and BLAS on the same type of processor.
     tf32 : bool
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     patience : int, optional
-        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1)
-        once the warm-up is over; and stop when so many epochs in a row were no better. The run
-        folder keeps the last weights too, from which `resume` goes on.
+        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1; of
+        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were
+        no better. The run folder keeps the last weights too, from which `resume` goes on.
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
@@ -338,11 +338,15 @@ def _waited(t: _Training) -> stopping.Waited:
     """Return what the validation says of the epochs so far."""
     period = t.epochs / t.kl_cycles
     warm = [stopping.is_warm(int(row["epoch"]), t.kl_warmup, period) for row in t.history]
-    return stopping.waited(_elbos(t.history), warm, t.patience or 1)
+    return stopping.waited(_bounds(t), warm, t.patience or 1)
 
 
-def _elbos(history: History) -> list[float]:
-    return [-(row["val_reconstruction"] + row["val_kl"]) for row in history]
+def _bounds(t: _Training) -> list[float]:
+    """Return the ELBO of the validation rows (weights 1) after each epoch; of an IWAE, its own
+    bound, as the ELBO falls where that rises."""
+    if isinstance(t.model, IWAE) and t.model.importance_samples > 1:
+        return [-row["val_loss"] for row in t.history]
+    return [-(row["val_reconstruction"] + row["val_kl"]) for row in t.history]
 
 
 def _judge(t: _Training) -> bool:
@@ -363,7 +367,7 @@ def _finish(t: _Training) -> None:
     if t.best:
         checkpoint.set_weights(model, t.best)
         if t.progress and t.ranks.first:
-            stopping.note_best(t.history.best_epoch, _elbos(t.history))
+            stopping.note_best(t.history.best_epoch, _bounds(t))
     if running is not None:
         _settle(t, draws=1 + SETTLED // len(t.x_train))
         if t.progress and t.ranks.first:
@@ -379,13 +383,20 @@ def _finish(t: _Training) -> None:
 
 def _settle(t: _Training, draws: int) -> None:
     """Set σ² of each feature to its mean squared error over all rows and some draws of each; with
-    no draws, to that of the answer 0, the scale at which a training begins."""
-    model = t.model
+    no draws, to that of the answer 0, the scale at which a training begins.
+
+    The rows that chose the best epoch count too: their errors are no smaller for being fitted.
+    """
+    model, parts = t.model, [(t.x_train, t.labels)]
+    if draws and t.best:
+        parts.append((t.validation, t.validation_labels))
 
     def squares(x: Any, labels: Any) -> np.ndarray:
         return mean_squares(model, x, labels, draws, model.seed)
 
-    means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
+    width, sizes = 2 * model.n_features, [len(x) for x, _ in parts]
+    found = [n * t.ranks.mean(squares, *part, width) for n, part in zip(sizes, parts, strict=True)]
+    means = np.sum(found, axis=0) / sum(sizes)
     model.likelihood.move_to(model.backend.asarray(means, model.dtype))
     model.likelihood.sigma = model.likelihood.sigma  # σ² = σ · σ to the last bit, as when loaded
 

@@ -16,9 +16,9 @@ WAIT = 1_000  # steps without a better epoch that run the patience out
 
 
 def epochs(n_rows: int, batch_size: int) -> int:
-    """Return how many epochs a training on a table takes at most: 60 to 1,000, fewer of many rows,
+    """Return how many epochs a training on a table takes at most: 60 to 600, fewer of many rows,
     whose epochs are long."""
-    return min(1000, max(60, STEPS // _steps(n_rows, batch_size)))
+    return min(600, max(60, STEPS // _steps(n_rows, batch_size)))
 
 
 def patience(n_rows: int, batch_size: int) -> int:

@@ -25,6 +25,7 @@ from tinyvae.data.dataset import counted
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
+from tinyvae.threads import team
 from tinyvae.train import checkpoint, files, locks
 from tinyvae.train.files import is_free, make_folder, write_csv, write_text
 
@@ -143,6 +144,8 @@ class Run:
             if first:
                 files.remove_partial(self.path)
             history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
+            if first and history:
+                _note_other_bits(self.config.get("versions", {}))
             if first and resume and self.changed:
                 self.write_config()
             if first and history:
@@ -206,9 +209,8 @@ class Run:
 
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
-        python, numpy = platform.python_version(), np.__version__
         self.config["format"] = checkpoint.FORMAT
-        self.config["versions"] = {"tinyvae": __version__, "python": python, "numpy": numpy}
+        self.config["versions"] = versions()
         text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
         write_text(self.path / "config.json", text)
 
@@ -264,8 +266,6 @@ class Run:
             return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
-        if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
-            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         self._check_model(arrays)
         checkpoint.set_weights(model, arrays, path)
         checkpoint.set_optimizer(model, optimizer, arrays, path)
@@ -282,8 +282,8 @@ class Run:
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        n = int(checkpoint.require(arrays, "epoch", (), path))
         shapes = [arrays.shape(name) for name in ("history", "seconds", "kl_per_dimension")]
-        n = shapes[1][0] if shapes[1] else 0
         if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         history = History()
@@ -405,6 +405,21 @@ def damaged(path: Path, error: Exception) -> ValueError:
     """Return the error that says of a run folder's config.json what is wrong with it."""
     reason = f"{error} is missing" if isinstance(error, KeyError) else error
     return ValueError(f"{path / 'config.json'} is damaged ({reason}): restore it, or train again")
+
+
+def versions() -> dict[str, str]:
+    """Return what the bits of a training depend on beside its settings."""
+    python, numpy = platform.python_version(), np.__version__
+    return {"tinyvae": __version__, "python": python, "numpy": numpy, "blas": team.library}
+
+
+def _note_other_bits(before: dict[str, str]) -> None:
+    """Print a note where a training goes on with another NumPy, or on another processor."""
+    now = versions()
+    for name in ("numpy", "blas"):
+        if name in before and before[name] != now[name]:
+            change = f"{name} was {before[name]}, and is {now[name]}"
+            print(f"note: {change}: the run goes on, with other last digits", file=sys.stderr)
 
 
 def _check_config(config: dict) -> None:

@@ -1,6 +1,6 @@
 """The documentation site. From the repository's root:
 
-    python -m sphinx -W --keep-going -c tutorials/site . site
+    python -m sphinx -W --keep-going -c tutorials/site . build/site
 
 The sources are the pages of the repository where they stand, notebooks as they are stored, and the
 pages beside this file. Nothing is downloaded, neither by the build nor by a reader's browser.
@@ -40,6 +40,8 @@ include_patterns = [
     "tutorials/*.ipynb",
     "tutorials/site/**.md",
 ]
+exclude_patterns = [".*", "build", "dist", "runs"]  # folders that are not walked through
+html_show_search_summary = False  # it fetches pages, which a browser refuses to pages on the disk
 
 # Markdown as the repository's pages are written, and notebooks as they are stored.
 nb_execution_mode = "off"
@@ -120,8 +122,12 @@ class CommandHelp(Directive):
 
 
 def to_built_pages(app, docname, source) -> None:
-    """Let links to the playground point at the page that the build writes."""
+    """Let links to the playground point at the page that the build writes, and fold what notebooks
+    fold."""
     source[0] = source[0].replace("](playground.html", "](page:playground.html")
+    if app.env.doc2path(docname).suffix == ".ipynb":
+        for tag, folded in (("covered", "hide-output"), ("drawing", "hide-input")):
+            source[0] = source[0].replace(f'"{tag}"', f'"{tag}", "{folded}"')
 
 
 def show_formulas(app, what, name, thing, options, lines) -> None:
