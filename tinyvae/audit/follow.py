@@ -216,7 +216,9 @@ class StepFunction(Function):
         return replace
 
     def _run(self, values: dict[str, Any], gradients: bool = False) -> Trace:
-        x = self.step.rows(self._rows(values), values.get("x") if self.pieces_take_x(values) else None)
+        x = self.step.rows(
+            self._rows(values), values.get("x") if self.pieces_take_x(values) else None
+        )
         until = self.pieces.z if self.name == "sample" else None
         replace = self._replaced(values)
         return self.step.tape.run(x, replace, until, self.seed, gradients)

@@ -18,8 +18,14 @@ import numpy as np
 
 Wrap = Callable[[np.ndarray], Any]
 
-ROOTS = {"jaxlib": "jax", "flax": "jax", "optax": "jax", "haiku": "jax",
-         "equinox": "jax", "numpyro": "jax"}  # speak another's arrays
+ROOTS = {
+    "jaxlib": "jax",
+    "flax": "jax",
+    "optax": "jax",
+    "haiku": "jax",
+    "equinox": "jax",
+    "numpyro": "jax",
+}  # speak another's arrays
 
 
 class TooCoarse(ValueError):
