@@ -637,14 +637,14 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
 
 @pytest.mark.parametrize(
     ("name", "rows", "expected"),
-    [("digits", 4500, (4e-3, 20)), ("shapes", 4876, (4e-3, 20)), ("mnist", 60_000, (4e-3, 10)),
+    [("digits", 4500, (4e-3, 20)), ("shapes", 4876, (4e-3, 20)), ("mnist", 60_000, (1e-3, 20)),
      ("fashion-mnist", 60_000, (1e-3, 20))],
 )  # fmt: skip
 def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, expected):
     class Known:
         x_train, options, image_shape = np.zeros((rows, 1)), {"name": name}, (28, 28)
 
-    found = defaults(Known)
+    found = defaults(Known, {})
     assert (found["lr"], found["epochs"]) == expected and found["batch_size"] == 100
 
 
