@@ -49,8 +49,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     Parameters
     ----------
     latent_dim : int, default=2
-    hidden : tuple of int, default=(64, 64)
-        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
+    hidden : tuple of int or "auto", default="auto"
+        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model, which
+        "auto" takes for fewer than 100 rows; for more it takes (64, 64).
     activation : {"relu", "tanh", "sigmoid", "softplus"}, default="softplus"
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
         "bernoulli" is for data in [0, 1].
@@ -74,7 +75,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     n_iter_no_change : int or "auto", default="auto"
         "auto" takes 10 to 30, fewer of many rows.
     batch_size : int, default=32
-    lr : float, default=3e-3
+    lr : float or "auto", default="auto"
+        "auto" takes 0.003, and 0.03 for a linear model.
     lr_schedule : {"constant", "step", "cosine"}, default="step"
     optimizer : {"adam", "sgd"}, default="adam"
     kl_warmup : float, default=0
@@ -126,8 +128,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     """
 
     latent_dim: int = 2
-    hidden: tuple[int, ...] = recipes.TABLE["hidden"]
-    activation: str = recipes.TABLE["activation"]
+    hidden: tuple[int, ...] | str = "auto"
+    activation: str = "softplus"
     likelihood: str = "gaussian"
     sigma: float | str = "per-feature"
     output: str = "identity"
@@ -139,8 +141,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     early_stopping: bool = True
     validation_fraction: float = CHOOSING
     n_iter_no_change: int | str = "auto"
-    batch_size: int = recipes.TABLE["batch_size"]
-    lr: float = recipes.TABLE["lr"]
+    batch_size: int = 32
+    lr: float | str = "auto"
     lr_schedule: str = "step"
     optimizer: str = "adam"
     kl_warmup: float = 0
@@ -181,8 +183,11 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             checks.observed_columns("X", X)
         self.mean_, self.scale_ = self._units(X)
         u = self._standardized(X)
+        given = None if self.hidden == "auto" else checks.widths("hidden", self.hidden)
+        recipe = recipes.table(len(X), given)
+        rate = recipe["lr"] if self.lr == "auto" else cast(float, self.lr)
         model = VAE(
-            X.shape[1], self.latent_dim, hidden=self.hidden, activation=self.activation,
+            X.shape[1], self.latent_dim, hidden=recipe["hidden"], activation=self.activation,
             likelihood=self.likelihood, sigma=self.sigma, output=self.output,
             reconstruction_weight=self.reconstruction_weight,
             n_classes=0 if labels is None else len(self.classes_),
@@ -196,8 +201,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         if labels is not None:
             of_labels = {"labels": labels[train], "validation_labels": labels[held_out]}
         self.history_ = fit(
-            model, u[train], epochs=self._epochs(len(train)), batch_size=self.batch_size,
-            lr=self.lr, lr_schedule=self.lr_schedule, optimizer=self.optimizer,
+            model, u[train], epochs=self._epochs(len(train)), batch_size=self.batch_size, lr=rate,
+            lr_schedule=self.lr_schedule, optimizer=self.optimizer,
             kl_warmup=self.kl_warmup, progress=self.verbose, threads=self.threads, missing=missing,
             validation=u[held_out] if wait else None, patience=wait, **of_labels,
         )  # fmt: skip

@@ -146,7 +146,7 @@ def _new(given: dict, ranks: Communicator, end: str) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
-    chosen = options.DEFAULTS | options.defaults(dataset) | given
+    chosen = options.DEFAULTS | options.defaults(dataset, given) | given
     if dataset.options["validation"] == 0 and chosen.pop("patience", None):
         terminal.note("--patience has no effect with --validation 0: no rows choose the epoch")
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
