@@ -644,7 +644,7 @@ def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, 
     class Known:
         x_train, options, image_shape = np.zeros((rows, 1)), {"name": name}, (28, 28)
 
-    found = defaults(Known)
+    found = defaults(Known, {})
     assert (found["lr"], found["epochs"]) == expected and found["batch_size"] == 100
 
 
