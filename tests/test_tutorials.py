@@ -187,6 +187,15 @@ def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
     assert (badge in row) == bool(build.REPOSITORY)
 
 
+def test_readme_adds_up_the_minutes_of_each_part():
+    readme = (build.FOLDER / "README.md").read_text(encoding="utf-8")
+    for part in ("The main path", "Deeper"):
+        text = readme[readme.index(f"**{part}**") :]
+        hours, minutes = map(int, re.search(r"(\d+) hours and (\d+) minutes", text).groups())
+        rows = text.partition("|---|")[2].partition("\n\n")[0]
+        assert 60 * hours + minutes == sum(map(int, re.findall(r"\? \| (\d+) \|", rows)))
+
+
 @each_notebook
 def test_without_a_published_repository_nothing_is_installed_under_a_free_name(source):
     assert not (build.REPOSITORY or build.RELEASE)

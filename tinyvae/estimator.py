@@ -22,15 +22,14 @@ except ImportError:
     raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
 
 from tinyvae import checks, evaluate
-from tinyvae.data.blocks import blocks
 from tinyvae.data.preparation import CHOOSING
+from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
 from tinyvae.train import recipes
 from tinyvae.train.checkpoint import build, model_config
 from tinyvae.train.loop import fit
 
 ELBO_SAMPLES = 10  # draws of z per example behind a score
-BLOCK = 10_000  # rows that pass through the model at once
 FLOATS = [np.float64, np.float32]
 
 
@@ -267,12 +266,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             mu.
         """
         X, labels = self._rows(X, y)
-        u = self._standardized(X)
-        parts = [
-            self.model_.encode(u[rows], labels=None if labels is None else labels[rows])[0]
-            for rows in blocks(len(u), BLOCK)
-        ]
-        return np.concatenate([self._to_numpy(mu, X.dtype) for mu in parts])
+        mu, _ = by_blocks(self.model_, self.model_.encode, self._standardized(X), labels)
+        return mu.astype(X.dtype)
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Return what codes decode to, in the units of X.
@@ -294,12 +289,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         n, L = Z.shape[1], self.model_.latent_dim
         if n != L:
             raise ValueError(f"X has {n} columns, but codes of this VAE have {L}")
-        labels = self._labels(y, len(Z))
-        parts = [
-            self.model_.decode(Z[rows], labels=None if labels is None else labels[rows])
-            for rows in blocks(len(Z), BLOCK)
-        ]
-        return np.concatenate([self._in_units(x_hat, Z.dtype) for x_hat in parts])
+        (x_hat,) = by_blocks(self.model_, self.model_.decode, Z, self._labels(y, len(Z)))
+        return self._in_units(x_hat, Z.dtype)
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Return a score of each row, in nats: its ELBO, or its importance-sampled log p(x).
@@ -518,10 +509,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
 
     def _in_units(self, x: Any, dtype: np.dtype) -> np.ndarray:
         """Return what the model decoded (N, D), on the host, in the units of X."""
-        return (self._to_numpy(x) * self.scale_ + self.mean_).astype(dtype)
-
-    def _to_numpy(self, array: Any, dtype: np.dtype | None = None) -> np.ndarray:
-        return np.array(self.model_.backend.to_numpy(array), dtype=dtype)
+        return (self.model_.backend.to_numpy(x) * self.scale_ + self.mean_).astype(dtype)
 
     @property
     def _n_features_out(self) -> int:

@@ -100,7 +100,7 @@ class Picture(Figure):
         texts = [text.get_text() for text in self.texts[:2]]
         texts += [ax.get_title("left") or ax.get_title() for ax in self.axes]
         lines = (" ".join(text.split()).rstrip(".") for text in dict.fromkeys(texts) if text)
-        return ". ".join(lines) or "Images side by side"
+        return ". ".join(lines).replace("?.", "?") or "Images side by side"
 
 
 def write_png(file: Any, pixels: np.ndarray, dpi: float, notes: dict[str, str]) -> None:

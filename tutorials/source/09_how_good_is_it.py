@@ -42,7 +42,7 @@ from tinyvae.exercises import pictures
 digits = load_dataset("digits")
 x_train = (digits.x_train > 0.5).astype("float32")
 x_test = (digits.x_test > 0.5).astype("float32")
-figures.image_grid(x_test[:18], (28, 28), columns=18)
+figures.image_grid(x_test[:18], (28, 28), columns=18, title="Test pictures in black and white")
 
 # %% long
 training = {"epochs": 15, "batch_size": 100, "lr": 0.002, "lr_schedule": "step"}

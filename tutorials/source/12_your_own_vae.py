@@ -228,9 +228,9 @@ def ink(logits):
 figures.plane(
     mu,
     digits.y_test,
-    decoded=ink(vae.decode(figures.plane_grid((-3.3, 3.3, -3.3, 3.3), 16))),
+    decoded=ink(vae.decode(figures.plane_grid((-4, 4, -4, 4), 16))),
     image_shape=(28, 28),
-    extent=(-3.3, 3.3, -3.3, 3.3),
+    extent=(-4, 4, -4, 4),
     title="The latent plane of a VAE in 80 lines",
 )
 
