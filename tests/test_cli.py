@@ -662,9 +662,10 @@ def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, 
     ],
 )
 def test_data_of_ones_own_have_settings_by_their_kind_and_size(rows, shape, given, expected):
+    asked = {"name": "x.csv", "validation": given.get("validation")}
+
     class Own:
-        x_train, image_shape = np.zeros((rows, 1)), shape
-        options = {"name": "x.csv", "validation": given.get("validation")}
+        x_train, image_shape, options = np.zeros((rows, 1)), shape, asked
 
     found = {"patience": None} | defaults(Own, given)
     assert {name: found[name] for name in expected} == expected
