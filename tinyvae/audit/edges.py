@@ -80,7 +80,7 @@ def audit_extremes(term: Term) -> list[Finding]:
 
 
 def _by_library(term: Term) -> bool:
-    """Whether a framework's own kl_divergence computes it: it takes σ, and can do no better."""
+    """Return whether a framework's own kl_divergence computes it, which can do no better."""
     functions = [term.function.function, *(v for _, v in reachable(term.function.function))]
     codes = [f.__code__ for f in map(plain, filter(callable, functions)) if f]
     names = {name for code in codes for name in code.co_names}

@@ -4,8 +4,6 @@ Sizes are primes, so that 1/B, 1/L and 1/D are never confused. A function that i
 leaves only the number itself: then say which of 1/B, 1/L, 1/D it equals, if only one fits.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable
@@ -34,7 +32,7 @@ class Law:
     def __getitem__(self, name: str) -> float:
         return self.powers.get(name) or 0.0
 
-    def over(self, other: Law) -> Law:
+    def over(self, other: "Law") -> "Law":
         """Return the quotient of two laws."""
         powers = {n: self[n] - other[n] for n in NAMES}
         fixed, odd = self.fixed | other.fixed, self.odd | other.odd

@@ -1,7 +1,5 @@
 """One number out of anybody's loss function, at any sizes, with every argument set at will."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -233,7 +231,7 @@ class Term:
         )
 
     def _settle(self, batch, latent, pixels) -> Sizes:
-        """The first sizes that the function takes."""
+        """Find the first sizes that the function takes."""
         hints = numbers_in(self.function.function)
         images = [n for n in hints["any"] if 64 <= n <= 20_000 and n % 2 == 0 and n != 100]
         known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
@@ -270,7 +268,7 @@ class Term:
         raise first
 
     def _insisted(self, sizes: Sizes) -> frozenset[str]:
-        """Those of B, L and D that were not the first choice: the function refused others."""
+        """Return those of B, L and D whose first choice the function refused."""
         first = {
             "B": sizes.B == self.function.rows,
             "L": sizes.latents == (5,),
@@ -289,7 +287,7 @@ class Term:
             self.random, self.function.seed = random, None
 
     def accepts(self, sizes: Sizes) -> bool:
-        """Whether the function takes these sizes too."""
+        """Return whether the function takes these sizes too."""
         try:
             return bool(np.isfinite(self(sizes, x=self.target, x_hat=0.5)))
         except Exception:
@@ -342,7 +340,7 @@ class Term:
 
 
 def _images(n: int) -> list[tuple[int, ...]]:
-    """Shapes of square images of n numbers, or of n pixels on a side."""
+    """Return shapes of square images of n numbers, or of n pixels on a side."""
     shapes = []
     for channels in (1, 3):
         side = round((n / channels) ** 0.5)

@@ -4,8 +4,6 @@ Six levels of log σ² and three of mu run through every row, column and call in
 about 115,000 draws: a wrong σ of 2 % and noise shared along any axis stand out from chance.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -53,8 +51,8 @@ class Draws:
         self.sd = np.sqrt(self.variance)
         self.u = self.rest / np.maximum(self.sd, 1e-300)[level]
 
-    def slice(self, keep: tuple[slice, slice, slice]) -> Draws:
-        """The same without the copies along an axis."""
+    def slice(self, keep: tuple[slice, slice, slice]) -> "Draws":
+        """Return the same without the copies along an axis."""
         return Draws(self.e[keep], self.level[keep], self.mean[keep])
 
 
@@ -197,7 +195,7 @@ def _draw(
 
 
 def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
-    """Sums of standardised noise: their squares add up to χ² unless the noise is shared.
+    """Test sums of standardised noise: their squares add up to χ² unless the noise is shared.
 
     Each axis is tested on one slice of the others, so that sharing along another axis is no alarm,
     and a shared axis is cut to one copy before the next test.
