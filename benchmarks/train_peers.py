@@ -1,9 +1,10 @@
 """Train one model from nothing with one library, and tell when it had got how far.
 
-`python benchmarks/train_peers.py NAME TASK THREADS EPOCHS [FOLDER]` prints JSON: the moments of the
-machine's monotonic clock when the library was imported, the data read, the first step done (with
-what is compiled for it) and the last one; the most memory held until then; and the loss on the test
-images, which one function computes for all, in float64 and with the same noise.
+`python benchmarks/train_peers.py NAME TASK THREADS EPOCHS SEED [FOLDER]` prints JSON: the moments
+of the machine's monotonic clock when the library was imported, the data read, the first step done
+(with what is compiled for it), each epoch and the last step; the most memory held until then; and
+the loss on the test images after each epoch, which one function computes for all when all is over,
+in float64 and with the same noise, from weights that lie on disk meanwhile.
 """
 
 import gzip
@@ -11,6 +12,7 @@ import importlib.util
 import json
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +20,24 @@ from typing import Any, NamedTuple
 
 from machine import peak_bytes
 from peers import limit_threads
-from trainers import RATE, Jax, Model, Torch
+from trainers import Jax, Model, Torch
 
 
 class Task(NamedTuple):
-    """What is trained: the model, the size of a batch, and whether the rate falls at two thirds."""
+    """What is trained, and how; "step": the rate falls to a fifth at two thirds. `target` is the
+    test ELBO, in nats, that the time is taken to."""
 
     model: Model
     epochs: int
     batch_size: int
+    lr: float
     lr_schedule: str
+    target: float
 
 
 TASKS = {
-    "digits": Task(Model(784, (256, 128), 2, "gaussian"), 60, 100, "step"),
-    "mnist": Task(Model(784, (400,), 20, "bernoulli"), 10, 128, "constant"),
+    "digits": Task(Model(784, (256, 128), 2, "gaussian"), 20, 100, 4e-3, "step", -487.5),
+    "mnist": Task(Model(784, (400,), 20, "bernoulli"), 10, 128, 1e-3, "constant", -106.6),
 }
 
 
@@ -58,8 +63,10 @@ def idx(folder: Path, name: str) -> Any:
     return np.frombuffer(content, np.uint8, offset=16)
 
 
-def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Callable) -> list:
-    """Train with `fit`; return (W, b) of each layer."""
+def tinyvae(
+    name: str, epochs: int, threads: int, seed: int, folder: str | None, mark: Callable
+) -> None:
+    """Train with `fit`."""
     from tinyvae import VAE, load_dataset
     from tinyvae.train import loop
 
@@ -70,7 +77,7 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
     gaussian = {"sigma": math.sqrt(0.5), "output": "sigmoid"}
     vae = VAE(
         model.D, model.L, hidden=model.hidden, likelihood=model.likelihood, backend="numpy",
-        **(gaussian if model.likelihood == "gaussian" else {}),
+        seed=seed, **(gaussian if model.likelihood == "gaussian" else {}),
     )  # fmt: skip
     make_steps = loop.make_steps
 
@@ -87,43 +94,48 @@ def tinyvae(name: str, epochs: int, threads: int, folder: str | None, mark: Call
         return steps
 
     loop.make_steps = with_mark
+
+    def after(row: dict) -> None:
+        arrays = iter(vae.parameters.values())
+        mark("epoch", list(zip(arrays, arrays, strict=True)))
+
     loop.fit(
-        vae, x, epochs, task.batch_size, lr=RATE, lr_schedule=task.lr_schedule, progress=False,
-        threads=threads,
+        vae, x, epochs, task.batch_size, lr=task.lr, lr_schedule=task.lr_schedule, progress=False,
+        threads=threads, callback=after,
     )  # fmt: skip
     mark("trained")
-    arrays = iter(vae.parameters.values())
-    return list(zip(arrays, arrays, strict=True))
 
 
-def torch(*arguments: Any, compiled: bool = False) -> list:
+def torch(*arguments: Any, compiled: bool = False) -> None:
     """Train with PyTorch."""
     import torch
 
     torch.set_num_threads(arguments[2])
-    return loop(lambda model, x: Torch(model, x, compiled), *arguments)
+    loop(lambda model, x, seed: Torch(model, x, compiled, seed=seed), *arguments)
 
 
-def jax(*arguments: Any) -> list:
+def jax(*arguments: Any) -> None:
     """Train with JAX."""
     import jax  # noqa: F401  (part of what `import` measures)
 
-    return loop(Jax, *arguments)
+    loop(Jax, *arguments)
 
 
 def loop(
-    trainer: Callable, name: str, epochs: int, threads: int, folder: str | None, mark: Callable
-) -> list:
+    trainer: Callable, name: str, epochs: int, threads: int, seed: int, folder: str | None,
+    mark: Callable,
+) -> None:  # fmt: skip
     """Train; the last batch of an epoch is left out if it is short: it would be compiled anew."""
     import numpy as np
 
     mark("import")
     task, x = TASKS[name], images(name, folder)[0]
     mark("data")
-    trainer, rng = trainer(task.model, x), np.random.default_rng(0)
+    trainer, rng = trainer(task.model, x, seed), np.random.default_rng(seed)
+    trainer.set_rate(task.lr)
     for epoch in range(epochs):
         if task.lr_schedule == "step" and epoch / epochs >= 2 / 3:
-            trainer.set_rate(RATE / 5)
+            trainer.set_rate(task.lr / 5)
         order = rng.permutation(len(x))
         for start in range(0, len(x) - task.batch_size + 1, task.batch_size):
             trainer.step(order[start : start + task.batch_size])
@@ -131,8 +143,8 @@ def loop(
                 trainer.sum()
                 mark("first")
         trainer.sum()
+        mark("epoch", trainer.weights())
     mark("trained")
-    return trainer.weights()
 
 
 def test_loss(weights: list, model: Model, x: Any) -> float:
@@ -171,18 +183,30 @@ TRAIN = {
 
 def main() -> None:
     """Train, and print the moments, the memory and the loss."""
-    name, task, threads, epochs, *folder = sys.argv[1:]
+    import numpy as np
+
+    name, task, threads, epochs, seed, *folder = sys.argv[1:]
     folder = folder[0] if folder else None
     limit_threads(int(threads))
-    moments = {}
+    moments, ends = {}, []
+    with tempfile.TemporaryDirectory() as kept:
 
-    def mark(what: str) -> None:
-        moments[what] = time.monotonic()
+        def mark(what: str, weights: list | None = None) -> None:
+            if weights is None:
+                moments[what] = time.monotonic()
+            else:
+                ends.append(time.monotonic())
+                np.savez(f"{kept}/{len(ends)}.npz", *(array for pair in weights for array in pair))
 
-    weights = TRAIN[name](task, int(epochs), int(threads), folder, mark)
-    peak = peak_bytes()
-    loss = test_loss(weights, TASKS[task].model, images(task, folder)[1])
-    print(json.dumps({"moments": moments, "peak": peak, "test_loss": loss}))
+        TRAIN[name](task, int(epochs), int(threads), int(seed), folder, mark)
+        peak, x, losses = peak_bytes(), images(task, folder)[1], []
+        for epoch in range(1, len(ends) + 1):
+            with np.load(f"{kept}/{epoch}.npz") as file:
+                arrays = iter([file[f"arr_{i}"] for i in range(len(file.files))])
+                losses.append(
+                    test_loss(list(zip(arrays, arrays, strict=True)), TASKS[task].model, x)
+                )
+    print(json.dumps({"moments": moments, "peak": peak, "ends": ends, "test_losses": losses}))
 
 
 if __name__ == "__main__":

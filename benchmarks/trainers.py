@@ -8,7 +8,7 @@ import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-RATE = 1e-3
+RATE = 1e-3  # until `set_rate`
 
 
 class Model(NamedTuple):
@@ -25,11 +25,11 @@ class Model(NamedTuple):
         encoder = pairwise((self.D, *self.hidden, 2 * self.L))
         return list(encoder), list(pairwise((self.L, *reversed(self.hidden), self.D)))
 
-    def first_weights(self) -> tuple[list, list]:
-        """Return the first (W, b) of encoder and decoder, as tinyvae draws them."""
+    def first_weights(self, seed: int = 0) -> tuple[list, list]:
+        """Return the first (W, b) of encoder and decoder, drawn as tinyvae draws them."""
         import numpy as np
 
-        rng, networks = np.random.default_rng(0), []
+        rng, networks = np.random.default_rng(seed), []
         for shapes in self.networks:
             layers = []
             for i, (n_in, n_out) in enumerate(shapes):
@@ -46,15 +46,16 @@ class Torch:
     """PyTorch: eager with the fused Adam, or with the loss compiled."""
 
     def __init__(
-        self, model: Model, x: Any, compiled: bool | str = False, device: str = "cpu", **adam: Any
-    ) -> None:
+        self, model: Model, x: Any, compiled: bool | str = False, device: str = "cpu",
+        seed: int = 0, **adam: Any,
+    ) -> None:  # fmt: skip
         import torch
         from torch.nn import functional as F
 
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         self.torch, self.x = torch, torch.from_numpy(x).to(device)
         self.encoder, self.decoder = (
-            self.network(layers).to(device) for layers in model.first_weights()
+            self.network(layers).to(device) for layers in model.first_weights(seed)
         )
         weights = [*self.encoder.parameters(), *self.decoder.parameters()]
         self.optimizer = torch.optim.Adam(weights, lr=RATE, fused=True, **adam)
@@ -115,7 +116,7 @@ class Torch:
 class Jax:
     """JAX: the whole step compiled, its buffers donated."""
 
-    def __init__(self, model: Model, x: Any) -> None:
+    def __init__(self, model: Model, x: Any, seed: int = 0) -> None:
         import jax
         import jax.numpy as jnp
 
@@ -147,9 +148,9 @@ class Jax:
             theta = jax.tree.map(lambda p, m, v: p - a * m / (jnp.sqrt(v) + 1e-8), theta, m, v)
             return theta, m, v, t, key, rate, total + loss
 
-        theta = jax.tree.map(jnp.asarray, model.first_weights())
+        theta = jax.tree.map(jnp.asarray, model.first_weights(seed))
         m, v = (jax.tree.map(jnp.zeros_like, theta) for _ in range(2))
-        zero, key = jnp.zeros(()), jax.random.key(1)
+        zero, key = jnp.zeros(()), jax.random.key(seed + 1)
         self.state = (theta, m, v, zero, key, jnp.full((), RATE), jnp.zeros(()))
         self.uncompiled = step
         self.compiled = jax.jit(step, donate_argnums=0)

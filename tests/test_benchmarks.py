@@ -1,6 +1,8 @@
 """What the benchmarks' numbers rest on: paired ratios, exponents, sizes on disk, and a loss that is
 the same for every library. No time is measured here."""
 
+import argparse
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyvae import VAE
+from tinyvae import VAE, load_dataset
+from tinyvae.train.runs import Run
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import harness
+import iwae_table
 import train
 import train_peers
 from trainers import Model
@@ -116,3 +120,30 @@ def test_the_peers_start_from_weights_of_tinyvaes_shapes_and_scales():
     theirs = [array for network in model.first_weights() for layer in network for array in layer]
     assert [array.shape for array in theirs] == [array.shape for array in ours]
     assert [np.std(a) for a in theirs] == pytest.approx([np.std(a) for a in ours], rel=0.03)
+
+
+def test_the_time_to_an_elbo_is_the_end_of_the_first_epoch_that_has_it():
+    ends, losses = [3.0, 5.0, 7.0, 9.0], [110.0, 106.7, 106.5, 106.8]
+    assert train.seconds_until(-106.6, ends, losses) == 7
+    assert train.seconds_until(-106.4, ends, losses) == math.inf
+
+
+def test_the_rates_of_the_iwae_table_are_those_that_it_states():
+    first, last = iwae_table.paper_rate(0), iwae_table.paper_rate(1)
+    assert (first, last) == (0.001, pytest.approx(0.0001))
+    rates = [iwae_table.short_rate(elapsed) for elapsed in (0, 1 / 3, 2 / 3, 1)]
+    assert rates == pytest.approx([0.004, 0.004, 0.002, 0])
+
+
+def test_the_short_recipe_of_the_iwae_table_trains_as_it_did(tmp_path, monkeypatch):
+    """Its first three epochs on 1,000 digits; the warm-up of the KL has barely begun."""
+    digits = load_dataset("digits", binarize="dynamic", seed=0)
+    rows = type(digits.x_train)(digits.x_train.rows[:1000], 0, dynamic=True)
+    digits = dataclasses.replace(digits, x_train=rows)
+    args = argparse.Namespace(
+        seed=0, backend="numpy", out=str(tmp_path), recipe="short", fraction=1.0
+    )
+    monkeypatch.setitem(iwae_table.RECIPES, "short", iwae_table.RECIPES["short"]._replace(epochs=3))
+    iwae_table.trained(1, args, digits)
+    losses = [row["loss"] for row in Run(iwae_table.folder_of(1, args)).histories[0]]
+    assert losses == pytest.approx([198.266, 175.039, 165.682], rel=1e-3)

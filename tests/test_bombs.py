@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -253,20 +253,21 @@ def spoiled(content, edits):
     return bytes(content)
 
 
+SLOW = [HealthCheck.too_slow]  # as a busy machine is
 places = st.floats(0, 1, exclude_max=True)
 EDITS = st.lists(st.tuples(st.integers(0, 3), places, st.integers(0, 255)), min_size=1, max_size=4)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=SLOW)
 @given(edits=EDITS)
 def test_a_spoiled_file_loads_or_is_one_line(suffix, edits):
     survives(f"spoiled{suffix}", spoiled(SUFFIXES[suffix](), edits))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=20, deadline=None, database=None)
+@settings(max_examples=20, deadline=None, database=None, suppress_health_check=SLOW)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_load_or_are_one_line(suffix, content):
     survives(f"bytes{suffix}", content)

@@ -38,6 +38,25 @@ def test_one_bit_of_two_is_half_of_a_factor():
     assert score == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize(("bins", "high"), [(30, 66), (20, 332)])
+def test_values_on_the_edge_of_an_interval_count_where_the_fields_implementation_has_them(
+    bins, high
+):
+    """disentanglement_lib's formula: `np.digitize` at the edges of `np.histogram`, then the mutual
+    information of two lists of labels. Whole numbers often lie on an edge."""
+    information = pytest.importorskip("sklearn.metrics").mutual_info_score
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, high + 1, (300, 400)).astype(float)
+    codes[:2] = [[0.0], [high]]
+    factor = rng.integers(0, 4, (300, 1))
+    levels = [np.digitize(z, np.histogram(z, bins)[1][:-1]) for z in codes.T]
+    entropy = information(factor[:, 0], factor[:, 0])
+    told = [information(z, factor[:, 0]) / entropy for z in levels]
+    score, matrix = mutual_information_gap(codes, factor, bins)
+    np.testing.assert_allclose(matrix[:, 0], told, rtol=1e-9)
+    assert score == pytest.approx(np.diff(np.sort(told)[-2:])[0], abs=1e-9)
+
+
 def test_codes_may_lie_on_a_gpu():
     codes = RNG.standard_normal((5000, 3))
     score, _ = mutual_information_gap(strict.asarray(codes), FACTORS)

@@ -110,7 +110,7 @@ def mpiexec(n, *command, **options):
 
 needs_mpi = pytest.mark.skipif(
     not MPIEXEC or not importlib.util.find_spec("mpi4py"),
-    reason="needs mpi4py and an mpiexec: pip install 'tinyvae[mpi]'",
+    reason="needs mpi4py and an mpiexec: pip install mpi4py mpich",
 )
 
 
@@ -321,7 +321,7 @@ def test_mpiexec_without_mpi4py_is_refused_in_one_line(tmp_path):
     command = [sys.executable, *COMMAND]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 2
-    assert "needs mpi4py (No module named 'mpi4py'): install 'tinyvae[mpi]'" in done.stderr
+    assert "needs mpi4py (No module named 'mpi4py'): pip install mpi4py mpich" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -9,13 +9,21 @@ import pytest
 import tinyvae
 
 HOMES = ("tinyvae", "tinyvae.evaluate", "tinyvae.gradcheck", "tinyvae.audit", "tinyvae.train")
+OF_MODELS = ("forward", "backward", "encode", "decode", "reconstruct", "decoder_output", "sample")
+OF_ESTIMATOR = (
+    *("fit", "fit_transform", "fit_predict", "transform", "inverse_transform", "score"),
+    *("score_samples", "decision_function", "predict", "impute", "sample"),
+)
+# Sections by their names and in their order, a summary, every parameter, in the signature's order.
+RULES = {"GL05", "GL06", "GL07", "GL08", "GL10", "SS01", "SS04", "PR01", "PR02", "PR03", "PR05"}
 RESULTS = ("Terms", "Elbo", "LogLikelihood", "MutualInformation", "Gap", "Report", "Finding", "Run")
-PUBLIC = {
+NAMES = {
     f"{home}.{name}": getattr(importlib.import_module(home), name)
     for home in HOMES
     for name in importlib.import_module(home).__all__
-    if name not in RESULTS and callable(getattr(importlib.import_module(home), name))
+    if callable(getattr(importlib.import_module(home), name))
 }
+PUBLIC = {name: NAMES[name] for name in NAMES if name.rpartition(".")[2] not in RESULTS}
 EXAMPLES = (
     *("tinyvae.VAE", "tinyvae.fit", "tinyvae.load_dataset", "tinyvae.evaluate.elbo"),
     *("tinyvae.evaluate.log_likelihood", "tinyvae.gradcheck.check", "tinyvae.audit.audit"),
@@ -34,6 +42,22 @@ def test_every_parameter_of_a_public_name_is_described(name):
     lines = [line.partition(" : ")[0] for line in section.splitlines() if not line.startswith(" ")]
     described = {part.strip().lstrip("*") for line in lines for part in line.split(",")}
     assert {parameter.name for parameter in parameters} <= described
+
+
+def validated():
+    """Return the names that numpydoc looks at: all public ones, and what one calls on a model."""
+    names = [name for name in NAMES if name != "tinyvae.Terms"]  # its fields are its first line
+    for model in ("tinyvae.Autoencoder", "tinyvae.VAE", "tinyvae.IWAE"):
+        names += [f"{model}.{method}" for method in OF_MODELS if hasattr(PUBLIC[model], method)]
+    names += ["tinyvae.data.Dataset", "tinyvae.data.read_matrix", "tinyvae.estimator.VAEEstimator"]
+    return [*names, *(f"tinyvae.estimator.VAEEstimator.{method}" for method in OF_ESTIMATOR)]
+
+
+@pytest.mark.parametrize("name", validated())
+def test_numpydoc_finds_nothing_missing(name):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    found = [(code, text) for code, text in validate(name)["errors"] if code in RULES]
+    assert not found
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

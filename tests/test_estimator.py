@@ -2,15 +2,18 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: sklearn)")
 
-from sklearn.base import clone
+from sklearn.base import clone, is_outlier_detector
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,14 +21,17 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tinyvae import evaluate
 from tinyvae.estimator import VAEEstimator
+from tinyvae.evaluate import passes
 
 X = load_digits().data[:300] / 16  # (300, 64) in [0, 1]
 
 
 def small(**parameters):
-    return VAEEstimator(**{"hidden": (16,), "epochs": 3, "random_state": 0} | parameters)
+    few = {"hidden": (16,), "activation": "relu", "epochs": 3, "early_stopping": False}
+    return VAEEstimator(**{**few, "lr": 1e-3, "batch_size": 128, "random_state": 0} | parameters)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([VAEEstimator(), VAEEstimator(hidden=(8,), epochs=2, sigma="auto")])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
@@ -64,13 +70,18 @@ def test_with_default_arguments_raw_tables_are_better_known_than_to_pca(load):
 
 def test_training_stops_early_and_keeps_its_best_epoch():
     table = load_wine().data
-    vae = VAEEstimator(random_state=0).fit(table)
+    vae = VAEEstimator(random_state=0, lr_schedule="constant", n_iter_no_change=12).fit(table)
     elbos = [-row["val_reconstruction"] - row["val_kl"] for row in vae.history_]
-    assert vae.n_iter_ == np.argmax(elbos) + 1
-    assert len(elbos) == vae.n_iter_ + 20 < 600
+    assert vae.best_epoch_ == np.argmax(elbos) + 1
+    assert vae.n_iter_ == len(elbos) == vae.best_epoch_ + 12 < 600
     whole = VAEEstimator(random_state=0, early_stopping=False, epochs=7).fit(table)
-    assert whole.n_iter_ == len(whole.history_) == 7
+    assert whole.n_iter_ == whole.best_epoch_ == len(whole.history_) == 7
     assert VAEEstimator(random_state=0).fit(table[:9]).n_iter_ == 600  # too few to hold some out
+
+
+def test_a_training_that_might_go_on_is_said_to():
+    with pytest.warns(ConvergenceWarning, match="5 epochs are over, and epoch 5 was the best"):
+        VAEEstimator(random_state=0, epochs=5).fit(load_wine().data)
 
 
 def test_a_fixed_sigma_or_an_output_in_0_1_leaves_the_units_as_they_are():
@@ -97,7 +108,7 @@ def test_score_is_the_elbo_or_log_p_x_as_asked_for():
     assert vae.score(X) == pytest.approx(other, abs=0.5)
     vae.set_params(importance_samples=50)
     expected = evaluate.log_likelihood(vae.model_, u, samples=50, seed=vae.model_.seed)
-    np.testing.assert_array_equal(vae.score_samples(X), expected.log_likelihood - units)
+    np.testing.assert_allclose(vae.score_samples(X), expected.log_likelihood - units, rtol=1e-9)
     assert vae.score(X) > elbo.mean()
 
 
@@ -176,9 +187,16 @@ def test_a_deep_copy_gives_the_same():
         ({"importance_samples": -1}, "importance_samples must be a whole number"),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"epochs": "many"}, "epochs must be a whole number"),
+        ({"contamination": 0}, r"contamination must lie in \(0, 0\.5\], not 0"),
+        ({"contamination": 0.6}, r"contamination must lie in \(0, 0\.5\], not 0\.6"),
+        ({"conditional": True}, "requires y to be passed"),
+        ({"threads": 0}, "threads .* must be a whole number"),
         ({"early_stopping": 1}, "early_stopping must be True or False"),
         ({"validation_fraction": 1.0}, r"validation_fraction must lie in \[0, 1\)"),
-        ({"n_iter_no_change": 0}, "n_iter_no_change must be a whole number"),
+        (
+            {"n_iter_no_change": 0, "early_stopping": True},
+            "n_iter_no_change must be a whole number",
+        ),
         ({"standardize": "yes"}, "standardize must be one of auto, True, False"),
         ({"standardize": True, "output": "sigmoid"}, r"takes rows out of \[0, 1\]: leave it out"),
         ({"likelihood": "bernoulli"}, r"spans \[0, 16\]"),
@@ -193,3 +211,129 @@ def test_unfit_parameters_get_one_clear_line(parameters, message):
 def test_codes_of_another_width_are_refused():
     with pytest.raises(ValueError, match="X has 3 columns, but codes of this VAE have 2"):
         small().fit(X).inverse_transform(np.zeros((4, 3)))
+
+
+def test_outliers_are_the_least_likely_training_rows():
+    table = load_wine().data
+    vae = VAEEstimator(random_state=0, contamination=0.05).fit(table)
+    scores = vae.score_samples(table)
+    assert vae.offset_ == np.quantile(scores, 0.05)
+    np.testing.assert_array_equal(vae.predict(table) == -1, scores < vae.offset_)
+    np.testing.assert_array_equal(vae.decision_function(table), scores - vae.offset_)
+    assert (vae.predict(table) == -1).sum() == 9
+    far = table[:1] + 8 * table.std(axis=0) * [[1, -1] * 6 + [1]]
+    assert vae.predict(far).tolist() == [-1]
+    assert is_outlier_detector(vae)
+
+
+# Missing cells
+
+
+@pytest.fixture(scope="module")
+def gaps():
+    """The iris with a fifth of its cells missing, and a VAE of it."""
+    table = load_iris().data
+    holes = np.where(np.random.default_rng(0).random(table.shape) < 0.2, np.nan, table)
+    return table, holes, VAEEstimator(random_state=0, importance_samples=200).fit(holes)
+
+
+def test_missing_cells_are_filled_in_better_than_by_means(gaps):
+    table, holes, vae = gaps
+    filled, missing = vae.impute(holes), np.isnan(holes)
+    np.testing.assert_array_equal(filled[~missing], table[~missing])
+    means = SimpleImputer().fit_transform(holes)
+
+    def error(found):  # in standard deviations of each column
+        return np.sqrt((((found - table) / table.std(axis=0))[missing] ** 2).mean())
+
+    assert error(filled) < 0.7 * error(means)
+
+
+def test_the_score_of_a_row_is_that_of_its_observed_cells(gaps):
+    _, _, vae = gaps
+    sigma, scale = vae.model_.sigma, vae.scale_
+    row = np.array([[5.8, np.nan, np.nan, np.nan]])
+    # log p(x_1) by a sum over a grid of the decoded plane instead of importance sampling.
+    side = np.linspace(-5, 5, 300)
+    z = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    prior = np.exp(-0.5 * (z**2).sum(axis=1)) / (2 * math.pi) * (side[1] - side[0]) ** 2
+    y = vae.inverse_transform(z)[:, 0]
+    spread = sigma[0] * scale[0]
+    density = np.exp(-0.5 * ((5.8 - y) / spread) ** 2) / (math.sqrt(2 * math.pi) * spread)
+    vae = copy.deepcopy(vae).set_params(importance_samples=20_000)
+    assert vae.score_samples(row)[0] == pytest.approx(np.log(prior @ density), abs=0.02)
+
+
+def test_rows_lack_cells_where_none_did_in_training_and_masks_are_missing_cells():
+    table = load_iris().data
+    vae = VAEEstimator(random_state=0).fit(table)
+    holes = table.copy()
+    holes[3, 1] = holes[7, 2] = np.nan
+    assert np.isfinite(vae.transform(holes)).all() and np.isfinite(vae.score_samples(holes)).all()
+    masked = np.ma.masked_array(np.nan_to_num(holes, nan=999.0), np.isnan(holes))
+    np.testing.assert_array_equal(vae.transform(masked), vae.transform(holes))
+    assert vae.impute(masked)[3, 1] == pytest.approx(table[3, 1], abs=1)
+    np.testing.assert_array_equal(copy.deepcopy(vae).transform(holes), vae.transform(holes))
+
+
+def test_no_column_is_left_without_an_observed_cell_by_what_is_held_out():
+    table = load_iris().data[:40].copy()
+    table[1:, 2] = np.nan
+    for seed in range(5):
+        vae = VAEEstimator(hidden=(4,), random_state=seed, validation_fraction=0.5).fit(table)
+        assert np.isfinite(vae.score(table))
+    table[0, 2] = np.nan
+    with pytest.raises(
+        ValueError, match="X has no observed cell in column 2: leave the column out"
+    ):
+        VAEEstimator().fit(table)
+
+
+# A conditional model
+
+
+def test_a_conditional_model_knows_each_class():
+    table, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    vae = VAEEstimator(conditional=True, random_state=0).fit(table, names)
+    assert list(vae.classes_) == ["setosa", "versicolor", "virginica"]
+    right, wrong = vae.score(table, names), vae.score(table, np.roll(names, 50))
+    assert right > wrong + 1
+    drawn = vae.sample(300, random_state=0, noise=True, y=["virginica"] * 300)
+    np.testing.assert_allclose(drawn.mean(axis=0), table[y == 2].mean(axis=0), atol=0.3)
+    Z = vae.transform(table, names)
+    assert vae.inverse_transform(Z, names).shape == table.shape
+    np.testing.assert_array_equal(vae.predict(table, names), vae.fit_predict(table, names))
+    assert (vae.predict(table, names) == -1).sum() == 15
+    with pytest.raises(ValueError, match="conditional: give y, a class of each of 150 rows"):
+        vae.transform(table)
+    with pytest.raises(ValueError, match="y has the class 'rose': it takes a class of each row"):
+        vae.transform(table[:1], ["rose"])
+    with pytest.raises(ValueError, match="y has 1 rows for 2"):
+        vae.transform(table[:2], ["setosa"])
+
+
+def test_labels_are_ignored_by_a_model_that_is_not_conditional():
+    table, y = load_iris(return_X_y=True)
+    one, two = small().fit(table, y), small().fit(table)
+    np.testing.assert_array_equal(one.transform(table), two.transform(table))
+    assert one.fit_transform(table, y).shape == (150, 2)
+
+
+def test_many_rows_pass_in_blocks(monkeypatch):
+    vae, seen = small().fit(X), []
+    encode, decode = vae.model_.encode, vae.model_.decode
+    monkeypatch.setattr(passes, "BLOCK", 64 * passes._width(vae.model_))
+    vae.model_.encode = lambda u, labels=None: (seen.append(len(u)), encode(u))[1]
+    vae.model_.decode = lambda z, labels=None: (seen.append(len(z)), decode(z))[1]
+    assert vae.inverse_transform(vae.transform(X)).shape == X.shape
+    assert max(seen) == 64 and sum(seen) == 600
+
+
+def test_verbose_prints_a_line_an_epoch_outside_a_terminal(capsys):
+    small(epochs=2, verbose=True).fit(X)
+    assert re.findall("epoch ./2: loss", capsys.readouterr().err) == [
+        *("epoch 1/2: loss", "epoch 2/2: loss"),
+    ]
+    small(epochs=2).fit(X)
+    assert capsys.readouterr() == ("", "")

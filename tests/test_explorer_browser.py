@@ -5,6 +5,7 @@ One browser serves all tests. Every page is checked for console errors and netwo
 """
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -16,6 +17,7 @@ from tinyvae import explore as explorer
 from tinyvae.core.latent import kl
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
+from tinyvae.data.variables import Variable
 
 fixtures = (browser, window)
 DIGITS = tuple("0123456789")
@@ -143,6 +145,71 @@ def test_encoder_and_decoder_agree_with_python(show, activation, likelihood):
         np.testing.assert_allclose(there["logvar"], logvar, atol=tolerance, rtol=0)
         np.testing.assert_allclose(there["x_hat"], model.decode(z), atol=tolerance, rtol=0)
         np.testing.assert_allclose(there["nll"], nll, rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "missing"),
+    [
+        *itertools.product(("mixed", "categorical"), (False, True, "mask")),
+        *itertools.product(("gaussian", "bernoulli"), (True, "mask")),
+    ],
+)
+def test_columns_of_a_table_agree_with_python(show, likelihood, missing):
+    rng = np.random.default_rng(3)
+    columns = [("gaussian", 2), ("categorical", 3), ("bernoulli", 2), ("gaussian", 1)]
+    given = {"columns": columns} if likelihood == "mixed" else {"n_features": 8}
+    model = VAE(
+        **given, latent_dim=2, hidden=(6,), likelihood=likelihood, missing=missing,
+        sigma="per-feature", activation="tanh",
+    )  # fmt: skip
+    model.parameters.theta += 0.5 * rng.standard_normal(len(model.parameters.theta))
+    if likelihood in ("mixed", "gaussian"):
+        model.likelihood.sigma = rng.uniform(0.3, 2, 8)
+    categories = slice(2, 5) if likelihood == "mixed" else slice(0, 8)
+    x = (rng.random((6, 8)) < 0.5).astype(float)
+    if likelihood in ("mixed", "categorical"):
+        width = categories.stop - categories.start
+        x[:, categories] = np.eye(width)[rng.integers(0, width, 6)]
+    if likelihood in ("mixed", "gaussian"):
+        x[:, [0, 1, 7]] = rng.standard_normal((6, 3))
+    if missing:
+        x[2, categories] = x[3] = np.nan
+        if likelihood != "categorical":
+            x[0, 0] = x[1, 7] = np.nan
+    z = rng.standard_normal((6, 2))
+    data = Dataset(
+        "table", x.astype("float32"), x.astype("float32"), scaling=Scaling(low=-9.0, high=9.0)
+    )
+    page = show(explorer.build(model, dataclasses.replace(data, missing=bool(missing))))
+    there = page.evaluate(COMPUTE, [x.tolist(), z.tolist()])
+    mu, logvar = model.encode(x)
+    nll = model.likelihood.nll(model.decoder_output(z), model.as_batch(x))
+    np.testing.assert_allclose(there["mu"], mu, atol=1e-5)
+    np.testing.assert_allclose(there["logvar"], logvar, atol=1e-5)
+    np.testing.assert_allclose(there["x_hat"], model.decode(z), atol=1e-5)
+    np.testing.assert_allclose(there["nll"], nll, rtol=1e-5, atol=1e-6)
+
+
+def test_categories_are_bars_in_per_cent_and_missing_cells_have_none(show):
+    x = np.array([[1, 0, 0, np.nan], [0, 1, 0, -1], [0, 0, 1, 1]] * 5, "float32")
+    kind = Variable("kind", "categorical", ("ant", "bee", "cow"))
+    scaling = Scaling("standardize", mean=np.array([0, 0, 0, 50.0]), std=np.array([1, 1, 1, 20.0]))
+    variables = (kind, Variable("size", low=30.0, high=70.0))
+    names = tuple(name for v in variables for name in v.features)
+    data = Dataset(
+        "animals", x, x, scaling=scaling, feature_names=names, variables=variables, missing=True
+    )
+    columns = [("categorical", 3), ("gaussian", 1)]
+    model = VAE(latent_dim=1, hidden=(), likelihood="mixed", columns=columns, missing=True)
+    model.parameters["decoder.0.W"][...] = 0
+    model.parameters["decoder.0.b"][...] = [np.log(5), np.log(3), np.log(2), 1]
+    page = show(explorer.build(model, data))
+    words = page.locator("#decoded").get_attribute("aria-label")
+    assert words == "The decoded row: kind=ant 50 %, kind=bee 30 %, kind=cow 20 %, size 70.0"
+    assert page.evaluate("tinyvae.pictures.ranges.slice(0, 3)") == [[0, 1]] * 3
+    told = page.evaluate("tinyvae.pictures.words(tinyvae.examples[0].x)")
+    assert told == "kind=ant 100 %, kind=bee 0 %, kind=cow 0 %, size missing"
+    assert "missing cells take no part" in page.locator("body").inner_text()
 
 
 def test_shown_numbers_are_those_of_python(show):

@@ -1,5 +1,6 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
+import dataclasses
 import io
 import re
 import warnings
@@ -19,6 +20,7 @@ from tinyvae.cli import three_panels
 from tinyvae.data import load_dataset
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
+from tinyvae.data.variables import Variable, that_fit
 from tinyvae.figures import gallery, panels, picture
 
 SHAPE = (6, 5)
@@ -34,6 +36,8 @@ HISTORY = [
 def warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Of a matplotlib that is older than the pyparsing beside it.
+        warnings.filterwarnings("ignore", "'.*deprecated.* use '", DeprecationWarning)
         yield
 
 
@@ -366,20 +370,64 @@ def test_factor_figure_writes_each_number_and_the_score():
     assert_nothing_clipped(fig)
 
 
-@pytest.mark.parametrize("width", [4, 40])
+@pytest.mark.parametrize("width", [4, 41])
 def test_rows_of_features_are_drawn_with_names_or_as_lines(rng, width):
     names = [f"feature_with_a_long_name_{i}" for i in range(width)]
+    features = figures.Features(names, "standardised value")
     x = rng.standard_normal((5, width))
-    reconstructions = figures.row_reconstructions(x, x + 0.1, names, "standardised value")
-    traversals = figures.row_traversals(rng.random((3, 5, width)), [-3, 0, 3], list("abc"), names)
-    samples = figures.row_samples(x, x, names)
+    reconstructions = figures.row_reconstructions(x, x + 0.1, features)
+    decoded = rng.random((3, 5, width))
+    traversals = figures.row_traversals(decoded, [-3, 0, 3], list("abc"), features)
+    samples = figures.row_samples(x, x, features)
     assert len(reconstructions.axes) == 5 and len(traversals.axes) == 3
     axes = reconstructions.axes[0]
     data = [line.get_xdata() if width == 4 else line.get_ydata() for line in axes.lines[-2:]]
     np.testing.assert_allclose(data, [x[0], x[0] + 0.1])
     for fig in (reconstructions, traversals, samples):
-        assert ("feature_…_name_0" in words(fig)) == (width == 4)
+        assert ("feature_with…long_name_0" in words(fig)) == (width == 4)
+        assert ("41 names find no room" in words(fig).replace("\n", " ")) == (width == 41)
         assert_nothing_clipped(fig)
+
+
+def test_the_categories_that_find_no_room_in_a_table_s_figures_are_named(rng):
+    kinds = Variable("kind", "categorical", tuple(f"k{i}" for i in range(39)))
+    listed = (kinds, Variable("size", low=-9.0, high=9.0), Variable("legs", low=0.0, high=8.0))
+    assert that_fit(listed, 40) == list(listed[1:]) and that_fit(listed, 41) == list(listed)
+    assert that_fit(listed, 1) == []
+    x = rng.standard_normal((20, 41)).astype("float32")
+    data = dataset(rng, image_shape=None, variables=listed)
+    names = tuple(name for v in listed for name in v.features)
+    data = dataclasses.replace(data, x_train=x, x_test=x, feature_names=names)
+    fig = gallery.figure("reconstructions", VAE(41, 2, hidden=(4,)), data)
+    text = words(fig).replace("\n", " ")
+    assert "Without room here: kind (39 categories)" in text and "−9 … 9" in text
+    assert "size" in text and "kind=k1" not in text
+
+
+def test_each_number_has_its_own_range_and_categories_are_bars(rng):
+    ranges, shares = np.array([[0, 10], [-5, 5000], [0, 1], [0, 1]]), np.array([0, 0, 1, 1], bool)
+    x = np.array([[5, -5, 1, 0], [np.nan, 5000, 0, 1]], float)
+    x_hat = np.array([[2.5, 2497.5, 0.7, 0.3], [10, -5, 0.2, 0.8]])
+    features = figures.Features(list("abcd"), ranges=ranges, shares=shares)
+    fig = figures.row_reconstructions(x, x_hat, features)
+    for ax, original, decoded, bars in zip(
+        fig.axes, ([0.5, 0, 1, np.nan], [np.nan, 1, np.nan, 1]), ([0.25, 0.5], [1, 0]),
+        x_hat[:, 2:], strict=True,
+    ):  # fmt: skip
+        dots, answers = (line.get_xdata() for line in ax.lines[-2:])
+        np.testing.assert_allclose(dots, original)
+        np.testing.assert_allclose(answers, [*decoded, np.nan, np.nan])
+        np.testing.assert_allclose([bar.get_width() for bar in ax.patches], bars)
+    assert "0 … 10" in words(fig) and "−5 … 5000" in words(fig) and "0 … 1\n" not in words(fig)
+    assert_nothing_clipped(fig)
+    samples = figures.row_samples(x_hat, x, features)
+    data, new = samples.axes
+    np.testing.assert_allclose([bar.get_width() for bar in data.patches], [0.5, 0.5])
+    assert data.get_xlim() == new.get_xlim() and "Bars are shares of the rows" in words(samples)
+    far = figures.row_samples(x_hat + 20, x, features)
+    assert far.axes[0].get_xlim()[1] >= 3  # nothing is cut off
+    steps = figures.row_traversals(np.stack([x_hat] * 2), [-3, 3], ["$z_1$", "$z_2$"], features)
+    np.testing.assert_allclose(steps.axes[0].lines[0].get_xdata(), [0.25, 0.5, 0.7, 0.3])
 
 
 def test_colours_of_classes_stay_apart_for_the_colour_blind():
@@ -438,6 +486,44 @@ def test_figures_neither_change_nor_follow_the_readers_settings(rng):
         dark = figures.curves(HISTORY)
     assert dark.axes[0].get_facecolor() == plain.axes[0].get_facecolor()
     assert dark.axes[0].xaxis.label.get_size() == plain.axes[0].xaxis.label.get_size()
+
+
+@pytest.mark.parametrize("name", ["reconstructions", "curves"])  # few colours, and many
+def test_a_png_looks_like_matplotlibs_and_is_smaller(rng, name):
+    """No tone is further off than 2 of 255, and what is read again are the size and the notes."""
+    if name == "curves":
+        fig = figures.curves(HISTORY)
+    else:
+        fig = figures.reconstructions(ink(rng, 20), ink(rng, 20), SHAPE)
+    theirs, ours = io.BytesIO(), io.BytesIO()
+    fig.savefig(theirs, format="png", dpi=150)
+    picture.write_png(ours, fig.pixels(150), 150, {"Description": "ü"})
+    wanted, found = Image.open(theirs), Image.open(ours)
+    assert (found.mode == "P") == (name == "reconstructions")
+    assert found.text == {"Description": "ü"} and round(found.info["dpi"][0]) == 150
+    difference = np.asarray(found.convert("RGB")).astype(int) - np.asarray(wanted)[..., :3]
+    assert np.abs(difference).max() <= 2
+    assert len(ours.getvalue()) < 0.85 * len(theirs.getvalue())
+    assert fig.dpi == figures.curves(HISTORY).dpi
+
+
+@pytest.mark.parametrize("extent", [None, (0, 2, 3, 0), (-1, 1, -1, 1)])
+def test_ink_is_enlarged_as_matplotlib_enlarges(rng, extent):
+    """The same picture, upright and in its place, as a smooth image of Matplotlib's own."""
+    sheet = np.zeros((20, 30), np.float32)
+    sheet[2:9, 3:8] = sheet[12:14, 10:25] = 1
+    found = []
+    for own in (True, False):
+        fig = picture.page(4, 3, "")
+        ax = picture.bare(picture.panel(fig, 0.3, 0.4, 3, 2))
+        if own:
+            picture.show_pixels(ax, sheet[:, :, None], True, extent)
+        else:
+            look = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bicubic"}
+            ax.imshow(sheet, extent=extent, aspect="auto", **look)
+        found.append(fig.pixels(150)[..., 0].astype(int))
+        assert ax.get_xlim() == ((-0.5, 29.5) if extent is None else extent[:2])
+    assert np.abs(found[0] - found[1]).max() < 40 and np.abs(found[0] - found[1]).mean() < 1
 
 
 def test_notebooks_show_a_figure_without_pyplot(rng):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
+from platforms import Msvcrt
 from test_bombs import EDITS, spoiled
 
 from tinyvae import VAE, fit, load, save
@@ -166,25 +167,15 @@ def test_a_file_system_that_locks_what_is_open_for_writing_alone(tmp_path, monke
     locks.unlock(held)
 
 
-class Msvcrt:
-    """Stands in for Windows: a byte of a file is locked once."""
-
-    LK_NBLCK, held = 2, set()
-
-    def locking(self, descriptor, mode, size):
-        file = os.fstat(descriptor).st_ino
-        if file in self.held:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        self.held.add(file)
-
-
 def test_windows_locks_too(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(locks, "msvcrt", Msvcrt())
+    monkeypatch.setattr(locks, "msvcrt", Msvcrt())  # a byte of a file is locked once
     held = locks.lock(tmp_path, patience=0)
     with pytest.raises(BlockingIOError, match=rf"its pid: {os.getpid()}"):
         locks.lock(tmp_path, patience=0)
     locks.unlock(held)
+    locks.unlock(locks.lock(tmp_path, patience=0))
+    assert not os.listdir(tmp_path)
 
 
 def test_where_there_are_no_locks_it_is_noted(tmp_path, monkeypatch, capsys):
@@ -437,7 +428,10 @@ def test_what_a_checkpoint_does_not_need_is_not_unpacked(file):
     tracemalloc.stop()
 
 
-@settings(max_examples=60, deadline=None, database=None)
+SLOW = [HealthCheck.too_slow]  # as a busy machine is
+
+
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=SLOW)
 @given(edits=EDITS)
 def test_a_spoiled_checkpoint_loads_or_is_one_line(edits, tmp_path_factory):
     path = tmp_path_factory.mktemp("spoiled") / "m.npz"

@@ -55,6 +55,17 @@ def test_float32_stays_float32_and_agrees_with_float64(rng):
         assert relative_error(single, double) < 1e-6
 
 
+def test_near_collapse_float32_keeps_the_digits_of_the_kl_and_its_gradient():
+    """Against power series: σ² − 1 = s + s²/2 + …, and 2 KL = s²/2 + s³/6 + …."""
+    logvar = np.concatenate([-np.geomspace(1e-4, 1e-2, 500), np.geomspace(1e-4, 1e-2, 500)])
+    logvar, mu = logvar.astype("float32"), np.zeros(1000, "float32")
+    value, gradient = kl(mu, logvar), kl_backward(1.0, mu, logvar)[1]
+    assert value.dtype == gradient.dtype == "float32" and (value > 0).all()
+    s = logvar.astype("float64")
+    assert np.abs(value / (s**2 / 4 + s**3 / 12 + s**4 / 48) - 1).max() < 2e-3
+    assert np.abs(gradient / (s / 2 + s**2 / 4 + s**3 / 12 + s**4 / 48) - 1).max() < 1e-6
+
+
 def test_z_has_the_mean_mu_and_the_standard_deviation_exp_half_logvar(rng):
     n = 100_000
     z = reparameterize(MU, LOGVAR, rng.standard_normal((n, 4)))

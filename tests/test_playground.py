@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,10 +113,9 @@ def test_images_too_large_for_a_page_are_refused_with_the_remedy():
 
 def test_modules_are_all_there_in_the_order_of_their_needs():
     names = [*page.SHARED, *page.OWN]
-    own = {path.name for path in page.resources.files("tinyvae.playground").iterdir()}
-    assert {f"{name}.js" for name in page.OWN} == {name for name in own if name.endswith(".js")}
+    assert set(page.OWN) == {path.stem for path in Path(page.__file__).parent.glob("*.js")}
     for place, name in enumerate(names):
-        source = page._explore(f"{name}.js") if name in page.SHARED else page._read(f"{name}.js")
+        source = page.read(f"{name}.js", "explore" if name in page.SHARED else "playground")
         needed = re.findall(r'^import [^;]*? from "\./(\w+)\.js";', source, re.MULTILINE)
         assert set(needed) <= set(names[:place]), name
 

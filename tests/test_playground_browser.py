@@ -258,7 +258,7 @@ PLANTED = """([description, error, theta, x, eps, other]) => {
 
 @pytest.mark.parametrize("error", FINDERS)
 def test_each_error_gives_what_the_same_error_gives_in_numpy(javascript, error):
-    source = playground.page._read("errors.js")
+    source = playground.page.read("errors.js", "playground")
     javascript.add_script_tag(content=playground.page.script({"errors": source}).replace(
         "const errors_js", "globalThis.errors_js", 1
     ))  # fmt: skip

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tinyvae import VAE, Adam, Autoencoder, fit, load
+from tinyvae import IWAE, VAE, Adam, Autoencoder, fit, load
 from tinyvae.core.columns import MIN_VARIANCE
 from tinyvae.train.runs import open_run
 from tinyvae.train.stopping import is_warm, waited
@@ -85,6 +85,17 @@ def test_a_training_stops_and_leaves_the_model_of_its_best_epoch(rows, tmp_path)
     run = open_run(tmp_path / "run")
     assert run.histories[0].best_epoch == best
     assert run.config["training"]["patience"] == 15
+
+
+def test_sigma_is_set_from_the_rows_that_chose_the_epoch_too(rows):
+    x, held_out = rows
+    vae = model()
+    fit(vae, x, 60, validation=held_out, patience=60, **TRAINING)
+    whole = np.vstack([x, held_out])
+    mu, logvar = vae.encode(whole)
+    eps = np.random.default_rng(0).standard_normal((400, *mu.shape))
+    y = vae.decode((mu + np.exp(0.5 * logvar) * eps).reshape(-1, 2)).reshape(400, *whole.shape)
+    np.testing.assert_allclose(vae.sigma, np.sqrt(((y - whole) ** 2).mean(axis=(0, 1))), rtol=0.02)
 
 
 @pytest.mark.parametrize("options", [{}, {"sigma": "auto"}, {"likelihood": "mixed",
@@ -178,6 +189,14 @@ def test_the_step_schedule_takes_its_step_when_the_patience_runs_out(rows):
     np.testing.assert_allclose(rates[: outs[0]], 2e-2)
     np.testing.assert_allclose(rates[outs[0] :], 4e-3)
     assert adam.lr == 2e-2
+
+
+def test_the_best_epoch_of_an_iwae_is_that_of_its_own_bound(rows):
+    x, held_out = rows
+    iwae = IWAE(D, 2, hidden=(24,), sigma=0.5, importance_samples=20, backend="numpy")
+    history = fit(iwae, x, 40, validation=held_out, patience=40, **TRAINING)
+    losses = [row["val_loss"] for row in history]
+    assert history.best_epoch == 1 + int(np.argmin(losses)) != 1 + int(np.argmax(elbos(history)))
 
 
 def test_no_epoch_of_the_warm_up_is_the_best(rows):

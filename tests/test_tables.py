@@ -180,31 +180,20 @@ def test_a_name_that_two_columns_have_is_refused():
     assert read(drop="2").columns == ("a", "c")
 
 
-PENGUINS = "species,island,bill,sex\n" + "".join(
-    f"{'Adelie' if i % 2 else 'Gentoo'},Biscoe,{i}.5,{'MF'[i % 2]}\n" for i in range(10)
-)
-
-
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
         (
-            PENGUINS, {},
-            "line 2, column species: 'Gentoo' is not a finite number; leave the columns of text out"
-            " with drop='species,island,sex', or write numbers instead, or name one as the labels"
-            " with labels='species'",
+            "a,b\nmm,g\n1,2\n3,4\n", {},
+            "line 2, column a: 'mm' is not a finite number: leave the cell empty (missing), or the"
+            " column out with drop='a', or take it as categories with categorical='a'",
         ),
-        (PENGUINS, {"labels": "sex"}, "out with drop='species,island', or write numbers instead"),
-        (PENGUINS, {"drop": "sex"}, "drop='sex,species,island'"),
-        (PENGUINS.replace("3.5", ""), {"drop": "1-2,sex"},
-            "line 5, column bill: '' is not a finite number; fill it in, remove the line, or leave"
-            " the column out with drop='1-2,sex,bill'"),
-        ("a,b\n1,2\n3,NA\n5,6\n", {}, "line 3, column b: 'NA' is not a finite number; fill it in"),
-        ("a,b\nmm,g\n1,2\n3,4\n", {}, "line 2, column a: 'mm' is not a finite number; remove the"),
+        ("a,b\nmm,g\n1,2\n3,4\n", {"drop": "a"}, "line 2, column b: 'g' is not"),
+        ("a,b,c\n1,2,3\n4,x,6\n7,8,9\n", {"drop": "c"}, "the column out with drop='c,b', or"),
+        ("a|b\n1|x\n2|3\n2|4\n", {}, "line 2, column b: 'x' is not a finite number"),
+        ("a,b\n1,inf\n2,3\n", {}, "line 2, column b: 'inf' is not a finite number: leave the cell"),
         ('a,b\n"1,000",2\n"2,000",3\n', {}, "'1,000' has a comma: remove it where it separates"),
         ("a;b\n1,5;2\n2,25;3\n", {}, "has numbers with decimal commas: write them with decimal"),
-        ("a|b\n1|x\n2|3\n2|4\n", {}, "line 2, column b: 'x' is not a finite number; remove"),
-        ("date,a\n2001-01-01,1\n2001-01-02,2\n2001-01-03,3\n", {}, "drop='date', or write numbers"),
     ],
 )  # fmt: skip
 def test_a_cell_that_is_no_number_gets_its_place_and_what_can_be_done(text, options, message):

@@ -1,6 +1,7 @@
 """`fit` trains, is reproducible, resumes bit for bit, and refuses what it can't train on."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -13,8 +14,7 @@ import pytest
 from tinyvae import SGD, VAE, Autoencoder, fit, load, load_dataset
 from tinyvae.data.rows import LazyRows
 from tinyvae.data.scaling import Scaling
-from tinyvae.train.files import next_free
-from tinyvae.train.runs import COLUMNS, Run, open_run
+from tinyvae.train.runs import COLUMNS, Run, next_free, open_run
 
 
 @pytest.fixture
@@ -166,9 +166,62 @@ def test_lr_schedules(x, schedule, expected):
     assert rates == pytest.approx(expected)
 
 
-def test_a_callback_that_returns_true_ends_the_training(x):
-    history = fit(small_vae(), x, epochs=9, callback=lambda row: row["epoch"] == 2, progress=False)
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_a_callback_that_returns_true_ends_the_training(yes, x):
+    answers = {2: yes}
+    history = fit(small_vae(), x, 9, callback=lambda row: answers.get(row["epoch"]), progress=False)
     assert len(history) == 2
+
+
+@pytest.mark.parametrize("answer", [1, 0.5, np.float64(3), "no", [0], np.ones(2), {"loss": 1}])
+def test_a_callback_that_returns_anything_else_does_not(answer, x):
+    history = fit(small_vae(), x, epochs=3, callback=lambda row: answer, progress=False)
+    assert len(history) == 3
+
+
+def test_outside_a_terminal_each_epoch_is_a_line_on_stderr(x, capsys, monkeypatch):
+    history = fit(small_vae(), x, epochs=2)
+    lines = [
+        f"epoch {row['epoch']}/2: loss {row['loss']:.2f}, kl {row['kl']:.2f}" for row in history
+    ]
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.splitlines()) == ("", lines)
+    fit(small_vae(), x, epochs=1, validation=x)
+    assert ", val_loss " in capsys.readouterr().err
+    fit(small_vae(), x, epochs=2, progress=False)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr", None)  # as of a program for windows
+    fit(small_vae(), x, epochs=1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_terminal_a_bar_shows_the_epochs(x, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    fit(small_vae(), x, epochs=2)
+    assert "epoch 2/2: " in terminal.getvalue() and "epoch 2/2: loss" not in terminal.getvalue()
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_shows_a_bar_or_without_ipywidgets_lines(widgets):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    if widgets:
+        pytest.importorskip(
+            "ipywidgets", reason="ipywidgets, which draws the bar, is not installed"
+        )
+    hidden = "" if widgets else "import sys; sys.modules['ipywidgets'] = None\n"
+    code = "import numpy as np; from tinyvae import VAE, fit; vae = VAE(3, 1, backend='numpy')\n"
+    cell = nbformat.v4.new_code_cell(f"{hidden}{code}fit(vae, np.ones((9, 3), 'float32'), 2);")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    if widgets:
+        (output,) = cell.outputs
+        assert "widget-view" in str([*output.data]) and "0/2" in output.data["text/plain"]
+    else:
+        lines = "".join(output.text for output in cell.outputs).splitlines()
+        assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
 
 
 def test_a_run_folder_holds_config_metrics_and_checkpoint(x, tmp_path):

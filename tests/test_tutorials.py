@@ -30,7 +30,7 @@ import pytest
 from tinyvae import models
 from tinyvae.cli import exercises, tutorials
 from tinyvae.device import get_backend
-from tinyvae.exercises import byhand, judge, lab, latent_space, progress, training
+from tinyvae.exercises import byhand, judge, lab, latent_space, pictures, progress
 
 FOLDER = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("build", FOLDER.parent / "tutorials" / "build.py")
@@ -187,6 +187,15 @@ def test_readme_lists_the_notebook_with_its_time_and_its_badge(source):
     assert (badge in row) == bool(build.REPOSITORY)
 
 
+def test_readme_adds_up_the_minutes_of_each_part():
+    readme = (build.FOLDER / "README.md").read_text(encoding="utf-8")
+    for part in ("The main path", "Deeper"):
+        text = readme[readme.index(f"**{part}**") :]
+        hours, minutes = map(int, re.search(r"(\d+) hours and (\d+) minutes", text).groups())
+        rows = text.partition("|---|")[2].partition("\n\n")[0]
+        assert 60 * hours + minutes == sum(map(int, re.findall(r"\? \| (\d+) \|", rows)))
+
+
 @each_notebook
 def test_without_a_published_repository_nothing_is_installed_under_a_free_name(source):
     assert not (build.REPOSITORY or build.RELEASE)
@@ -221,8 +230,10 @@ def test_kit_has_stubs_for_students_and_solutions_for_teachers(source):
         assert len({c["metadata"]["nbgrader"]["grade_id"] for c in graded}) == 2 * len(numbers)
         assert sum(c["metadata"]["nbgrader"].get("points", 0) for c in graded) == len(numbers)
         text = build.dump(build.kit_notebook(source, solved))
-        assert ("BEGIN SOLUTION" in text) == solved
+        assert ("BEGIN SOLUTION" in text) == ("BEGIN HIDDEN TESTS" in text) == solved
         assert "<b>Solution</b>" not in text and "outputs" in text
+        exercises = {c["metadata"]["number"]: c["source"] for c in graded if "..." in c["source"]}
+        assert set(exercises) == numbers, "the stub of an exercise is in both"
 
 
 def test_a_graded_check_raises_until_it_has_passed(capsys):
@@ -231,6 +242,23 @@ def test_a_graded_check_raises_until_it_has_passed(capsys):
         judge.require("latent_space.stretched_codes")
     latent_space.stretched_codes("c")
     judge.require("latent_space.stretched_codes")
+
+
+@each_notebook
+def test_solutions_stand_without_what_their_stubs_import(source):
+    cells = build.read_cells(source)
+    for cell in cells:
+        if cell.role == "exercise":
+            assert "import " not in cell.text, f"{cell.number}: import it in a cell before"
+
+
+def test_kit_is_laid_out_as_nbgrader_wants_it(tmp_path):
+    build.write_kit(tmp_path)
+    stems = {source.stem for source in SOURCES}
+    assert {path.stem for path in (tmp_path / "student").glob("*.ipynb")} == stems
+    assert {path.stem for path in (tmp_path / "solution").glob("*/*.ipynb")} == stems
+    assert "# 1. An autoencoder by hand" in (tmp_path / "slides.md").read_text(encoding="utf-8")
+    assert 'source_directory = "solution"' in (tmp_path / "nbgrader_config.py").read_text()
 
 
 def test_slides_show_the_stored_figures(tmp_path):
@@ -270,7 +298,7 @@ def test_the_symptoms_are_drawn_for_every_patient(rng):
 def test_learning_by_heart_is_drawn_on_one_scale():
     history = [{"reconstruction": 500.0 - e, "val_reconstruction": 490.0 + e} for e in range(20)]
     history = [row | {"epoch": e + 1} for e, row in enumerate(history)]
-    fig = training.overfitting({"one": history, "another": history})
+    fig = pictures.overfitting({"one": history, "another": history})
     assert len({ax.get_ylim() for ax in fig.axes}) == 1
 
 
@@ -362,13 +390,13 @@ def test_notebooks_link_states_of_the_playground_that_there_are():
 
 
 def test_a_page_in_a_frame_is_stored_as_a_still_picture_and_a_link():
-    for page, picture in build.STILLS.items():
+    for page, (picture, alt) in build.STILLS.items():
         frame = {"data": {"text/html": f'\n<iframe\n width="100%"\n src="{page}"></iframe>'}}
         still, link = build._stills(frame)
         shown = base64.b64decode(still["data"]["image/png"])
         assert shown == (FOLDER.parent / "tutorials" / "images" / picture).read_bytes()
-        assert len(shown) <= 120_000
-        assert f"]({page})" in link["data"]["text/markdown"]
+        assert still["metadata"]["image/png"]["alt"] == alt
+        assert (f"]({page})" in link["data"]["text/markdown"]) == page.startswith("playground")
     with pytest.raises(RuntimeError, match=r"shows other\.html, of which STILLS names no picture"):
         build._stills({"data": {"text/html": '<iframe src="other.html"></iframe>'}})
 
@@ -432,7 +460,7 @@ def test_models_of_the_checks_name_their_backend():
 @pytest.fixture(scope="session")
 def runs(request) -> dict:
     """The selected notebooks with the outputs of fresh kernels, each in one thread, two at once."""
-    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install 'tinyvae[test]'")
+    pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install nbclient")
     selected = [i for i in request.session.items if i.get_closest_marker("notebooks")]
     sources = [item.callspec.params["source"] for item in selected]
     with ThreadPoolExecutor(2) as pool:

@@ -1,4 +1,4 @@
-"""tinyvae: a variational autoencoder from scratch, every gradient written by hand and proven."""
+"""tinyvae: a variational autoencoder from scratch, every gradient written by hand."""
 
 from collections.abc import Callable
 from importlib import import_module

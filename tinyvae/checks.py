@@ -22,9 +22,7 @@ from tinyvae.core.errors import TinyVAEError as TinyVAEError
 from tinyvae.core.values import choice as choice
 from tinyvae.core.values import fraction as fraction
 from tinyvae.core.values import integer as integer
-from tinyvae.core.values import layer as layer
 from tinyvae.core.values import number as number
-from tinyvae.core.values import parameters as parameters
 from tinyvae.core.values import shown as shown
 from tinyvae.core.values import sigma as sigma
 
@@ -124,23 +122,20 @@ def columns(value: Any, likelihood: Any) -> list[tuple[str, int]] | None:
     if (isinstance(likelihood, str) and likelihood == "mixed") != (value is not None):
         both: list[Any] = [Argument("likelihood", "mixed"), " and ", Argument("columns")]
         raise InputError(*both, " go together", remedy="give both, or neither")
-    return None if value is None else [_pair(pair, value) for pair in _listed(value)]
-
-
-def _listed(value: Any) -> list:
-    """Return what may be a list with something in it as one; [None] for anything else."""
-    is_list = isinstance(value, Iterable) and not isinstance(value, str)
-    return (list(value) if is_list else []) or [None]
-
-
-def _pair(pair: Any, value: Any) -> tuple[str, int]:
-    """Return a pair (kind, n) out of `columns`, or raise ValueError."""
-    if len(parts := _listed(pair)) != 2:
+    if value is None:
+        return None
+    try:
+        pairs = [(kind, n) for kind, n in value]
+    except (TypeError, ValueError):
+        pairs = []
+    if not pairs:
         wanted = "be a list of pairs such as ('gaussian', 3), ('categorical', 5)"
         raise wrong("columns", value, wanted)
-    kind = choice("a kind in columns", parts[0], KINDS)
-    least = 2 if kind == "categorical" else 1
-    return kind, integer(f"the number of {kind} columns", parts[1], least)
+    least = {"gaussian": 1, "bernoulli": 1, "categorical": 2}
+    for kind, n in pairs:
+        choice("a kind in columns", kind, KINDS)
+        integer(f"the number of {kind} columns", n, least[kind])
+    return [(kind, int(n)) for kind, n in pairs]
 
 
 def columns_of(value: list | None, likelihood: Any, width: int) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ from tinyvae import checks
 from tinyvae.core.arrays import Ops
 from tinyvae.threads import ThreadedOps
 
+INSTALL = "check nvidia-smi, pip install 'cupy-cuda13x[ctk]'"  # where there is a GPU
 STREAMS = {"weights": 0, "batches": 1, "eps": 2, "validation": 3, "sample": 4}
 
 
@@ -27,12 +28,19 @@ def seed_sequence(seed: int, stream: str, epoch: int = 0) -> np.random.SeedSeque
     return np.random.SeedSequence(seed, spawn_key=(STREAMS[stream], epoch))
 
 
+def to_numpy(array: Any) -> np.ndarray:
+    """Return an array or a number as a NumPy array, copied from the device if it lies there."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
 class Backend:
     """The array library `xp` ("numpy" or "cupy"), with what the two do differently."""
 
     def __init__(self, name: str, xp: ModuleType) -> None:
         self.name, self.xp = name, xp
         self.ops: Ops = ThreadedOps() if xp is np else Ops()
+
+    to_numpy = staticmethod(to_numpy)
 
     def __reduce__(self) -> tuple:
         return get_backend, (self.name,)  # a module cannot be pickled
@@ -50,10 +58,6 @@ class Backend:
     def holds(self, array: Any) -> bool:
         """Return whether `array` lies on this backend's device, and not on the host."""
         return self.xp is not np and isinstance(array, self.xp.ndarray)
-
-    def to_numpy(self, array: Any) -> np.ndarray:
-        """Return `array` as a NumPy array, copied from the device where it lies there."""
-        return array.get() if hasattr(array, "get") else np.asarray(array)
 
     def generator(self, seed: np.random.SeedSequence) -> Any:
         """Return a generator with `standard_normal` and `random` that draws where the arrays lie.
@@ -88,7 +92,7 @@ def get_backend(backend: str | Backend = "auto") -> Backend:
             return Backend("cupy", _working_cupy())
         except Exception as error:  # CuPy's errors have no common class
             if backend == "cupy":
-                remedy = getattr(error, "remedy", "install 'tinyvae[cupy]', check nvidia-smi")
+                remedy = getattr(error, "remedy", INSTALL)
                 problem = f"backend 'cupy' does not work here ({checks.first_line(error)})"
                 raise RuntimeError(f"{problem}: {remedy}, or choose backend 'numpy'") from None
     return Backend("numpy", np)

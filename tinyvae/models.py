@@ -51,39 +51,9 @@ class Autoencoder(model.AutoencoderLoss):
 
     Parameters
     ----------
-    n_features, latent_dim : int
-        D and L (2 unless given). May be left out where `encoder` and `decoder`, or `columns`, tell
-        them.
-    hidden : tuple of int
-        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
-    activation : {"relu", "tanh", "sigmoid", "softplus"}
-    likelihood : {"gaussian", "bernoulli", "categorical", "mixed"}, or an object of your own
-        p(x|z); see `tinyvae.core.contracts.Likelihood`. "categorical" takes all columns for the
-        one-hot categories of one variable, "mixed" is for tables: see `columns`.
-    sigma : float, "auto" or "per-feature"
-        The Gaussian's standard deviation, in the units of x; "auto" learns it
-        (`tinyvae.core.likelihood.CalibratedGaussian`), "per-feature" learns one of each feature
-        (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table; in a loop of
-        one's own, `model.likelihood.move()` then follows each step of the optimizer.
-        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1].
-    columns : list of (str, int), for likelihood "mixed"
-        The variables from left to right: ("gaussian", n) or ("bernoulli", n) for n columns of that
-        kind, ("categorical", K) for one variable, one-hot in K columns.
-    missing : bool or "mask"
-        Whether cells of x may be missing, NaN: they take no part in the likelihood, and the encoder
-        sees 0, a standardised feature's mean. With "mask" it also sees which are observed.
-    output : {"identity", "sigmoid"}
-        "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
-    reconstruction_weight : float
-        Factor of the reconstruction in the loss.
-    n_classes : int
-        Above 0 the model is conditional (Sohn et al. 2015): encoder and decoder also see each
-        example's label, one of 0 … n_classes − 1, as n_classes more inputs, one-hot.
-    encoder, decoder : Sequential
-        Your own layers, instead of `hidden` and `activation`.
-    backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of all that is random, in
-        training too.
+    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
+    n_classes, columns, missing, encoder, decoder, backend, dtype, seed
+        As of `VAE`.
 
     Raises
     ------
@@ -182,9 +152,17 @@ class Autoencoder(model.AutoencoderLoss):
 
     @by_keyword
     def forward(self, x: Array, *, labels: Array | None = None) -> Terms:
-        """Return the loss of a batch x (B, D), and remember what `backward` needs.
+        """Return the loss of a batch, and remember what `backward` needs.
 
-        `labels` (B,) are for a conditional model.
+        Parameters
+        ----------
+        x : array (B, D)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        Terms
         """
         x = self.as_batch(x)
         with self.in_use(), self.backend.session(self.parameters.theta.size):
@@ -221,24 +199,70 @@ class Autoencoder(model.AutoencoderLoss):
 
     @by_keyword
     def encode(self, x: Array, *, labels: Array | None = None) -> Any:
-        """Return the code z (B, L) of x (B, D)."""
+        """Return the code of x.
+
+        Parameters
+        ----------
+        x : array (B, D)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        array (B, L)
+            z.
+        """
         x = self.as_batch(x)
         with self.backend.session(self.parameters.theta.size):
             return apply(self.encoder, model.beside(x, self.one_hot(labels, len(x))))
 
     @by_keyword
     def decode(self, z: Array, *, labels: Array | None = None) -> Array:
-        """Return the mean of p(x|z) (B, D), for z (B, L)."""
+        """Return the mean of p(x|z).
+
+        Parameters
+        ----------
+        z : array (B, L)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        array (B, D)
+        """
         return self.likelihood.mean(self.decoder_output(z, labels=labels))
 
     @by_keyword
     def reconstruct(self, x: Array, *, labels: Array | None = None) -> Array:
-        """Return the mean of p(x|z) (B, D), decoded from the code of x; of a VAE, from mu."""
+        """Return the mean of p(x|z), decoded from the code of x; of a VAE, from mu.
+
+        Parameters
+        ----------
+        x : array (B, D)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        array (B, D)
+        """
         return self.decode(self.codes(x, labels)[0], labels=labels)
 
     @by_keyword
     def decoder_output(self, z: Array, *, labels: Array | None = None) -> Array:
-        """Return y (B, D), which the likelihood turns into p(x|z)."""
+        """Return what the likelihood turns into p(x|z), such as logits.
+
+        Parameters
+        ----------
+        z : array (B, L)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        array (B, D)
+            y.
+        """
         z = self.as_batch(z, "z", self.latent_dim)
         with self.backend.session(self.parameters.theta.size):
             return apply(self.decoder, model.beside(z, self.one_hot(labels, len(z))))
@@ -332,14 +356,51 @@ class VAE(Autoencoder, model.VAELoss):
 
     Parameters
     ----------
-    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
-    n_classes, columns, missing, encoder, decoder, backend, dtype, seed
-        See `Autoencoder`.
+    n_features, latent_dim : int
+        D and L (2 unless given). May be left out where `encoder` and `decoder`, or `columns`, tell
+        them.
+    hidden : tuple of int
+        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
+    activation : {"relu", "tanh", "sigmoid", "softplus"}
+    likelihood : {"gaussian", "bernoulli", "categorical", "mixed"}, or an object of your own
+        p(x|z); see `tinyvae.core.contracts.Likelihood`. "categorical" takes all columns for the
+        one-hot categories of one variable, "mixed" is for tables: see `columns`.
+    sigma : float, "auto" or "per-feature"
+        The Gaussian's standard deviation, in the units of x; "auto" learns it
+        (`tinyvae.core.likelihood.CalibratedGaussian`), "per-feature" learns one of each feature
+        (`tinyvae.core.columns.DiagonalGaussian`), as "auto" does in a "mixed" table; in a loop of
+        one's own, `model.likelihood.move()` then follows each step of the optimizer.
+        `python -m tinyvae.train` takes 1/√2 and output="sigmoid" for data in [0, 1].
+    output : {"identity", "sigmoid"}
+        "sigmoid" keeps the Gaussian's mean in [0, 1]: the decoder then ends in a `Sigmoid`.
     beta : float
-        Factor of the KL (Higgins et al. 2017).
+        Factor of the KL in the loss (Higgins et al. 2017).
+    reconstruction_weight : float
+        Factor of the reconstruction in the loss.
     free_bits : float
         Nats that each latent dimension may use at no cost: the loss counts max(free_bits, the
         dimension's mean KL over the batch) (Kingma et al. 2016). `Terms.kl` stays the KL itself.
+    n_classes : int
+        Above 0 the model is conditional (Sohn et al. 2015): encoder and decoder also see each
+        example's label, one of 0 … n_classes − 1, as n_classes more inputs, one-hot.
+    columns : list of (str, int), for likelihood "mixed"
+        The variables from left to right: ("gaussian", n) or ("bernoulli", n) for n columns of that
+        kind, ("categorical", K) for one variable, one-hot in K columns.
+    missing : bool or "mask"
+        Whether cells of x may be missing, NaN: they take no part in the likelihood, and the encoder
+        sees 0, a standardised feature's mean. With "mask" it also sees which are observed.
+    encoder, decoder : Sequential
+        Your own layers, instead of `hidden` and `activation`.
+    backend : {"auto", "numpy", "cupy"}
+    dtype : {"float32", "float64"}
+    seed : int
+        Of all that is random, in training too.
+
+    See Also
+    --------
+    tinyvae.fit : Train it.
+    tinyvae.evaluate.elbo : Measure it.
+    tinyvae.save : Keep it.
 
     Examples
     --------
@@ -385,10 +446,20 @@ class VAE(Autoencoder, model.VAELoss):
 
     @by_keyword
     def forward(self, x: Array, *, eps: Array | None = None, labels: Array | None = None) -> Terms:
-        """Return the loss of a batch x (B, D), and remember what `backward` needs.
+        """Return the loss of a batch, and remember what `backward` needs.
 
-        The noise eps (B, L) is drawn from N(0, I) where it is left out; passed in, it makes the
-        loss an ordinary function of the weights. `labels` (B,) are for a conditional model.
+        Parameters
+        ----------
+        x : array (B, D)
+        eps : array (B, L), or (B, k, L) of an IWAE
+            The noise, drawn from N(0, I) where it is left out; passed in, it makes the loss an
+            ordinary function of the weights.
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        Terms
         """
         x = self.as_batch(x)
         with self.in_use(), self.backend.session(self.parameters.theta.size):
@@ -398,7 +469,18 @@ class VAE(Autoencoder, model.VAELoss):
 
     @by_keyword
     def encode(self, x: Array, *, labels: Array | None = None) -> tuple[Array, Array]:
-        """Return mu and logvar (B, L) of q(z|x), for x (B, D)."""
+        """Return mu and logvar of q(z|x).
+
+        Parameters
+        ----------
+        x : array (B, D)
+        labels : array (B,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        mu, logvar : arrays (B, L)
+        """
         return self.split(super().encode(x, labels=labels))
 
     @by_keyword
@@ -406,10 +488,24 @@ class VAE(Autoencoder, model.VAELoss):
         self, n: int, *, seed: int | None = None, noise: bool = False, temperature: float = 1.0,
         labels: Array | None = None,
     ) -> Array:  # fmt: skip
-        """Return n new examples (n, D): z from the prior, decoded to the mean of p(x|z).
+        """Return new examples: z from the prior, decoded to the mean of p(x|z).
 
-        `seed` makes the draw repeatable, `noise` draws from p(x|z) too, `temperature` is the
-        standard deviation of z (1 for the prior), `labels` (n,) are for a conditional model.
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Makes the draw repeatable.
+        noise : bool
+            Whether to draw from p(x|z) too, instead of taking its mean.
+        temperature : float
+            Standard deviation of z; 1 is the prior's.
+        labels : array (n,) of int
+            For a conditional model.
+
+        Returns
+        -------
+        array (n, D)
         """
         shape = (checks.integer("n", n, 1), self.latent_dim)
         rng = self.draws if seed is None else self.backend.generator(seed_sequence(seed, "sample"))
@@ -440,17 +536,20 @@ class VAE(Autoencoder, model.VAELoss):
 
 
 class IWAE(VAE, iwae.IWAELoss):
-    """An importance-weighted autoencoder: a VAE with a tighter bound (`core.iwae.IWAELoss`).
+    """An importance-weighted autoencoder: a VAE with a tighter bound, derived in
+    `tinyvae.core.iwae.IWAELoss`.
 
     Parameters
     ----------
-    n_features, latent_dim, hidden, activation, likelihood, sigma, output, reconstruction_weight
-    n_classes, columns, missing, encoder, decoder, backend, dtype, seed, beta
-        See `VAE`. Under sigma="auto", σ² is the mean squared error over all draws of the batch.
+    n_features, latent_dim, hidden, activation, likelihood, sigma, output, beta
+    reconstruction_weight
+        As of `VAE`. Under sigma="auto", σ² is the mean squared error over all draws of the batch.
     free_bits : float
         Refused above 0: the bound has no KL of a dimension to count.
     importance_samples : int
         k.
+    n_classes, columns, missing, encoder, decoder, backend, dtype, seed
+        As of `VAE`.
     """
 
     @by_keyword
@@ -507,8 +606,10 @@ class Parameters(FlatParameters):
     Parameters
     ----------
     networks : dict from a name ("encoder") to a Sequential
-    backend, dtype, seed
-        "auto", "numpy" or "cupy"; "float32" or "float64"; the seed of the first values.
+    backend : {"numpy", "cupy", "auto"}
+    dtype : {"float32", "float64"}
+    seed : int
+        Of the first values.
     """
 
     def __init__(
@@ -590,16 +691,13 @@ def of_observed_cells(likelihood: Any, one: Array) -> Columns:
 def _check_outputs(model: Autoencoder) -> None:
     """Raise ValueError unless a model's networks take and give rows of the widths it needs."""
     D, L, C = model.n_features, model.latent_dim, model.n_classes
-    _check_output(model, model.encoder, "encoder", D + C, model.outputs_per_latent * L)
-    _check_output(model, model.decoder, "decoder", L + C, D)
-
-
-def _check_output(model: Autoencoder, network: Any, name: str, n_in: int, n_out: int) -> None:
-    zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
-    try:
-        shape = tuple(network.forward(zeros).shape)
-    except ValueError as error:
-        reason = checks.first_line(error)
-        raise ValueError(f"the {name} cannot take {n_in} inputs: {reason}") from None
-    if shape != (1, n_out):
-        raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")
+    widths = {"encoder": (D + C, model.outputs_per_latent * L), "decoder": (L + C, D)}
+    for name, (n_in, n_out) in widths.items():
+        zeros = model.backend.xp.zeros((1, n_in), dtype=model.dtype)
+        try:
+            shape = model.networks[name].forward(zeros).shape
+        except ValueError as error:
+            reason = checks.first_line(error)
+            raise ValueError(f"the {name} cannot take {n_in} inputs: {reason}") from None
+        if tuple(shape) != (1, n_out):
+            raise ValueError(f"the {name} must end in {n_out} outputs, not {shape[-1]}")

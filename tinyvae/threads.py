@@ -1,9 +1,11 @@
 """A few threads for the large products of `forward` and `backward` and for long vectors, on a CPU.
 
 NumPy releases Python's lock while it computes, so a second Python thread keeps a second core busy.
-What is computed stays the same; its bits depend on the number of threads alone, never on which was
-first. Meanwhile the matrix library is held to one thread: its own threads wait for each other
-within every product, which takes many times as long where another program keeps a core busy.
+What is computed stays the same, to the last bit for any number of threads: a product is cut between
+its rows, so each of its numbers is the same sum in the same order, and only after every `ROWS`-th,
+so a kernel of the matrix library meets the same rows side by side. Meanwhile that library is
+held to one thread: its own threads wait for each other within every product, which takes many times
+as long where another program keeps a core busy.
 """
 
 import math
@@ -25,6 +27,7 @@ from tinyvae.core.arrays import Array, Ops
 SHARE = 6_000_000  # multiplications that are worth a thread of their own: waking it takes 40 µs
 LEAD = 2_000_000  # what the thread that cuts a product up does more: it need not be woken up
 LONG = 2**17  # numbers of a vector that are worth a thread of their own
+ROWS = 24  # what OpenBLAS's kernels take side by side divides it: 4, 8 or 12, by the processor
 BLOCK = 2**18  # numbers that stay in a CPU's cache while several operations pass over them
 SMALL = 100_000  # weights of a model, below which the matrix library may use its own threads
 
@@ -37,11 +40,12 @@ def cores() -> int:
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     quota = math.inf
     with suppress(OSError, ValueError):  # no control groups, or no quota in them ("max")
-        used, period = (CGROUPS / "cpu.max").read_text().split()
+        used, period = (CGROUPS / "cpu.max").read_text("ascii").split()
         quota = math.ceil(int(used) / int(period))
     with suppress(OSError, ValueError):
         used, period = (
-            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+            (CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text("ascii")
+            for what in ("quota", "period")
         )
         quota = math.ceil(int(used) / int(period)) if int(used) > 0 else quota
     return max(1, int(min(len(affinity), quota)))
@@ -149,6 +153,14 @@ class Team:
             library.set_num_threads(n)
             free(force=True)
 
+    @property
+    def library(self) -> str:
+        """The matrix library, and the type of processor that its kernels are for."""
+        found = [
+            f"{x.internal_api} {x.version} {getattr(x, 'architecture', '')}" for x in self._blas()
+        ]
+        return found[0].strip() if found else ""  # NumPy's own: it was loaded first
+
     def _blas(self) -> list[Any]:
         if self.blas is None:
             from threadpoolctl import ThreadpoolController
@@ -206,22 +218,18 @@ class ThreadedOps(Ops):
     """The operations of NumPy's models: what is large is cut up among the threads of `team`."""
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Return the product a b (m, n), of a (m, k) and b (k, n), in `out` if it is given.
-
-        A new product is cut at columns, one that is written to at rows.
-        """
+        """Return the product a b (m, n), of a (m, k) and b (k, n), in `out` if it is given."""
         (m, k), n = a.shape, b.shape[1]
-        parts = min(team.n, m * k * n // SHARE)
+        blocks = m // ROWS  # the last one has what is left over, too
+        parts = min(team.n, m * k * n // SHARE, blocks)
         if parts < 2 or type(a) is not np.ndarray:
             return np.matmul(a, b, out=out)
         if out is None:
             out = np.empty((m, n), np.result_type(a, b))
-            lead = min(n // parts, LEAD // (m * k))
-            cuts = [0, *(lead + (n - lead) * i // parts for i in range(1, parts)), n]
-            calls = [(np.matmul, a, b[:, i:j], out[:, i:j]) for i, j in pairwise(cuts)]
-        else:
-            cuts = [m * i // parts for i in range(parts + 1)]
-            calls = [(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)]
+        lead = min(m // parts, LEAD // (k * n))
+        ends = (round((lead + (m - lead) * i / parts) / ROWS) for i in range(1, parts))
+        cuts = [0, *(ROWS * min(end, blocks - 1) for end in ends), m]
+        calls = [(np.matmul, a[i:j], b, out[i:j]) for i, j in pairwise(cuts)]
         with team.single_blas():
             team.together(calls)
         return out

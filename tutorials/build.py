@@ -5,8 +5,8 @@ know them; `tutorials/README.md` says which words may follow. `build.py 03 07` m
 alone; what is stored depends on the sources and on the package only: no clock, no path.
 
 `build.py --kit DIR` writes for teachers, without running anything: DIR/student, without solutions
-and outputs, DIR/solution, with the solutions in place, both with nbgrader's metadata, and
-DIR/slides.md, made of the stored figures.
+and outputs, DIR/solution, with the solutions in place, in the form in which nbgrader takes its
+source, DIR/nbgrader_config.py, and DIR/slides.md, made of the stored figures.
 """
 
 from __future__ import annotations
@@ -46,14 +46,31 @@ WORDS |= {"long", "machine", "drawing", "covered"}
 # record of exercises.
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 ENVIRONMENT = THREADS | {"CUDA_VISIBLE_DEVICES": "", "TINYVAE_PROGRESS": ""}
-MAX_BYTES = 600_000
-# A page in a frame is stored as a still picture of it, one of images/, and a link.
+# Of a kit: nbgrader reads its source from the folder of the solutions, and leaves the stubs alone.
+NBGRADER = """\
+c = get_config()
+c.CourseDirectory.course_id = "tinyvae"
+c.CourseDirectory.source_directory = "solution"
+c.ClearSolutions.code_stub = {"python": "# Your answer stands above this line."}
+"""
+MAX_BYTES = 700_000
+# A page in a frame is stored as a still picture of it, one of images/, with its alternative text.
 STILLS = {
-    "playground.html#trains=reconstruction": "playground.png",
-    "playground.html#story=collapse": "collapse.png",
+    "playground.html#trains=reconstruction": (
+        "playground.png",
+        "The playground, training on the reconstruction alone: the codes leave the prior's circles",
+    ),
+    "playground.html#story=collapse": (
+        "collapse.png",
+        "The playground at beta = 20: all codes in one heap, and one picture wherever z is",
+    ),
+    "my-plane.html": (
+        "explorer.png",
+        "The explorer: the latent plane on the left, the picture under the pointer on the right",
+    ),
 }
 # Of a stored picture: more are hardly to be told apart.
-GREYS, COLORS, MAX_WIDTH = 44, 64, 960
+GREYS, COLORS, MAX_WIDTH, STILL_WIDTH = 44, 64, 960, 720
 
 
 class Cell(NamedTuple):
@@ -228,10 +245,17 @@ def _stills(output: dict[str, Any]) -> list[dict[str, Any]]:
     page = frame[1]
     if page not in STILLS:
         raise RuntimeError(f"a cell shows {page}, of which STILLS names no picture")
-    picture = base64.b64encode((FOLDER / "images" / STILLS[page]).read_bytes()).decode()
-    link = f"A still picture. Run this cell, then [open the page]({page})."
+    name, alt = STILLS[page]
+    picture = base64.b64encode((FOLDER / "images" / name).read_bytes()).decode()
+    link = "A still picture. Run this cell, and the page is here."
+    if page.startswith("playground.html"):  # which lies beside the notebooks
+        link = f"A still picture. Run this cell, then [open the page]({page})."
     shown = {"image/png": picture}, {"text/markdown": link, "text/plain": link}
-    return [{"output_type": "display_data", "data": data, "metadata": {}} for data in shown]
+    about = {"image/png": {"alt": alt}}, {}
+    return [
+        {"output_type": "display_data", "data": data, "metadata": metadata}
+        for data, metadata in zip(shown, about, strict=True)
+    ]
 
 
 def _clean(output: dict[str, Any]) -> dict[str, Any]:
@@ -242,19 +266,20 @@ def _clean(output: dict[str, Any]) -> dict[str, Any]:
     if re.search(r"(/(home|work|tmp|root|usr)/|0x[0-9a-f]{6,}|site-packages)", text):
         raise RuntimeError(f"a cell shows what only this machine has: {text.strip()[:200]}")
     if "image/png" in data:
-        data["image/png"] = _small_png(data["image/png"])
+        still = "text/plain" not in data
+        data["image/png"] = _small_png(data["image/png"], STILL_WIDTH if still else MAX_WIDTH)
         data["text/plain"] = "a figure"
     return output
 
 
-def _small_png(encoded: str) -> str:
-    """Return a PNG with a palette of few colours and no more pixels than a page needs."""
+def _small_png(encoded: str, width: int) -> str:
+    """Return a PNG with a palette of few colours, and no more than so many pixels wide."""
     import numpy as np
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
-    if image.width > MAX_WIDTH:
-        size = (MAX_WIDTH, image.height * MAX_WIDTH // image.width)
+    if image.width > width:
+        size = (width, image.height * width // image.width)
         image = image.resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(image).astype("int32")  # (H, W, 3)
     palette = _palette(pixels)  # (n, 3)
@@ -324,12 +349,14 @@ def _graded(
     """Return the cell of an exercise, or of its check, with nbgrader's metadata (schema 3)."""
     number = cell["metadata"]["number"]
     source = cell["source"]
-    if role == "exercise" and solved:
-        source = f"### BEGIN SOLUTION\n{solutions[number]}\n### END SOLUTION"
-    if role == "check":
+    if role == "exercise" and solved:  # the stub stays, as it is all that nbgrader hands out
+        source += f"\n\n\n### BEGIN SOLUTION\n{solutions[number]}\n### END SOLUTION"
+    if role == "check" and solved:  # not handed out: a student's notebook goes on
         name = re.search(r"check\.(\w+)\(", source)
-        source += "\n\nfrom tinyvae.exercises import judge\n\n"
-        source += f'judge.require("{checks}.{name[1]}")' if name else ""
+        if name is None:
+            raise ValueError(f"{path.name}: the check of exercise {number} calls no check")
+        source += "\n\n### BEGIN HIDDEN TESTS\nfrom tinyvae.exercises import judge\n\n"
+        source += f'judge.require("{checks}.{name[1]}")\n### END HIDDEN TESTS'
     grading = {
         "grade_id": f"{role}-{number.replace('.', '-')}", "schema_version": 3, "task": False,
         "grade": role == "check", "solution": role == "exercise", "locked": role == "check",
@@ -361,10 +388,10 @@ def write_kit(folder: Path) -> None:
     """Write what a teacher needs to a folder; see the head of this file."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for path in sources():
-        for name, solved in (("student", False), ("solution", True)):
-            (folder / name).mkdir(exist_ok=True)
+        for place, solved in ((folder / "student", False), (folder / "solution" / path.stem, True)):
+            place.mkdir(parents=True, exist_ok=True)
             text = dump(kit_notebook(path, solved))
-            (folder / name / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
+            (place / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
         number = 0
         for cell in json.loads(stored(path).read_text(encoding="utf-8"))["cells"]:
             for output in cell.get("outputs", []):
@@ -372,6 +399,7 @@ def write_kit(folder: Path) -> None:
                     number += 1
                     picture = base64.b64decode(output["data"]["image/png"])
                     (folder / "figures" / f"{path.stem[:2]}-{number}.png").write_bytes(picture)
+    (folder / "nbgrader_config.py").write_text(NBGRADER, encoding="utf-8")
     pages = "\n\n---\n\n".join(slides(path) for path in sources())
     (folder / "slides.md").write_text(pages + "\n", encoding="utf-8")
 
@@ -380,7 +408,7 @@ def main(names: list[str]) -> int:
     """Run and store the notebooks whose names begin so, or all; return the exit status."""
     if names[:1] == ["--kit"] and len(names) == 2:
         write_kit(Path(names[1]))
-        print(f"{names[1]}: student, solution, figures, slides.md")
+        print(f"{names[1]}: student, solution, nbgrader_config.py, figures, slides.md")
         return 0
     paths = sources(names)
     if not paths:

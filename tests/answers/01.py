@@ -466,3 +466,72 @@ def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e
     v = v + (1 - beta2) * (grad * grad - v)
     size = lr * np.sqrt(1 - beta2**t) / (1 - beta1**t)
     return theta - size * m / (np.sqrt(v) + epsilon * np.sqrt(1 - beta2**t)), m, v
+
+
+# %% wrong 1.4: dx: the slope is 1 − y², without another factor y
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.y * (1 - self.y**2)
+
+
+# %% wrong 1.4: brackets: a fraction's upper and lower part each need a pair, (…) / (…)
+class MyTanh:
+    def forward(self, x):
+        self.y = np.exp(x) - np.exp(-x) / np.exp(x) + np.exp(-x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+# %% right 1.4
+class MyTanh:
+    def forward(self, x):
+        self.x = x
+        return (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
+
+    def backward(self, dy):
+        return dy / np.cosh(self.x) ** 2
+
+
+# %% wrong 1.5: adam_step changes one of its inputs in place (as x += 1 and x[...] = 0 do)
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m *= beta1
+    m += (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+# %% wrong 1.5: m: beta1 is 0.9 whatever is handed over: use the argument
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = 0.9 * m + 0.1 * grad
+    v = 0.999 * v + 0.001 * grad**2
+    return theta - lr * m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + epsilon), m, v
+
+
+# %% wrong 1.5: theta: t + 1 stands where t belongs: t counts this step already
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    t = t + 1
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+# %% wrong 1.5: theta: t − 1 stands where t: t counts this step already
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    t = t - 1
+    m = beta1 * m + (1 - beta1) * grad
+    v = beta2 * v + (1 - beta2) * grad**2
+    return theta - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+# %% right 1.5
+def adam_step(theta, grad, m, v, t, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = m + (1 - beta1) * (grad - m)
+    v = v + (1 - beta2) * (grad * grad - v)
+    s = np.sqrt(1 - beta2**t)
+    return theta - lr / (1 - beta1**t) * m / (np.sqrt(v) / s + epsilon), m, v

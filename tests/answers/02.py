@@ -148,3 +148,55 @@ def nearest(z, codes):
 # %% right 2.2
 def nearest(z, codes):
     return map(lambda point: ((codes - point) ** 2).sum(axis=1).argmin(), z)
+
+
+# %% wrong 2.1: the decoder's first layer multiplies z by its weights. What does it see if z is 100
+prediction = "it rises a lot"
+
+
+# %% right 2.1
+prediction = "nothing changes"
+
+
+# %% right 2.1
+prediction = "unchanged"
+
+
+# %% right 2.1
+prediction = "C) it stays as it is"
+
+
+# %% right 2.1
+prediction = "answer: c"
+
+
+# %% wrong 2.2: the differences are added before their signs are taken away: square each
+def nearest(z, codes):
+    return [int(np.argmin([abs((c - p).sum()) for c in codes])) for p in z]
+
+
+# %% wrong 2.2: this goes by the angle between z and c
+def nearest(z, codes):
+    a = z / np.linalg.norm(z, axis=1, keepdims=True)
+    b = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    return (a @ b.T).argmax(1)
+
+
+# %% wrong 2.2: this goes by the largest difference alone
+def nearest(z, codes):
+    return np.abs(z[:, None] - codes).max(axis=2).argmin(axis=1)
+
+
+# %% wrong 2.2: index has the shape (40, 3), and should have (40,): an axis is left that should be
+def nearest(z, codes):
+    return codes[((z[:, None] - codes) ** 2).sum(2).argmin(1)]
+
+
+# %% right 2.2
+def nearest(z, codes):
+    return np.argmin((codes**2).sum(1) - 2 * z @ codes.T, axis=1)
+
+
+# %% right 2.2
+def nearest(z, codes):
+    return [float(np.argmin(np.linalg.norm(codes - p, axis=1))) for p in z]

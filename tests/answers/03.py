@@ -1,6 +1,6 @@
 """Answers to the exercises of notebook 3, wrong ones with what the check must say, and right ones
 that differ from the notebook's solution."""
-# ruff: noqa: F811, F821
+# ruff: noqa: E402, F811, F821
 
 
 # %% wrong 3.1: this is the density itself
@@ -298,3 +298,103 @@ def bernoulli_nll(y, x):
     else:
         softplus = np.log(1 + np.exp(y))
     return (softplus - x * y).sum(axis=1)
+
+
+# %% wrong 3.1: log 2πσ stands where log 2πσ² belongs
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi) - 0.5 * np.log(sigma) - 0.5 * ((x - mu) / sigma) ** 2
+
+
+# %% wrong 3.1: log_density stops with TypeError: only 0-dimensional arrays can be converted to Pyt
+import math
+
+
+def log_density(x, mu, sigma):
+    return -0.5 * math.log(2 * math.pi * sigma**2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: log_density stops with TypeError: ufunc 'bitwise_xor' not supported for the input t
+def log_density(x, mu, sigma):
+    return -0.5 * np.log(2 * np.pi * sigma ^ 2) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: ½ is missing before log 2πσ², and σ stands where σ² belongs
+def log_density(x, mu, sigma):
+    return -np.log(2 * np.pi * sigma) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: 2π is missing: −½ log 2πσ², not −½ log σ²
+def log_density(x, mu, sigma):
+    return -np.log(sigma) - 0.5 * (x - mu) ** 2 / sigma**2
+
+
+# %% wrong 3.1: ½ is missing before log 2πσ²
+def log_density(x, mu, sigma):
+    return np.log(1 / (2 * np.pi * sigma**2) * np.exp(-0.5 * (x - mu) ** 2 / sigma**2))
+
+
+# %% right 3.1
+from statistics import NormalDist
+
+
+def log_density(x, mu, sigma):
+    return np.vectorize(lambda a, m, s: np.log(NormalDist(m, s).pdf(a)))(x, mu, sigma)
+
+
+# %% wrong 3.3: the constant is log(b/2)
+def laplace_nll(x, x_hat, scale):
+    return (np.abs(x - x_hat) / scale + np.log(scale / 2)).sum(axis=1)
+
+
+# %% wrong 3.3: √2 belongs to a density with the standard deviation b
+def laplace_nll(x, x_hat, scale):
+    return (np.sqrt(2) * np.abs(x - x_hat) / scale + np.log(2 * scale)).sum(axis=1)
+
+
+# %% wrong 3.3: the absolute value comes too late: take it of each pixel's difference
+def laplace_nll(x, x_hat, scale):
+    return np.abs((x - x_hat).sum(axis=1)) / scale + x.shape[1] * np.log(2 * scale)
+
+
+# %% wrong 3.3: log 2b has the wrong sign: −log of 1/(2b) is + log 2b
+def laplace_nll(x, x_hat, scale):
+    return (np.abs(x - x_hat) / scale - np.log(2 * scale)).sum(axis=1)
+
+
+# %% right 3.3
+def laplace_nll(x, x_hat, scale):
+    return -np.log(np.exp(-np.abs(x - x_hat) / scale) / (2 * scale)).sum(-1)
+
+
+# %% wrong 3.4: rng in elbo: this is the notebook's own, no argument, not made in the function and
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * rng.standard_normal(len(eps))
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+
+
+# %% wrong 3.4: the KL is added
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    kl = 0.5 * (mu**2 + sigma**2 - 1 - np.log(sigma**2))
+    return log_density(x, 2 * z, 1.0).mean() + kl
+
+
+# %% wrong 3.4: this is the median
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return np.median(log_joint(x, z) - log_density(z, mu, sigma))
+
+
+# %% right 3.4
+def elbo(x, mu, sigma, eps):
+    total = 0
+    for e in eps:
+        z = mu + sigma * e
+        total += log_joint(x, z) - log_density(z, mu, sigma)
+    return total / len(eps)
+
+
+# %% right 3.4
+def elbo(x, mu, sigma, eps):
+    z = mu + sigma * eps
+    return np.mean(log_joint(x, z)) + 0.5 * np.log(2 * np.pi * sigma**2) + 0.5 * (eps**2).mean()

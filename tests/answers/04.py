@@ -218,3 +218,105 @@ def reparameterize(mu, logvar, eps):
 
 # %% right 4.5
 guilty = "sampler B"
+
+
+# %% wrong 4.1: σ is exp(¼ logvar): either the root or the ½ undoes the square, not both
+def reparameterize(mu, logvar, eps):
+    return mu + np.sqrt(np.exp(0.5 * logvar)) * eps
+
+
+# %% wrong 4.1: σ eps is subtracted: z = mu + σ eps
+def reparameterize(mu, logvar, eps):
+    return mu - np.exp(0.5 * logvar) * eps
+
+
+# %% wrong 4.1: σ is the root of logvar
+def reparameterize(mu, logvar, eps):
+    return mu + np.sqrt(logvar) * eps
+
+
+# %% wrong 4.1: σ is ½ exp(logvar)
+def reparameterize(mu, logvar, eps):
+    return mu + 0.5 * np.exp(logvar) * eps
+
+
+# %% wrong 4.1: eps stands in the exponent
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar * eps)
+
+
+# %% wrong 4.1: reparameterize stops with ValueError: operands could not be broadcast together with
+def reparameterize(mu, logvar, eps):
+    return mu + np.exp(0.5 * logvar) @ eps.T
+
+
+# %% right 4.1
+def reparameterize(mu, logvar, eps):
+    return mu + np.sqrt(np.e**logvar) * eps
+
+
+# %% wrong 4.3: dlogsigma: divided by σ
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, dz * eps / np.exp(logsigma)
+
+
+# %% wrong 4.3: dlogsigma: a ½ too many: it belonged to logvar = 2 logsigma
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, 0.5 * dz * eps * np.exp(logsigma)
+
+
+# %% wrong 4.3: dlogsigma: logsigma itself stands where σ belongs
+def log_sigma_backward(dz, logsigma, eps):
+    return dz, dz * eps * logsigma
+
+
+# %% wrong 4.4: all draws are equal: let mu have n entries, so that n draws are made
+def spread(sample, logvar, n):
+    return np.std([float(sample(np.zeros(1), np.full(1, logvar))[0])] * n)
+
+
+# %% wrong 4.4: this is the variance
+def spread(sample, logvar, n):
+    return sample(np.zeros(n), np.full(n, logvar)).var()
+
+
+# %% wrong 4.4: a sampler with twice the noise must give about 2, not 1.000: measure z
+def spread(sample, logvar, n):
+    return np.exp(logvar / 2)
+
+
+# %% wrong 4.4: at logvar = -2 it says 1.065
+def spread(sample, logvar, n):
+    return sample(np.random.default_rng(0).standard_normal(n), np.full(n, logvar)).std()
+
+
+# %% wrong 4.4: spread stops with ValueError: sample takes arrays of one shape, and got () and ()
+def spread(sample, logvar, n):
+    return np.std([sample(0.0, logvar) for _ in range(n)])
+
+
+# %% right 4.4
+def spread(sample, logvar, n):
+    return np.std(
+        np.concatenate(
+            [sample(np.zeros((1, 1)), np.full((1, 1), logvar)).ravel() for _ in range(n)]
+        )
+    )
+
+
+# %% right 4.4
+def spread(sample, logvar, n):
+    z = sample(5 * np.ones((n, 1)), logvar * np.ones((n, 1)))
+    return float(np.sqrt(((z - z.mean()) ** 2).sum() / (n - 1)))
+
+
+# %% right 4.5
+guilty = "the second, B"
+
+
+# %% right 4.5
+guilty = "b"
+
+
+# %% wrong 4.5: answer with one of "a", "b", "c", not "['A', 'B']"
+guilty = ["A", "B"]

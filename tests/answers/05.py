@@ -44,7 +44,7 @@ def kl_monte_carlo(mu, logvar, eps):
     return d.mean(), d.std() / np.sqrt(len(eps))
 
 
-# %% wrong 5.1: the sign is flipped
+# %% wrong 5.1: it is log p − log q
 def kl_monte_carlo(mu, logvar, eps):
     z = mu + np.exp(0.5 * logvar) * eps
     d = log_p(z) - log_q(z, mu, logvar)
@@ -353,3 +353,55 @@ def kl_monte_carlo(mu, logvar, eps):
 def kl_backward(mu, logvar):
     L = mu.shape[1]
     return mu / L, 0.5 * (np.exp(logvar) - 1) / L
+
+
+# %% wrong 5.1: log p(z) is missing
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_q(z, mu, logvar)
+    return d.mean(), d.std() / np.sqrt(len(eps))
+
+
+# %% wrong 5.1: it is log p − log q, the wrong way round
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_p(z) - log_q(z, mu, logvar)
+    return d.mean(), d.std() / np.sqrt(len(eps))
+
+
+# %% wrong 5.1: this is the mean of q(z)/p(z)
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = np.exp(log_q(z, mu, logvar) - log_p(z))
+    return d.mean(), d.std() / np.sqrt(len(eps))
+
+
+# %% wrong 5.1: log_q wants logvar, and got σ
+def kl_monte_carlo(mu, logvar, eps):
+    z = mu + np.exp(0.5 * logvar) * eps
+    d = log_q(z, mu, np.exp(0.5 * logvar)) - log_p(z)
+    return d.mean(), d.std() / np.sqrt(len(eps))
+
+
+# %% right 5.1
+def kl_monte_carlo(mu, logvar, eps):
+    d = [
+        log_q(mu + np.exp(0.5 * logvar) * e, mu, logvar) - log_p(mu + np.exp(0.5 * logvar) * e)
+        for e in eps
+    ]
+    return sum(d) / len(d), np.std(d, ddof=1) / len(d) ** 0.5
+
+
+# %% wrong 5.4: log τ² counts once for each of the L dimensions
+def kl_to(mu, logvar, tau):
+    return 0.5 * ((mu**2 + np.exp(logvar)) / tau**2 - 1 - logvar).sum(axis=1) + np.log(tau)
+
+
+# %% wrong 5.4: q and p are swapped: this is KL(N(0, τ²) ‖ q)
+def kl_to(mu, logvar, tau):
+    return 0.5 * ((mu**2 + tau**2) / np.exp(logvar) - 1 + logvar - 2 * np.log(tau)).sum(axis=1)
+
+
+# %% right 5.4
+def kl_to(mu, logvar, tau):
+    return kl(mu / tau, logvar - np.log(tau**2))

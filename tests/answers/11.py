@@ -58,3 +58,42 @@ from tinyvae.exercises.byhand import NoNoise as MyPatient
 
 # %% wrong 11.2: there is no patient 'Z'
 diagnosis = {"Z": "no noise"}
+
+
+# %% right 11.1
+letters = "f, i and b"
+
+
+# %% right 11.1
+letters = ["B", "F", "I"]
+
+
+# %% wrong 11.1: E: forward and backward share the error there, so they agree
+letters = "BFIE"
+
+
+# %% wrong 11.1: C: forward and backward share the error there, so they agree
+letters = {"C"}
+
+
+# %% wrong 11.1: name letters from A to L
+letters = 5
+
+# %% right 11.1
+letters = ("B", "f", "I")
+
+# %% right 11.2
+diagnosis = {
+    "a": "Mean over pixels",
+    "b": "other noise in backward ",
+    "c": "sigma is exp(logvar)",
+    "d": "sign of the kl",
+    "e": "no noise",
+    "f": "KL not in the gradient",
+    "g": "uniform noise",
+    "h": "KL without its half",
+    "i": "half missing in dlogvar",
+    "j": "KL divided by B twice",
+    "k": "one noise for the whole batch",
+    "l": "KL takes logvar for log sigma",
+}

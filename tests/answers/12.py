@@ -100,7 +100,7 @@ class MyVAE(HandVAE):
         return ...
 
 
-# %% wrong 12.2: the loss is no number after the training
+# %% wrong 12.2: the loss explodes in the training
 def train(vae, x, epochs, lr=0.005, seed=0):
     rng = np.random.default_rng(seed)
     for start in range(0, len(x), 100):
@@ -109,3 +109,32 @@ def train(vae, x, epochs, lr=0.005, seed=0):
         vae.backward()
         for name, w in vae.weights.items():
             w += 1e200 * vae.slopes[name]
+
+
+# %% wrong 12.1: kl: 0.2 times the right value in every entry (1/B with B = 5
+from tinyvae.exercises.byhand import KLMeanOverBatchTwice as MyVAE
+
+# %% wrong 12.1: all first weights are 0
+from tinyvae.exercises.byhand import HandVAE
+
+
+class MyVAE(HandVAE):
+    def __init__(self, *sizes, **named):
+        super().__init__(*sizes, **named)
+        self.weights = {name: 0 * w for name, w in self.weights.items()}
+
+
+# %% wrong 12.2: the loss explodes in the training
+from tinyvae.exercises import byhand
+
+
+def train(vae, x, epochs, lr=0.005, seed=0):
+    backward = vae.backward
+
+    def uphill():
+        backward()
+        vae.slopes = {name: -slope for name, slope in vae.slopes.items()}
+
+    vae.backward = uphill
+    byhand.train(vae, x, epochs, lr)
+    vae.backward = backward

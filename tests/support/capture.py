@@ -140,7 +140,7 @@ class ElementwiseKernel:
         outs = args[len(self.inputs) :]
 
         def run() -> None:
-            functions = {name: getattr(np, name) for name in "abs exp log sqrt tanh".split()}
+            functions = {name: getattr(np, name) for name in "abs exp expm1 log sqrt tanh".split()}
             names = functions | {"max": np.fmax, "T": dtype.type}
             for (*raw, _, name), array in zip(parameters, inside, strict=True):
                 names[name] = array.reshape(-1) if raw else array

@@ -13,7 +13,7 @@
 #define __device__
 #define __shared__ static
 
-using std::abs, std::exp, std::log, std::min, std::sqrt, std::tanh;
+using std::abs, std::exp, std::expm1, std::log, std::min, std::sqrt, std::tanh;
 
 template <class N>
 N max(N a, N b) {  // as CUDA's: of a NaN and a number, the number

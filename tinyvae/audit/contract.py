@@ -39,9 +39,14 @@ def assert_vae(*model_and_x: Any, contract: str | Path | None = None, **argument
 
     Parameters
     ----------
-    model_and_x, arguments : as `audit` takes them
+    *model_and_x : as `audit` takes them
     contract : path of a TOML file
         States beta, prior, allow, …; what the call states goes first.
+    **arguments : as `audit` takes them
+
+    Returns
+    -------
+    Report
 
     Raises
     ------

@@ -15,7 +15,7 @@ STATUS = {"right": 0, "wrong": 1, "not judged": 3}  # exit statuses of the comma
 class Finding:
     """One thing that the audit saw, or could not see.
 
-    Attributes
+    Parameters
     ----------
     kind : {"error", "not judged", "not looked at", "allowed", "note", "value"}
         An error makes the VAE wrong; what is not judged keeps it from being called right; what was
@@ -62,7 +62,7 @@ value = partial(Finding, "value")
 class Report:
     """All findings of one audit, errors first.
 
-    Attributes
+    Parameters
     ----------
     findings : list of Finding
     checked : list of str

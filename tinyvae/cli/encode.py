@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.evaluate.passes import by_blocks
 from tinyvae.train.files import write_atomically
 
 WHAT = (
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 def _encode(given: argparse.Namespace) -> None:
     with inputs.opened(given) as run:
         x, labels = inputs.read(run, given.data, given.data_dir)
-        codes = inputs.by_blocks(run.model, x, labels, run.model.encode)
+        codes = by_blocks(run.model, run.model.encode, x, labels)
         names = ("mu", "logvar") if len(codes) > 1 else ("z",)
         if given.out.suffix == ".csv":
             columns = [c for name in names for c in outputs.numbered(name, codes[0].shape[1])]

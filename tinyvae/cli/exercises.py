@@ -7,18 +7,13 @@ from tinyvae.cli import terminal
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return terminal.run(parser(), _exercises, argv)
-
-
-def parser() -> terminal.Parser:
-    """Return the command's parser."""
     p = terminal.Parser(
         "exercises",
         "Print a line for each notebook of the tutorials: how many of its exercises are solved,"
         " which are open, and the last errors made in these.",
     )
     p.add("--errors", terminal.whole(0), "N", 1, "errors to print of each open exercise")
-    return p
+    return terminal.run(p, _exercises, argv)
 
 
 def _exercises(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.cli.reconstruct import REMEDY
+from tinyvae.evaluate.passes import by_blocks
 
 IN_A_ROW = 12  # steps that stand side by side and have room for their t
 
@@ -32,12 +33,12 @@ def _interpolate(given: argparse.Namespace) -> None:
                 raise ValueError(f"{given.data} has the rows 0 … {len(x) - 1}, not {row}")
         ends = np.array([given.i, given.j])
         ends_labels = None if labels is None else labels[ends]
-        z = inputs.by_blocks(run.model, x[ends], ends_labels, run.model.encode)[0]
+        z = by_blocks(run.model, run.model.encode, x[ends], ends_labels)[0]
         part = np.linspace(0, 1, given.steps, dtype=z.dtype)[:, None]  # (steps, 1)
         path = (1 - part) * z[0] + part * z[1]  # (steps, L)
         # As in the figure of interpolations, the label changes halfway.
         path_labels = None if labels is None else ends_labels[(part[:, 0] > 0.5).astype(int)]
-        (x_hat,) = inputs.by_blocks(run.model, path, path_labels, run.model.decode)
+        (x_hat,) = by_blocks(run.model, run.model.decode, path, path_labels)
         what = f"{given.steps} steps from row {given.i} to row {given.j}"
         outputs.write(given.out, run, x_hat, what, REMEDY, _walk(x[ends]))
 

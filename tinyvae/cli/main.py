@@ -14,6 +14,7 @@ from tinyvae import __version__
 COMMANDS = {
     "train": "train a model and leave a run folder",
     "evaluate": "how good is it: ELBO, log p(x), active units",
+    "compare": "which of several runs knows its data best",
     "figures": "draw a run's figures again",
     "explore": "write a page that opens the latent space in a browser",
     "playground": "write a page in which a VAE trains before your eyes",
@@ -21,6 +22,7 @@ COMMANDS = {
     "encode": "from data to mu and logvar",
     "decode": "from latent points to data",
     "reconstruct": "encode data and decode it again",
+    "impute": "fill in the missing cells of a table",
     "score": "how likely each row is, and which columns say so",
     "interpolate": "walk from one example to another",
     "three-panels": "the picture that explains the VAE",
@@ -98,7 +100,7 @@ def usage() -> str:
         [
             "usage: tinyvae COMMAND …        (also: python -m tinyvae COMMAND …)",
             "",
-            "A variational autoencoder from scratch, every gradient written by hand and proven.",
+            "A variational autoencoder from scratch, every gradient written by hand.",
             "",
             *lines,
             "",

@@ -2,12 +2,14 @@
 
 import argparse
 import math
+import shlex
 from typing import Any
 
 from tinyvae.cli.terminal import COUNT, SEED, WIDEST, Parser, note, path, real, sizes, whole
-from tinyvae.data import NAMES
+from tinyvae.data import NAMES, variables
 from tinyvae.models import ACTIVATIONS
 from tinyvae.threads import checked
+from tinyvae.train import recipes
 from tinyvae.train.loop import OPTIMIZERS
 from tinyvae.train.schedules import LR_SCHEDULES
 
@@ -33,6 +35,12 @@ def _threads(text: str) -> int | str:
     return text if text == "auto" else checked(whole(1)(text))
 
 
+def _latent_dims(text: str) -> int | tuple[int, ...]:
+    read = whole(1, largest=WIDEST)
+    found = tuple(dict.fromkeys(read(part) for part in text.split(",")))
+    return found[0] if len(found) == 1 else found
+
+
 def _image_size(text: str) -> int | tuple[int, ...]:
     size = _pixels(text)
     return size[0] if len(size) == 1 else size
@@ -52,6 +60,10 @@ TABLE = {
         ("labels", str, "NAME", None, "column of a table, key of an .npz, or an .npy file"),
         ("columns", str, "A,B,…", None, "columns of a table to take: names, numbers, ranges 2-5"),
         ("drop", str, "A,B,…", None, "columns of a table to leave out"),
+        ("categorical", str, "A,B,…", None, "columns of numbers that are codes of categories;"
+            " columns of text are anyway"),
+        ("missing", None, None, False, "NaN in an array is a missing cell, as an empty cell, NA,"
+            " NaN or ? is in a table; which ones are must not depend on what they hide"),
         ("header", ("auto", "yes", "no"), None, "auto", "whether a table's first line has names"),
         ("image_size", _image_size, "N|HxW", None, "resize a folder's images"),
         ("channels", ("auto", "grey", "colour"), None, "auto", "of images"),
@@ -61,18 +73,24 @@ TABLE = {
             " tables to mean 0 and standard deviation 1, arrays of floats as they are), as they"
             " are, to mean 0 and standard deviation 1, or divided by a number"),
         ("validation", real(), "PART", None,
-            "part that is held out to test on (default: 0.1); 0 for none"),
+            "part that is held out to test on, and part of the rest that chooses the epoch to keep"
+            " (default: 0.1, and of a table's rest 0.15); 0 trains on all rows, and keeps the last"
+            " epoch"),
     ],
     "model": [
         ("model", ("vae", "autoencoder"), None, "vae", ""),
-        ("latent_dim", whole(1, largest=WIDEST), "N", 2, "latent dimensions"),
-        ("hidden", _widths, "N[,N…]", (256, 128), "widths of the encoder's hidden layers, mirrored"
-            " by the decoder; none for a linear model"),
-        ("activation", tuple(ACTIVATIONS), None, "relu", ""),
-        ("likelihood", ("gaussian", "bernoulli"), None, "gaussian", "p(x|z)"),
+        ("latent_dim", _latent_dims, "N[,N…]", 2, "latent dimensions; of several numbers, such as"
+            " 1,2,5,10, each is trained, and the runs are compared"),
+        ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
+            " by the decoder; none for a linear model (default: 256,128; tables: 64,64,"
+            " and none for fewer than 100 rows)"),
+        ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
+        ("likelihood", ("gaussian", "bernoulli", "mixed"), None, None, "p(x|z); mixed takes each"
+            " column of a table by its kind: number, 0 and 1, category (default: mixed for a table"
+            " with columns that are no numbers, else gaussian)"),
         ("sigma", real("auto", "per-feature", above=True), "{auto,per-feature,NUMBER}", None,
             "the Gaussian's standard deviation; auto learns one, per-feature one for each column"
-            " (default: 1/√2 for data in [0, 1], else auto)"),
+            " (default: 1/√2 for data in [0, 1], per-feature for tables, else auto)"),
         ("output", ("identity", "sigmoid"), None, None, "sigmoid keeps the Gaussian's mean in"
             " [0, 1] (default: sigmoid for data in [0, 1], else identity)"),
         ("conditional", None, None, False, "show the labels to encoder and decoder"),
@@ -90,13 +108,16 @@ TABLE = {
         ("kl_cycles", whole(1), "N", 1, "start the warm-up anew N times over the training"),
     ],
     "training": [
-        ("epochs", whole(1), "N", None, "(default: 60, more for small data; mnist: 20)"),
-        ("batch_size", whole(1), "N", 100, ""),
-        ("lr", real(above=True), "RATE", 1e-3, "learning rate"),
+        ("epochs", whole(1), "N", None, "(default: 60, more for small data; digits, shapes: 20;"
+            " mnist: 10, fashion-mnist: 20)"),
+        ("batch_size", whole(1), "N", None, "(default: 100; tables: 32)"),
+        ("lr", real(above=True), "RATE", None, "learning rate (default: 0.001; tables: 0.003;"
+            " digits, shapes, mnist: 0.004)"),
         ("patience", whole(1), "N", None,
-            "hold out a tenth of the training rows, stop after N epochs in a row without a better"
-            " ELBO on them, and keep the best epoch's weights; lr-schedule step takes its step"
-            " first, and waits again"),
+            "hold out a part of the training rows (see --validation), stop after N epochs in a row"
+            " without a better ELBO on them, and keep the best epoch's weights; lr-schedule step"
+            " takes its step first, and waits again (default for data of your own: 10 to 30, fewer"
+            " of many rows)"),
         ("optimizer", OPTIMIZERS, None, "adam", ""),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
@@ -121,10 +142,16 @@ DEFAULTS = {
     for name, _, _, default, _ in rows
     if default is not None
 }
-EPOCHS = {"mnist": 20, "fashion-mnist": 20}  # for other data, see `default_epochs`
+IMAGES = {"hidden": (256, 128), "activation": "relu", "batch_size": 100, "lr": 1e-3}
+BUILT_IN: dict[str, dict] = {  # as good a test ELBO as 60 epochs (of mnist 20) at 1e-3, sooner
+    "digits": {"lr": 4e-3, "epochs": 20},
+    "shapes": {"lr": 4e-3, "epochs": 20},
+    "mnist": {"lr": 4e-3, "epochs": 10},
+    "fashion-mnist": {"epochs": 20},
+}
 MIN_STEPS = 2700  # what 60 epochs come to on the digits
 
-MODEL = ("latent_dim", "hidden", "activation", "likelihood", "reconstruction_weight", "dtype")
+MODEL = ("latent_dim", "hidden", "activation", "reconstruction_weight", "dtype")
 VAE_ONLY = ("beta", "free_bits", "kl_warmup", "kl_cycles", "objective", "importance_samples")
 DATA = ("data_dir", "binarize", *(name for name, *_ in TABLE["data of your own"]), "seed")
 GOES_WITH_RESUME = (
@@ -156,14 +183,26 @@ def check_resume(p: Parser, given: dict) -> None:
             p.error(f"{flag(name)} does not go with --resume: the run's config.json fixes it")
 
 
+def defaults(dataset: Any, given: dict) -> dict:
+    """Return the settings that depend on the data, beside those given: what suits their kind and
+    their number of rows, and, for data of one's own, when to stop."""
+    own, n = dataset.options["name"] not in NAMES, len(dataset.x_train)
+    table = own and not dataset.image_shape
+    found = recipes.table(n, given.get("hidden")) if table else dict(IMAGES)
+    size = given.get("batch_size", found["batch_size"])
+    found["epochs"] = recipes.epochs(n, size) if table else default_epochs(dataset)
+    if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:
+        found["patience"] = recipes.patience(n, size)
+    return found | BUILT_IN.get(dataset.options["name"], {})
+
+
 def default_epochs(dataset: Any) -> int:
     """Return how many epochs to train for: a pass over few rows is soon over, and teaches little.
 
     It depends on the data alone: with larger batches, as many passes are made.
     """
-    steps = math.ceil(len(dataset.x_train) / DEFAULTS["batch_size"])
-    most = min(600, max(60, math.ceil(MIN_STEPS / steps)))
-    return EPOCHS.get(dataset.options["name"], most)
+    steps = math.ceil(len(dataset.x_train) / IMAGES["batch_size"])
+    return min(600, max(60, math.ceil(MIN_STEPS / steps)))
 
 
 def model_arguments(options: dict, dataset: Any) -> dict:
@@ -177,10 +216,19 @@ def model_arguments(options: dict, dataset: Any) -> dict:
         note_unused(options, ("importance_samples",), "--objective elbo: it takes one draw")
     else:
         note_unused(options, VAE_ONLY, "--model autoencoder: it has no KL")
-    if options["likelihood"] == "bernoulli":
+    if dataset.missing:
+        arguments["missing"] = True
+    likelihood = arguments["likelihood"] = likelihood_of(options, dataset)
+    if likelihood == "mixed":
+        arguments["columns"] = variables.pairs(dataset.variables)
+        arguments["sigma"] = options.get("sigma", "per-feature")
+        note_unused(options, ("output",), "--likelihood mixed: its numbers may have any size")
+    elif likelihood == "bernoulli":
         note_unused(options, ("sigma", "output"), "--likelihood bernoulli: only a Gaussian has it")
     else:
-        sigma, output = (1 / math.sqrt(2), "sigmoid") if dataset.scaling.unit else ("auto", None)
+        table = dataset.scaling.kind == "standardize" and not dataset.image_shape
+        learned = "per-feature" if table else "auto"
+        sigma, output = (1 / math.sqrt(2), "sigmoid") if dataset.scaling.unit else (learned, None)
         arguments["sigma"] = options.get("sigma", sigma)
         arguments["output"] = options.get("output", output or "identity")
     if options["conditional"]:
@@ -191,12 +239,27 @@ def model_arguments(options: dict, dataset: Any) -> dict:
     return arguments | {"seed": options["seed"]}
 
 
+def likelihood_of(options: dict, dataset: Any) -> str:
+    """Return the likelihood that is asked for, or that suits the data."""
+    given = options.get("likelihood")
+    if given == "mixed" and dataset.variables is None:
+        raise ValueError(f"--likelihood mixed is for tables, {dataset.name} holds images")
+    words = [v.name for v in dataset.variables or () if len(v.categories) > 1]
+    if words and given not in (None, "mixed"):
+        remedy = (
+            f"leave --likelihood out, or the columns with --drop {shlex.quote(','.join(words))}"
+        )
+        found = f"{dataset.name} has columns of categories ({', '.join(words)})"
+        raise ValueError(f"--likelihood {given}: {found}: {remedy}")
+    return given or ("mixed" if dataset.mixed else "gaussian")
+
+
 def note_what_has_no_effect(options: dict) -> None:
     """Say on stderr which options of data and training have none beside the others given."""
     name = options["dataset"]
-    if name not in EPOCHS:
+    if name not in ("mnist", "fashion-mnist"):
         note_unused(options, ("data_dir",), f"--dataset {name}: it is for mnist and fashion-mnist")
-    if options["likelihood"] == "gaussian" and options["binarize"] != "none":
+    if options.get("likelihood", "gaussian") == "gaussian" and options["binarize"] != "none":
         note("--binarize is for --likelihood bernoulli, which is not given")
     if options["model"] == "vae" and not options["kl_warmup"]:
         note_unused(options, ("kl_cycles",), "no --kl-warmup: there is nothing to repeat")

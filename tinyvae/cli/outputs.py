@@ -1,7 +1,5 @@
 """What commands write: rows as an array, a table or a picture; and pages for a browser."""
 
-import csv
-import io
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +9,13 @@ import numpy as np
 
 from tinyvae.cli import terminal
 from tinyvae.data.scaling import Scaling
-from tinyvae.train.files import write_atomically, write_text
+from tinyvae.data.variables import Variable, from_config, in_range, places
+from tinyvae.train.files import write_atomically, write_csv, write_text
 from tinyvae.train.runs import Run
 
+DIGITS = 6  # of a number, counted from its column's standard deviation
 PICTURES = (".png", ".svg", ".pdf")
+UNBOUNDED = ("--unbounded", None, None, None, "let values leave the range of the rows trained on")
 # Draws decoded rows, of this image shape, with what turns a model's values into images.
 Draw = Callable[[np.ndarray, tuple[int, ...], Callable], Any]
 
@@ -34,24 +35,35 @@ def add_out(p: terminal.Parser, what: str, *suffixes: str) -> None:
 
 
 def write(
-    out: Path, run: Run, x: np.ndarray, what: str, remedy: str, draw: Draw | None = None
-) -> None:
+    out: Path, run: Run, x: np.ndarray, what: str, remedy: str, draw: Draw | None = None,
+    *, within: bool = False,
+) -> None:  # fmt: skip
     """Write rows x in the data's units, as an array, a table or a picture, and say so.
 
-    `remedy` is for rows that are not finite; `draw` draws the picture, instead of a sheet of x.
+    `remedy` is for rows that are not finite; `draw` draws the picture, instead of a sheet of x;
+    `within` keeps the values of a table within the range that was trained on.
     """
     if not np.isfinite(x).all():
         raise ValueError(f"{out} would hold values that are not finite: {remedy}")
-    data = run.config.get("data") or {}
-    scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
+    scaling, variables = units(run)
     if out.suffix in (".npy", ".csv"):
-        x = scaling.undo(x)
+        x, n_moved = scaling.undo(x), 0
+        if within:
+            x, n_moved = in_range(x, variables)
         if out.suffix == ".csv":
-            write_table(out, feature_names(run), [x])
+            columns = cells(x, variables, scaling)
+            names = [variable.name for variable in variables]
+            write_csv(out, names, map(list, zip(*columns, strict=True)))
+            width = len(columns)
         else:
+            _check_numbers(out, variables)
             write_atomically(out, lambda file: np.save(file, x))
-        print(f"{out}: {what}, {x.shape[1]} wide")
+            width = x.shape[1]
+        print(f"{out}: {what}, {width} wide")
+        if n_moved:
+            print(moved(n_moved))
         return
+    data = run.config.get("data") or {}
     if not data.get("image_shape"):
         remedy = "write them to a .csv or .npy file"
         raise ValueError(f"{out}: the run's data are not images; {remedy}")
@@ -66,10 +78,48 @@ def write(
     print(f"{out}: {what}")
 
 
-def feature_names(run: Run) -> list[str]:
-    """Return the names of the columns that a run was trained on, or x1, x2, … where it has none."""
-    names = (run.config.get("data") or {}).get("feature_names")
-    return list(names or numbered("x", run.model.n_features))
+def units(run: Run) -> tuple[Scaling, Sequence[Variable]]:
+    """Return how a run's data were scaled, and what their columns are."""
+    data = run.config.get("data") or {}
+    scaling = Scaling.from_config(data["scaling"]) if data else Scaling()
+    names = data.get("feature_names") or numbered("x", run.model.n_features)
+    return scaling, from_config(data) or [Variable(name) for name in names]
+
+
+def cells(x: np.ndarray, variables: Sequence[Variable], scaling: Scaling) -> list[list[Any]]:
+    """Return what rows x (N, D), in the data's units, come to in each column of a table: numbers in
+    the digits that a model's float32 has."""
+    found = []
+    for v, place in zip(variables, places(variables), strict=True):
+        values = x[:, place]
+        if scaling.std is not None:
+            values = np.round(values, DIGITS - int(np.floor(np.log10(scaling.std[place.start]))))
+        found.append(v.cells(values))
+    return found
+
+
+def is_table(run: Run) -> bool:
+    """Return whether a run was trained on rows that are no images."""
+    data = run.config.get("data")
+    return bool(data) and not data["image_shape"]
+
+
+def _check_numbers(out: Path, variables: Sequence[Variable]) -> None:
+    """Raise ValueError where an array is to hold words."""
+    words = next((v.name for v in variables if v.categories), None)
+    if words is not None:
+        raise ValueError(f"{out}: column {words} holds words: write a .csv")
+
+
+def moved(n: int) -> str:
+    """Return what is said where `n` cells were kept within the range that was trained on."""
+    cells = "1 cell was" if n == 1 else f"{n:,} cells were"
+    return f"{cells} moved into the range of the rows trained on (not with --unbounded)"
+
+
+def model_columns(run: Run) -> list[str]:
+    """Return the names of the model's columns, of which a category has several."""
+    return [name for v in units(run)[1] for name in v.features]
 
 
 def numbered(name: str, n: int) -> list[str]:
@@ -80,12 +130,8 @@ def numbered(name: str, n: int) -> list[str]:
 def write_table(out: Path, names: Sequence[str], parts: Sequence[np.ndarray]) -> None:
     """Write a table in text: a line of names, then the rows of the parts (N, D) side by side, in as
     many digits as give the same numbers again."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(names)
-    for rows in zip(*parts, strict=True):
-        lines.writerow(str(value) for row in rows for value in row)
-    write_text(out, text.getvalue())
+    lines = zip(*parts, strict=True)
+    write_csv(out, names, ([str(value) for row in rows for value in row] for rows in lines))
 
 
 def check_page(out: Path) -> None:

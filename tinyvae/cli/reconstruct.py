@@ -9,6 +9,7 @@ import numpy as np
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import Rows
+from tinyvae.evaluate.passes import by_blocks
 
 REMEDY = "the data lie too far from those of the run, or the run's are too large"
 
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 def _reconstruct(given: argparse.Namespace) -> None:
     with inputs.opened(given) as run:
         x, labels = inputs.read(run, given.data, given.data_dir)
-        (x_hat,) = inputs.by_blocks(run.model, x, labels, run.model.reconstruct)
+        (x_hat,) = by_blocks(run.model, run.model.reconstruct, x, labels)
         what = counted(len(x), "reconstruction")
         outputs.write(given.out, run, x_hat, what, REMEDY, _under(x))
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
+from tinyvae.data.variables import places
 from tinyvae.evaluate import shares
+from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
 
 WHAT = (
@@ -20,7 +22,10 @@ SHOWN = 5  # of the least likely rows
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    what = "Tell how likely each row of DATA is to the model, in nats, and which columns say so."
+    what = (
+        "Tell how likely each row of DATA is to the model, in nats (in its units: standardised, as"
+        " evaluate tells), and which columns say so."
+    )
     p = inputs.parser("score", what)
     inputs.add_data(p)
     outputs.add_out(p, WHAT, ".csv")
@@ -39,7 +44,7 @@ def _score(given: argparse.Namespace) -> None:
         of, name = ("elbo", "elbo") if given.elbo else ("log_likelihood", "log_p")
         how = {"of": of, "samples": given.samples, "seed": given.seed}
         score: Callable = partial(shares, model, **how)
-        value, columns, kl = inputs.by_blocks(model, x, labels, score)  # (N,), (N, D), (N,)
+        value, columns, kl = by_blocks(model, score, x, labels)  # (N,), (N, D), (N,)
         if not np.isfinite(value).all():
             row = int(np.argmin(np.isfinite(value)))
             remedy = "it lies too far from those of the run"
@@ -47,7 +52,9 @@ def _score(given: argparse.Namespace) -> None:
         order = np.argsort(value, kind="stable")
         rank = np.empty(len(value), int)
         rank[order] = np.arange(len(value)) + 1
-        names = [f"share_{column}" for column in outputs.feature_names(run)]
+        listed = outputs.units(run)[1]
+        names = [f"share_{v.name}" for v in listed]
+        columns = np.stack([columns[:, place].sum(axis=1) for place in places(listed)], axis=1)
         outputs.write_table(
             given.out,
             ["row", name, "rank", *names, "share_kl"],

@@ -123,6 +123,7 @@ def guarded(
         try:
             return work() or 0
         finally:
+            _flush_errors()
             sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
@@ -185,10 +186,18 @@ def _open_streams() -> None:
             getattr(sys, name).reconfigure(errors="replace")
 
 
-def _discard_output() -> None:
-    """Let the interpreter's last flush of a closed stdout fail no more."""
+def _discard_output(stream: str = "stdout") -> None:
+    """Let the interpreter's last flush of a closed stream fail no more."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), getattr(sys, stream).fileno())
+
+
+def _flush_errors() -> None:
+    """Write what is left for stderr, unless that is closed: the work was done."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard_output("stderr")
 
 
 def _told(convert: Callable[[str], Any]) -> Callable[[str], Any]:

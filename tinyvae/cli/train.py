@@ -2,22 +2,27 @@
 figures show and what to try next."""
 
 import argparse
+import importlib
 import io
+import os
 import shlex
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
+from pathlib import Path
 
 import numpy as np
 
 from tinyvae import checks, threads
-from tinyvae.cli import options, terminal
+from tinyvae.cli import compare, options, terminal
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
+from tinyvae.data.csv_reader import is_text
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
-from tinyvae.data.rows import value_range
+from tinyvae.data.rows import mean_log_size, value_range
 from tinyvae.device import get_backend
 from tinyvae.engines.communicator import Communicator, find, run_on_ranks
 from tinyvae.evaluate import elbo
@@ -27,6 +32,7 @@ from tinyvae.train.files import holds
 from tinyvae.train.loop import fit
 from tinyvae.train.runs import TRAINING, History, Run, next_free, open_run
 
+COMPARED = 500  # draws for each log p(x) where runs are compared
 ROWS = {"x_train": "the rows to train on", "validation": "the test rows"}  # in `fit`, and here
 HELD_OUT = {"x_train": ROWS["x_train"], "validation": ROWS["x_train"], "x_test": "the test rows"}
 
@@ -36,30 +42,50 @@ def main(argv: list[str] | None = None) -> int:
     parser = options.parser()
 
     def train(given: argparse.Namespace) -> int:
+        if isinstance(several := vars(given).get("latent_dim"), tuple):
+            _train_each(parser, vars(given), several)
+            return 0
         with ExitStack() as undo:
-            return _train(parser, given, undo)
+            _train(parser, vars(given), undo)
+        return 0
 
     return run_on_ranks(lambda: terminal.run(parser, train, argv))
 
 
-def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: ExitStack) -> int:
-    given = vars(options_given)
+def _train_each(parser: terminal.Parser, given: dict, sizes: tuple[int, ...]) -> None:
+    """Train a run with each number of latent dimensions, and print what they come to."""
+    if "resume" in given:
+        options.check_resume(parser, given)
+    ends, outs = {L: f"-latent-{L}" for L in sizes}, {}
+    if "out" in given:
+        outs = {L: {"out": given["out"].with_name(given["out"].name + end)}
+                for L, end in ends.items()}  # fmt: skip
+    first = find(given.get("distributed", "auto")).rank == 0
+    for named in outs.values() if first else ():
+        Run(named["out"]).check_free()  # all of them, before the first is trained
+    runs = []
+    for L, end in ends.items():
+        with ExitStack() as undo:
+            run = _train(parser, given | {"latent_dim": L} | outs.get(L, {}), undo, end)
+            runs.append(run.path)
+    if first and given.get("model") != "autoencoder":
+        print("\n" + compare.table([open_run(path) for path in runs], COMPARED))
+
+
+def _train(parser: terminal.Parser, given: dict, undo: ExitStack, end: str = "") -> Run:
+    """Train a run, whose name has this end unless it is given, and return it."""
     ranks = find(given.get("distributed", "auto"))
     if "resume" in given:
         run, dataset = _resumed(parser, given, ranks, undo)
     else:
         with _hushed(given):
-            run, dataset = _new(given, ranks)
+            run, dataset = _new(given, ranks, end)
     backend = get_backend(given.get("backend", run.config.get("backend", "auto")))
     model = run.built(backend) if "resume" in given else build(run.config["model"], backend)
     run.config["training"]["threads"] = _threads(given, run.config["training"])
     tell = _silent if "quiet" in given or ranks.rank else say
     tell(dataset.describe())
-    to_fit = dataset
-    if patience := run.config["training"].get("patience"):
-        to_fit = hold_out(dataset, run.config["data"]["options"]["seed"])
-        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
-        tell(f"of the rows to train on, {rows} (--patience {patience})")
+    to_fit = _to_fit(dataset, run.config["training"].get("patience"), tell)
 
     def announce() -> None:
         tell(f"run folder: {run.path}")
@@ -78,10 +104,13 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
         tell(f"{so_far}; extend it with --epochs")
     elif done:
         tell(f"continuing after epoch {done} of {epochs}")
+    if "no_figures" not in given and not ranks.rank:  # Matplotlib is there when it is needed
+        needed = {"target": importlib.import_module, "args": ("tinyvae.figures.gallery",)}
+        threading.Thread(**needed, daemon=True).start()
     with _hushed(given):
         history = _fit(model, dataset, to_fit, run, given)
     if ranks.rank:
-        return 0
+        return run
     if "quiet" not in given:
         _report(model, dataset, history)
     if "no_figures" not in given:
@@ -89,7 +118,19 @@ def _train(parser: terminal.Parser, options_given: argparse.Namespace, undo: Exi
     tell("\ntry next:")
     for command, what in _next(model, dataset, run):
         tell(f"  python -m {command:<38}  # {what}")
-    return 0
+    return run
+
+
+def _to_fit(dataset: Dataset, patience: int | None, tell: Callable) -> Dataset:
+    """Return the rows that `fit` is given, and say which of them choose the epoch."""
+    if patience:
+        to_fit = hold_out(dataset)
+        rows = f"{len(to_fit.x_train):,} to fit, {len(to_fit.x_test):,} to choose the epoch by"
+        tell(f"of the rows to train on, {rows} (--patience {patience})")
+        return to_fit
+    if dataset.options["name"] not in NAMES:
+        tell("no row is held out to choose an epoch by: the last is kept, however it over-fits")
+    return dataset
 
 
 def _hushed(given: dict) -> AbstractContextManager:
@@ -97,7 +138,7 @@ def _hushed(given: dict) -> AbstractContextManager:
     return redirect_stderr(io.StringIO()) if "quiet" in given else nullcontext()
 
 
-def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
+def _new(given: dict, ranks: Communicator, end: str) -> tuple[Run, Dataset]:
     """Return a run that is not yet on disk, and its data set."""
     chosen = options.DEFAULTS | given
     options.note_what_has_no_effect(chosen)
@@ -105,7 +146,9 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
-    chosen.setdefault("epochs", options.default_epochs(dataset))
+    chosen = options.DEFAULTS | options.defaults(dataset, given) | given
+    if dataset.options["validation"] == 0 and chosen.pop("patience", None):
+        terminal.note("--patience has no effect with --validation 0: no rows choose the epoch")
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
     model = {"class": objective if chosen["model"] == "vae" else "Autoencoder"}
     config = {
@@ -114,16 +157,17 @@ def _new(given: dict, ranks: Communicator) -> tuple[Run, Dataset]:
         "data": dataset.to_config(),
         "backend": chosen["backend"],
     }
-    path = ranks.broadcast(given.get("out") or next_free("runs", dataset.name))
+    name = dataset.name + end
+    path = ranks.broadcast(given.get("out") or next_free("runs", name))
     config["data"]["relative"] = relative_paths(dataset.options, path)
-    return Run(path, config, numbered=None if "out" in given else dataset.name), dataset
+    return Run(path, config, numbered=None if "out" in given else name), dataset
 
 
 def _loaded(chosen: dict, own: dict) -> Dataset:
     """Return the data set; tables are not standardised for a Bernoulli, which takes [0, 1]."""
     dataset = load_dataset(chosen["dataset"], **own)
     by_default = own["scale"] == "infer" and dataset.scaling.kind == "standardize"
-    if by_default and chosen["likelihood"] == "bernoulli":
+    if by_default and chosen.get("likelihood") == "bernoulli":
         return load_dataset(chosen["dataset"], **own | {"scale": "none"})
     return dataset
 
@@ -225,9 +269,14 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         yield "tinyvae three-panels", "the picture that explains the VAE"
     elif isinstance(model, VAE):
         label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
-        kind = "png" if dataset.image_shape else "csv" if dataset.feature_names else "npy"
+        kind = "png" if dataset.image_shape else "csv" if dataset.variables else "npy"
         out = f" --out samples.{kind}"
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
+        if dataset.missing:
+            path = dataset.options["name"].removeprefix(os.getcwd() + os.sep)
+            out = f"filled.{'csv' if is_text(Path(path)) else 'npy'}"
+            what = f"tinyvae impute {run.quoted} {shlex.quote(path)} --out {out}"
+            yield what, "missing cells filled in"
 
 
 def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
@@ -241,11 +290,15 @@ def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:
     y = None if y is None else y[: len(x)]
     error = model.backend.to_numpy(model.reconstruct(x, labels=y)) - x
     bound = f", KL {kl:.2f}, ELBO {-reconstruction - kl:.2f}" if isinstance(model, VAE) else ""
+    own = dataset.image_shape is None and dataset.scaling.has_units
+    if bound and own and model.sigma is not None:
+        size = mean_log_size(dataset.x_test, dataset.scaling)
+        bound += f" ({-reconstruction - kl - size:.2f} in the data's own units)"
     say(
         f"{counted(len(history), 'epoch')} in {seconds:.1f} s; on"
         f" {counted(len(dataset.x_test), 'test example')}, in"
         f" nats per example: reconstruction {reconstruction:.2f}{bound};"
-        f" mean squared error {float(np.mean(error * error)):.4f}"
+        f" mean squared error {float(np.nanmean(error * error)):.4f}"
     )
 
 

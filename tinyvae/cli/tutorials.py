@@ -15,17 +15,12 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return terminal.run(parser(), _tutorials, argv)
-
-
-def parser() -> terminal.Parser:
-    """Return the command's parser."""
     p = terminal.Parser("tutorials", "Copy the notebooks of the tutorials to a new folder.")
     where = f"where to (default: {DEFAULT}); it must be new or empty"
     folder = {"nargs": "?", "type": terminal.path, "default": Path(DEFAULT)}
     p.add_argument("folder", metavar="DIR", help=where, **folder)
     p.add("--open", None, text="open it in JupyterLab at once")
-    return p
+    return terminal.run(p, _tutorials, argv)
 
 
 def notebooks_folder() -> Path:

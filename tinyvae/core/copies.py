@@ -26,6 +26,6 @@ def duplicate(part: Any, found: dict[int, Any] | None = None) -> Any:
         return part
     if id(part) not in found:
         found[id(part)] = twin = copy.copy(part)
-        for name, value in vars(part).items():
+        for name, value in getattr(part, "__dict__", {}).items():
             setattr(twin, name, duplicate(value, found))
     return found[id(part)]

@@ -47,10 +47,10 @@ def kl(mu: Array, logvar: Array) -> Array:
 
         KL = −½ log σ² − ½ + ½ (mu² + σ²) = ½ (mu² + σ² − 1 − logvar)
 
-    (Kingma & Welling 2014, appendix B.) It is 0 where mu = 0 and σ = 1, and positive elsewhere.
-    Independent dimensions add up: the sum over axis 1 is the KL of an example.
+    (Kingma & Welling 2014, appendix B; `expm1` is σ² − 1 in all its digits where σ is near 1.) It
+    is 0 where mu = 0 and σ = 1, else positive; the sum over the dimensions is an example's KL.
     """
-    return 0.5 * (mu * mu + array_module(logvar).exp(logvar) - 1.0 - logvar)
+    return 0.5 * (mu * mu + (array_module(logvar).expm1(logvar) - logvar))
 
 
 def kl_backward(dkl: Array | float, mu: Array, logvar: Array) -> tuple[Array, Array]:
@@ -61,4 +61,4 @@ def kl_backward(dkl: Array | float, mu: Array, logvar: Array) -> tuple[Array, Ar
 
     dkl is 1/B where the loss is the mean over the batch of the sum over the dimensions.
     """
-    return dkl * mu, dkl * (0.5 * (array_module(logvar).exp(logvar) - 1.0))
+    return dkl * mu, dkl * (0.5 * array_module(logvar).expm1(logvar))

@@ -29,8 +29,8 @@ class AutoencoderLoss:
 
         loss = reconstruction_weight · mean over the batch of −log p(x|z)
 
-    The encoder's layers have the widths D, *hidden, L (a VAE's: 2L, for mu and logvar), the
-    decoder's L, *reversed(hidden), D. Where there are labels, both see them too, as C more inputs.
+    The encoder's layers have the widths `D, *hidden, L` (a VAE's: 2L, for mu and logvar), the
+    decoder's `L, *reversed(hidden), D`. Labels, where there are any, are C more inputs of both.
     """
 
     encoder: Any

@@ -17,11 +17,11 @@ def integer(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
-def number(name: str, value: Any, minimum: float = 0.0, *, above: bool = False) -> float:
-    """Return `value` as a finite float, at least (or, with `above`, above) `minimum`."""
+def number(name: str, value: Any, *, above: bool = False) -> float:
+    """Return `value` as a finite float, at least (or, with `above`, above) 0."""
     fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not fine or value < minimum or (above and value == minimum):
-        bound = f"above {minimum:g}" if above else f"of at least {minimum:g}"
+    if not fine or value < 0 or (above and value == 0):
+        bound = "above 0" if above else "of at least 0"
         raise wrong(name, value, f"be a finite number {bound}")
     return float(value)
 

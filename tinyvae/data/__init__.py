@@ -34,6 +34,8 @@ def load_dataset(
     header: str = "auto",
     columns: csv_reader.Columns = None,
     drop: csv_reader.Columns = None,
+    categorical: csv_reader.Columns = None,
+    missing: bool = False,
     skip_damaged: bool = False,
     seed: int = 0,
 ) -> Dataset:
@@ -44,7 +46,8 @@ def load_dataset(
     name : "digits", "mnist", "fashion-mnist", "shapes", or a path
         Of an .npy file, an .npz file (`file.npz:key` names the array; `x_train` and `x_test` are
         taken as the split), a table in text (.csv, .tsv or .txt, or any of them as .gz), or a
-        folder of images (`./digits` if it is called so; `train` and `val` in it are the split).
+        folder of images (``./digits`` if it is called so; `train` and `val` in it are the
+        split).
     data_dir : folder
         Where the IDX files of MNIST or Fashion-MNIST are; without it they are downloaded once, into
         $TINYVAE_DATA_DIR or the user's cache folder.
@@ -59,18 +62,30 @@ def load_dataset(
         Own data: "infer" divides bytes by 255, takes the floats of an array as they are, and
         standardises a table in text, unless its columns are pixels.
     validation : float
-        The part of own data that is held out as the test rows; 0.1 unless given. With 0, all rows
-        are trained on, and tested on too.
+        The part of own data that is held out as the test rows, if they have no test split of their
+        own (0.1 unless given), and the part of the training rows by which `tinyvae train` chooses
+        the epoch. With 0, all rows are trained on, and tested on too where there is no split.
     binarize : {"none", "static", "dynamic"}
         Draw black and white pixels; see `tinyvae.data.rows.BinarizedRows` for the protocols.
     header : {"auto", "yes", "no"}
         Whether a table's first line names its columns; "auto" tells by what it holds.
     columns, drop : str or sequence of str and int
         Columns of a table to take, or to leave out: names, numbers from 1, or ranges such as "2-5".
+    categorical : str or sequence of str and int
+        Columns of numbers that are codes of categories. Columns of words are categories anyway, and
+        columns of 0 and 1 alone are Bernoulli: `Dataset.variables` tells. A model of them has
+        likelihood="mixed".
+    missing : bool
+        Whether cells of an array may be missing, NaN. In a table in text an empty cell, NA, NaN or
+        ? is a missing one anyway. Cells are taken to be missing at random.
     skip_damaged : bool
         Leave out images that cannot be read.
     seed : int
         Of the held-out part and of dynamic binarization.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------
@@ -89,6 +104,7 @@ def load_dataset(
     given = {"labels": labels, "image_size": image_size, "validation": validation}
     own = {"channels": channels, "scale": scale, "header": header} | given
     own |= {"columns": columns, "drop": drop, "skip_damaged": skip_damaged}
+    own |= {"categorical": categorical, "missing": missing}
     if binarize not in ("none", "static", "dynamic"):
         problem = f"binarize {binarize!r}"
         raise InputError(problem, remedy="expected none, static or dynamic")
@@ -187,6 +203,10 @@ def _shapes() -> Dataset:
 
 def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
     """Return `dataset` in black and white; what is drawn once and fits into memory is an array."""
+    if dataset.missing or dataset.mixed:
+        what = "missing cells" if dataset.missing else "columns of 0 and 1 or of categories"
+        remedy = "leave binarize out; it is for grey values"
+        raise InputError(f"{dataset.name} has {what}", remedy=remedy)
     for rows in (dataset.x_train, dataset.x_test):
         low, high = value_range(rows)
         if low < 0 or high > 1:
@@ -205,8 +225,9 @@ def _binarized(dataset: Dataset, dynamic: bool, seed: int) -> Dataset:
 
 
 def read_matrix(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> Rows:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> Rows:  # fmt: skip
     """Return rows for a trained run: of a file, a folder, an image, or a known set's test split.
 
     Parameters
@@ -214,6 +235,9 @@ def read_matrix(
     source : as `load_dataset` takes it
     config : what `Dataset.to_config` gave when the run was trained
         Its scaling is applied, its image size and label column are expected.
+    data_dir : as `load_dataset` takes it
+    missing : bool
+        Whether NaN in an array is a missing cell, as it is where the run's data were read so.
 
     Returns
     -------
@@ -224,12 +248,13 @@ def read_matrix(
     ValueError
         `source` has another width than the model, or values that cannot be its.
     """
-    return _read(os.fspath(source), config, data_dir, labelled=False)[0]
+    return _read(os.fspath(source), config, data_dir, False, missing)[0]
 
 
 def read_labelled(
-    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None
-) -> tuple[Rows, np.ndarray | None]:
+    source: str | os.PathLike, config: dict, data_dir: str | os.PathLike | None = None, *,
+    missing: bool = False,
+) -> tuple[Rows, np.ndarray | None]:  # fmt: skip
     """Return `read_matrix`'s rows, and labels (N,) as the run counts them, or None without any.
 
     Raises
@@ -237,7 +262,7 @@ def read_labelled(
     ValueError
         As `read_matrix`; or a label is none that the run was trained with.
     """
-    x, y, names = _read(os.fspath(source), config, data_dir, labelled=True)
+    x, y, names = _read(os.fspath(source), config, data_dir, True, missing)
     if y is None or config["label_names"] is None:
         return x, y
     places = {name: place for place, name in enumerate(config["label_names"])}
@@ -250,11 +275,11 @@ def read_labelled(
 
 
 def _read(
-    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool
+    source: str, config: dict, data_dir: str | os.PathLike | None, labelled: bool, missing: bool
 ) -> tuple[Rows, np.ndarray | None, tuple[str, ...] | None]:
     """Return rows, and labels and their names, which are None, and unread, unless `labelled`."""
     if source not in NAMES:
-        x, table = preparation.read_like(source, config)
+        x, table = preparation.read_like(source, config, missing)
         return x, *(readers.encode_labels(table, source) if labelled else (None, None))
     dataset = load_dataset(source, data_dir or config["options"].get("data_dir"))
     preparation.check_width(source, dataset.n_features, config)

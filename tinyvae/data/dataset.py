@@ -2,12 +2,13 @@
 together with what is needed to show them and to undo the scaling."""
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from tinyvae.data.rows import BinarizedRows, LazyRows, Rows
 from tinyvae.data.scaling import BYTES, Scaling
+from tinyvae.data.variables import Variable, pairs, places
 
 LABELS_SHOWN = 10
 LOOKED_AT = 200  # rows of each part that the checksum is of
@@ -40,7 +41,12 @@ class Dataset:
     stored_as : str
         Type of the raw values, such as uint8.
     factors_train, factors_test : (N, F) float arrays, or None
-        What each image was drawn from, where that is known; `factor_names` names the columns.
+        What each image was drawn from, where that is known.
+    factor_names : tuple of str, or None
+    variables : tuple of Variable, or None
+        What the columns of a table come from: numbers, columns of 0 and 1, categories.
+    missing : bool
+        Whether cells may be missing, NaN.
     options : dict
         The arguments with which `load_dataset` gives the same data again.
     """
@@ -60,6 +66,8 @@ class Dataset:
     factors_train: np.ndarray | None = None
     factors_test: np.ndarray | None = None
     factor_names: tuple[str, ...] | None = None
+    variables: tuple[Variable, ...] | None = None
+    missing: bool = False
     options: dict = field(default_factory=dict)
 
     @property
@@ -72,6 +80,8 @@ class Dataset:
         size = counted(self.n_features, "feature")
         if self.image_shape:
             size = " × ".join(map(str, self.image_shape)) + " images"
+        if self.mixed:
+            size = f"{counted(len(self.variables or ()), 'column')} ({self._kinds()})"
         parts = [
             f"{self.name}: {counted(len(self.x_train), 'row')} to train on,"
             f" {len(self.x_test):,} to test on ({self.split})",
@@ -82,6 +92,39 @@ class Dataset:
             self.remark,
         ]
         return ", ".join(part for part in parts if part)
+
+    @property
+    def mixed(self) -> bool:
+        """Return whether some columns are no numbers, but 0 and 1, or categories."""
+        return any(v.kind != "gaussian" for v in self.variables or ())
+
+    @property
+    def columns(self) -> list[tuple[str, int]] | None:
+        """Return what a model with likelihood="mixed" takes as `columns`; None of no table."""
+        return None if self.variables is None else pairs(self.variables)
+
+    def cells(self, x: np.ndarray) -> dict[str, list]:
+        """Return rows x (N, D) of a table, in the model's units, as what stands in its columns:
+        words for categories, whole numbers where they are, and the data's own units."""
+        listed = self.variables or [Variable(f"x{j + 1}") for j in range(self.n_features)]
+        x = self.scaling.undo(np.asarray(x))
+        parts = zip(listed, places(listed), strict=True)
+        return {v.name: v.cells(x[:, place]) for v, place in parts}
+
+    def _kinds(self) -> str:
+        """Return how many columns there are of each kind."""
+        listed, parts = self.variables or (), []
+        numbers = sum(v.kind == "gaussian" for v in listed)
+        parts = [counted(numbers, "number")] if numbers else []
+        flags = [v.name for v in listed if v.kind == "bernoulli" and not v.categories]
+        if flags:
+            more = ", …" * (len(flags) > LABELS_SHOWN)
+            parts.append(f"{len(flags)} of 0 and 1: {', '.join(flags[:LABELS_SHOWN])}{more}")
+        words = [f"{v.name} ({len(v.categories)})" for v in listed if v.categories]
+        if words:
+            more = ", …" * (len(words) > LABELS_SHOWN)
+            parts.append(f"{len(words)} of categories: {', '.join(words[:LABELS_SHOWN])}{more}")
+        return "; ".join(parts)
 
     def _labels(self) -> str:
         """Return the labels with their numbers of rows."""
@@ -103,6 +146,7 @@ class Dataset:
             "label_names": self.label_names and list(self.label_names),
             "feature_names": self.feature_names and list(self.feature_names),
             "scaling": self.scaling.to_config(),
+            "variables": self.variables and [asdict(v) for v in self.variables],
             "stored_as": self.stored_as,
             **self.fingerprint(),
         }

@@ -22,9 +22,11 @@ import numpy as np
 
 from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
+from tinyvae.data.progress import bar
 
 TIMEOUT = 30  # seconds without an answer
 MOST = 2**26  # bytes: more than any of the files holds
+PIECE = 2**16  # bytes of a download between two looks at the progress bar
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -224,13 +226,14 @@ def _download(url: str) -> bytes:
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
-    from tqdm import tqdm
-
     try:
         with urlopen(url, timeout=TIMEOUT) as response:
             size = int(response.headers.get("Content-Length") or 0)
-            with tqdm.wrapattr(response, "read", total=size, desc=url, disable=None) as shown:
-                content = shown.read(MOST)
+            content = b""
+            with bar(total=size, desc=url, unit="B", unit_scale=True) as shown:
+                while len(content) < MOST and (piece := response.read(PIECE)):
+                    content += piece
+                    shown.update(len(piece))
         if len(content) < size:
             raise OSError(f"{len(content)} of {size} bytes came")
         return content

@@ -19,10 +19,11 @@ import numpy as np
 
 from tinyvae.checks import first_line
 from tinyvae.core.errors import Argument, InputError, MissingFileError
-from tinyvae.data import csv_reader, image_reader
+from tinyvae.data import csv_reader, image_reader, variables
 from tinyvae.data.dataset import counted
 from tinyvae.data.npz import Npz
 from tinyvae.data.scaling import BRIGHT, LEAST_PIXELS, Source
+from tinyvae.data.variables import Variable
 
 ImageSize = int | tuple[int, int] | None
 FEW_LABELS = 20  # so many are taken even where each row has its own
@@ -36,15 +37,16 @@ class Table:
     raw: np.ndarray | NpyFile | image_reader.ImageFiles
     image_shape: tuple[int, ...] | None = None
     labels: np.ndarray | None = None  # (N,) of any kind
-    feature_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None  # of its D columns
     test: Table | None = None  # the file's own test split
     remark: str = ""  # what is left out of it
     kind: str = "array"  # or "table", "pixels", "images", "colours"
     columns: tuple[str, ...] | None = None  # of text: their names, or their numbers from 1
+    variables: tuple[Variable, ...] | None = None  # of a table: what its columns come from
 
-    def source(self, name: str) -> Source:
-        """Return what errors say of this table."""
-        return Source(name, self.kind, self.columns, self.image_shape)
+    def source(self, name: str, missing: bool = False) -> Source:
+        """Return what errors say of this table, and whether its cells may be `missing`."""
+        return Source(name, self.kind, self.columns, self.image_shape, self.variables, missing)
 
 
 class NpyFile:
@@ -105,9 +107,7 @@ def read_table(
         raise MissingFileError(f"{file!r} does not exist")
     suffix = path.suffix.lower()
     if csv_reader.is_text(path):
-        _refuse(
-            path, "for images", skip_damaged=skip_damaged, channels=channels != "auto" and channels
-        )
+        _refuse(path, "for images", skip_damaged=skip_damaged, channels=channels)
         return _read_text(path, labels, image_size, text)
     _refuse(path, "for tables in text (.csv, .tsv, .txt)", **text)
     if path.is_dir() or suffix in image_reader.SUFFIXES:
@@ -115,10 +115,7 @@ def read_table(
             remedy = "a folder's labels are its subfolders' names"
             raise InputError(Argument("labels", labels), remedy=remedy)
         return _read_images(path, image_size, channels, skip_damaged)
-    _refuse(
-        path, "for folders of images", channels=channels != "auto" and channels,
-        skip_damaged=skip_damaged,
-    )  # fmt: skip
+    _refuse(path, "for folders of images", channels=channels, skip_damaged=skip_damaged)
     if suffix == ".npy":
         return _read_npy(path, labels, image_size)
     if suffix == ".npz":
@@ -137,7 +134,11 @@ def _refuse(path: Path, what: str, **options: Any) -> None:
 
 
 def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: dict) -> Table:
-    x, classes, columns, named, remark = csv_reader.read(path, labels, **options)
+    x, classes, columns, named, remark, categories = csv_reader.read(path, labels, **options)
+    found = options.get("like") or variables.found(x, columns, categories)
+    if any(v.kind != "gaussian" for v in found):
+        x = variables.expand(x, found)
+        columns = tuple(name for v in found for name in v.features)
     pixels = named and all(name.lower().startswith("pixel") for name in columns)
     pixels = pixels or (len(columns) >= LEAST_PIXELS and _whole_bytes(x) and x.max() >= BRIGHT)
     side = math.isqrt(len(columns))
@@ -152,10 +153,11 @@ def _read_text(path: Path, labels: str | None, image_size: ImageSize, options: d
         first, last = Argument("labels", 1), Argument("labels", len(columns))
         remedy = ["name the one of the labels, ", first, " or ", last, ", or take all with ", every]
         raise InputError(problem, remedy=remedy)
-    kind = "pixels" if pixels or (shape is not None and _whole_bytes(x)) else "table"
+    pixels = pixels or (shape is not None and _whole_bytes(x))
     return Table(
-        x, shape, classes, columns if named else None, remark=remark, kind=kind, columns=columns
-    )
+        x, shape, classes, columns if named else None, remark=remark,
+        kind="pixels" if pixels else "table", columns=columns, variables=tuple(found),
+    )  # fmt: skip
 
 
 def _whole_bytes(x: np.ndarray) -> bool:

@@ -2,6 +2,8 @@
 drawn anew in each epoch. A model sees float32 (B, D) either way: `x[rows]` of an ndarray and of a
 lazy source give the same numbers."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -36,13 +38,6 @@ class RowSource:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def take(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return `self[rows]`, (B, D), written into `out` where it is given."""
-        if out is None:
-            return self[rows]
-        out[...] = self[rows]
-        return out
-
 
 Rows = np.ndarray | RowSource
 
@@ -64,6 +59,21 @@ class LazyRows(RowSource):
 
     def _read(self, places: np.ndarray) -> np.ndarray:
         return self.scaling.apply(self.table[self.index[places]])
+
+
+def draw(method: str, out: np.ndarray, keys: Iterable, starts: Iterable[int]) -> None:
+    """Fill each row of `out` (N, …) with float32 numbers that a method of a generator draws.
+
+    Philox turns (key, counter) into random numbers without a history: a row's numbers follow from
+    its key, two numbers of 64 bits, and from where its counter starts, alone.
+    """
+    philox = np.random.Philox(key=0)
+    fill, state = getattr(np.random.Generator(philox), method), philox.state
+    for row, key, start in zip(out, keys, starts, strict=True):
+        state["state"]["key"][:] = key
+        state["state"]["counter"][:] = (0, 0, start, 0)
+        philox.state = state
+        fill(dtype=np.float32, out=row)
 
 
 class BinarizedRows(RowSource):
@@ -94,18 +104,10 @@ class BinarizedRows(RowSource):
         return (self.rows[places] > self._uniform(places)).astype(np.float32)
 
     def _uniform(self, places: np.ndarray) -> np.ndarray:
-        """Return uniform numbers in [0, 1) of these rows, (B, D).
-
-        Philox turns (key, counter) into random numbers without a history: the key says which seed
-        and epoch, the counter's upper half which row.
-        """
-        philox = np.random.Philox(key=[self.seed, self.epoch])
-        generator, state = np.random.Generator(philox), philox.state
-        uniform = np.empty((len(places), self.shape[1]), dtype=np.float32)
-        for i, row in enumerate(places.tolist()):
-            state["state"]["counter"][:] = (0, 0, row, 0)
-            philox.state = state
-            generator.random(dtype=np.float32, out=uniform[i])
+        """Return uniform numbers in [0, 1) of these rows, (B, D), by seed, epoch and row."""
+        uniform = np.empty((len(places), self.shape[1]), np.float32)
+        keys = itertools.repeat((self.seed, self.epoch), len(places))
+        draw("random", uniform, keys, places.tolist())
         return uniform
 
 
@@ -119,9 +121,22 @@ def subset(x: Rows, index: np.ndarray) -> Rows:
 
 
 def value_range(x: Rows) -> tuple[float, float]:
-    """Return the smallest and largest value of rows in the model's units, a block at a time."""
+    """Return the smallest and largest observed value of rows in the model's units, a block at a
+    time."""
     if isinstance(x, BinarizedRows) or (isinstance(x, LazyRows) and x.scaling.kind == "uint8"):
         return 0.0, 1.0
     parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
-    lows, highs = zip(*((float(part.min()), float(part.max())) for part in parts), strict=True)
-    return min(lows), max(highs)
+    lows, highs = np.array([(np.fmin.reduce(x, None), np.fmax.reduce(x, None)) for x in parts]).T
+    return float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
+
+
+def mean_log_size(x: Rows, scaling: Scaling) -> float:
+    """Return the mean over the rows x, in the model's units, of `Scaling.log_size`."""
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    return float(sum(scaling.log_size(part).sum() for part in parts)) / len(x)
+
+
+def any_missing(x: Rows) -> bool:
+    """Return whether a cell of the rows x is missing, NaN, a block at a time."""
+    parts = (x[rows] for rows in blocks(len(x), BLOCK_BYTES // (8 * x.shape[1])))
+    return any(bool(np.isnan(part).any()) for part in parts)

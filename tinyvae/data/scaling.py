@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data.blocks import blocks
+
+if TYPE_CHECKING:
+    from tinyvae.data.variables import Variable
 
 BLOCK_BYTES = 2**24  # what one step of a pass over a large file holds in memory
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -63,6 +66,11 @@ class Scaling:
         return self.kind == "uint8" or (known and 0 <= self.low and self.high <= self.divisor)
 
     @property
+    def has_units(self) -> bool:
+        """Return whether the data's own units are others than the model's, each with a size."""
+        return self.kind in ("standardize", "divide")
+
+    @property
     def option(self) -> str | float:
         """Return the `scale` that chooses this scaling, whatever the data."""
         return {"uint8": 255.0, "divide": self.divisor}.get(self.kind, self.kind)
@@ -90,6 +98,15 @@ class Scaling:
             return x * self.std + self.mean
         return x
 
+    def log_size(self, x: np.ndarray) -> np.ndarray:
+        """Return the logarithm of how much larger the data's own units of rows x (B, D) are than
+        the model's: the log |std| of a row's observed cells, added up (B,).
+
+        log p(x) in the data's own units is log p(x) in the model's, minus this.
+        """
+        size = {"standardize": self.std, "divide": self.divisor}.get(self.kind)
+        return (~np.isnan(x) * np.log(1.0 if size is None else size)).sum(axis=1)
+
     def to_picture(self, x: np.ndarray) -> np.ndarray:
         """Return the model's values (B, D) as grey or colour values in [0, 1], to be drawn."""
         if self.unit or self.low is None:
@@ -113,7 +130,7 @@ class Scaling:
             binary = self.divisor == self.high == 1
             return "values 0 to 1, as they are" if binary else f"values divided by {self.divisor:g}"
         if self.kind == "standardize":
-            return "each column standardised (mean 0, standard deviation 1)"
+            return "columns of numbers standardised (mean 0, standard deviation 1)"
         return f"values as they are (from {self.low:g} to {self.high:g})"
 
     def to_config(self) -> dict:
@@ -143,13 +160,15 @@ BYTES = Scaling("uint8", low=0.0, high=255.0)
 
 
 class Statistics(NamedTuple):
-    """Of each column, in float64: (D,) arrays; and whether all values are whole numbers."""
+    """Of each column, in float64: (D,) arrays; whether all values are whole numbers; and how many
+    cells are missing."""
 
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
     std: np.ndarray
     whole: bool
+    missing: np.ndarray
 
 
 class Source(NamedTuple):
@@ -159,6 +178,13 @@ class Source(NamedTuple):
     kind: str = "array"  # or "table" or "pixels", of text; "images" or, drawn in colour, "colours"
     columns: tuple[str, ...] | None = None  # their names, where they have any
     image_shape: tuple[int, ...] | None = None
+    variables: tuple[Variable, ...] | None = None
+    missing: bool = False  # whether cells may be missing, NaN
+
+    def numbers(self, D: int) -> np.ndarray:
+        """Return which of the D columns hold numbers, not 0 and 1 or categories."""
+        flags = [v.kind == "gaussian" for v in self.variables or ()]
+        return np.repeat(flags, [v.width for v in self.variables]) if flags else np.ones(D, bool)
 
     @property
     def in_colour(self) -> bool:
@@ -173,35 +199,62 @@ class Source(NamedTuple):
         """Return a column's name, or its number from 1."""
         return f"column {self.columns[column] if self.columns else column + 1}"
 
+    def dropping(self, column: int) -> list[str | Argument]:
+        """Return how to leave a column of text out, or nothing of an array."""
+        owners = [v.name for v in self.variables or () for _ in range(v.width)]
+        named = owners and "," not in owners[column] and self.kind == "table"
+        return [" with ", Argument("drop", owners[column])] if named else []
+
 
 @np.errstate(over="ignore", invalid="ignore")  # of signalling NaN, and of squares
 def scan(table: RawRows, index: np.ndarray, source: Source) -> Statistics:
-    """Return statistics of the rows `index` of a table. Raises ValueError if one is not finite.
+    """Return statistics of the rows `index` of a table, of its observed cells.
 
     Means and squared deviations of blocks are merged pairwise (Chan, Golub and LeVeque 1983):
-    a sum of squares would cancel where a column's mean is large.
+    a sum of squares would cancel where a column's mean is large. Raises ValueError where a value is
+    not finite, unless it may be missing.
     """
-    count, mean, deviations, whole = 0, 0.0, 0.0, True
-    low, high = np.inf, -np.inf
+    count, mean, deviations = np.zeros((3, table.shape[1]))
+    low, high, whole = np.inf, -np.inf, True
     for rows in blocks(len(index), BLOCK_BYTES // (8 * table.shape[1])):
         block = np.asarray(table[index[rows]], dtype=np.float64)
-        if not (np.abs(block) <= FLOAT32_MAX).all():
-            row, column = np.argwhere(~(np.abs(block) <= FLOAT32_MAX))[0].tolist()
-            where = source.place(index[rows][row], column)
-            raise ValueError(
-                f"{source.name} has {block[row, column]} in {where}: remove or replace it"
-            )
-        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-        whole = whole and bool((block == np.floor(block)).all())
-        total = count + len(block)
-        block_mean = block.mean(axis=0)
+        right = np.abs(block) <= FLOAT32_MAX
+        observed = ~np.isnan(block)
+        if not right.all() and not (source.missing and (right | ~observed).all()):
+            raise _not_finite(block, right | (~observed & source.missing), index[rows], source)
+        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+        whole = whole and not (block % 1 > 0).any()
+        n = observed.sum(axis=0)
+        total = np.maximum(count + n, 1)
+        block_mean = np.where(observed, block, 0.0).sum(axis=0) / np.maximum(n, 1)
         shift = block_mean - mean
-        mean = mean + shift * (len(block) / total)
-        block -= block_mean
+        block = np.where(observed, block - block_mean, 0.0)
         deviations = deviations + np.einsum("bd,bd->d", block, block)
-        deviations += shift**2 * (count * len(block) / total)
-        count = total
-    return Statistics(low, high, mean, np.sqrt(deviations / count), whole)
+        deviations += shift**2 * (count * n / total)
+        mean, count = mean + shift * (n / total), count + n
+    n_missing = len(index) - count.astype(int)
+    std = np.sqrt(deviations / np.maximum(count, 1))
+    return Statistics(low, high, mean, std, whole, n_missing)
+
+
+def check_observed(missing: np.ndarray, n_rows: int, source: Source) -> None:
+    """Raise InputError where as many cells of a column (D,) are `missing` as there are rows."""
+    for column in np.flatnonzero(missing == n_rows)[:1].tolist():
+        nothing = f"{source.name} has no observed cell in {source.column(column)}"
+        remedy = ["leave it out", *source.dropping(column)]
+        raise InputError(f"{nothing}, among {n_rows:,} rows to train on", remedy=remedy)
+
+
+def _not_finite(
+    block: np.ndarray, right: np.ndarray, rows: np.ndarray, source: Source
+) -> InputError:
+    """Return the error for the first value of a block (B, D) that is not `right`."""
+    row, column = np.argwhere(~right)[0].tolist()
+    place = source.place(rows[row], column)
+    remedy: list = ["remove or replace it"]
+    if np.isnan(block[row, column]):
+        remedy += [", or let cells be missing, ", Argument("missing", True)]
+    return InputError(f"{source.name} has {block[row, column]} in {place}", remedy=remedy)
 
 
 def choose(
@@ -224,7 +277,14 @@ def choose(
             return Scaling("divide", 1.0, low=0.0, high=1.0), ""
         raise _ask(source, "bytes", 0, largest, f"{largest:g}, or 255 for dark pictures")
     statistics = scan(table, index, source)
-    low, high = float(statistics.low.min()), float(statistics.high.max())
+    check_observed(statistics.missing, len(index), source)
+    numbers = source.numbers(table.shape[1])
+    if not numbers.any():
+        return Scaling("none", low=0.0, high=1.0), ""
+    low, high = float(statistics.low[numbers].min()), float(statistics.high[numbers].max())
+    if not numbers.all() and divisor is not None:
+        problem = f": {source.name} has columns of categories, which no number divides"
+        raise InputError(Argument("scale", scale), problem, remedy="expected standardize or none")
     grey = low >= 0 and BRIGHT <= high <= 255
     remark = ""
     if scale == "infer" and source.kind in ("table", "pixels"):
@@ -251,11 +311,11 @@ def choose(
             remedy = "choose a number of about their size"
             raise InputError(Argument("scale", scale), problem, remedy=remedy)
         return Scaling("divide", divisor, low=low, high=high), ""
-    constant = statistics.low == statistics.high
+    constant = (statistics.low == statistics.high) & numbers
     if scale != "standardize":
         return Scaling("none", low=low, high=high), _rounding(statistics, constant, source)
     mean = np.where(constant, statistics.low, statistics.mean)  # the very value, not a rounded one
-    std = np.where(constant, 1.0, statistics.std)
+    mean, std = np.where(numbers, mean, 0.0), np.where(constant | ~numbers, 1.0, statistics.std)
     columns = np.flatnonzero(constant).tolist()
     scaling = Scaling("standardize", 1.0, mean, std, low, high, tuple(columns))
     if not columns:

@@ -24,6 +24,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import Array, array_module
+from tinyvae.threads import CORES
 
 PATIENCE = 60.0  # seconds that a rank waits for the others before it says so
 LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK", "PMI_SIZE": "PMI_RANK"}
@@ -162,7 +163,7 @@ def find(name: str = "auto") -> Communicator:
 
 @cache
 def _mpi(started: int) -> MPI:
-    remedy = "install 'tinyvae[mpi]', and take the mpiexec that belongs to it"
+    remedy = "pip install mpi4py mpich, and take the mpiexec that belongs to it"
     try:
         ranks = MPI()
     except Exception as error:  # no mpi4py, no MPI library, or one that fails
@@ -187,8 +188,7 @@ def _share_cores(n: int) -> None:
     if n > 1 and not limits & set(os.environ):
         from threadpoolctl import threadpool_limits
 
-        allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-        threadpool_limits(max(1, len(allowed) // n))
+        threadpool_limits(max(1, CORES // n))
 
 
 def _take_device(place: int, n: int) -> bool:

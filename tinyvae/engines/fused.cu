@@ -262,7 +262,7 @@ extern "C" __global__ void kl(int B, int L, const T *h, T *divergence) {
     T total = T(0);
     for (int i = threadIdx.x; i < B; i += blockDim.x) {
         const T *row = h + i * stride(2 * L), mu = row[blockIdx.x], logvar = row[L + blockIdx.x];
-        total += T(0.5) * (mu * mu + exp(logvar) - T(1) - logvar);
+        total += T(0.5) * (mu * mu + (expm1(logvar) - logvar));
     }
     total = block_sum(total);
     if (threadIdx.x == 0) divergence[blockIdx.x] = total / T(B);
@@ -297,7 +297,7 @@ extern "C" __global__ void latent_backward(
         T dkl = free_bits == T(0) || divergence[j] > free_bits ? beta / T(B) : T(0);
         dmu[j] = dz + dkl * mu[j];
         dlogvar[j] = dz * T(0.5) * sigma * eps[i * L + j]
-            + dkl * T(0.5) * (sigma * sigma - T(1));
+            + dkl * T(0.5) * expm1(logvar[j]);
     });
 }
 

@@ -4,7 +4,8 @@ The matrix products of a batch of 128 keep a large GPU busy for some microsecond
 takes to start a kernel: so a layer's bias, its activation, the likelihood with its gradient and the
 optimizer's step are done by the product that they follow or precede, in `fused.cu`. The gradients
 of the weights, which nobody waits for, run beside the way back through the layers, on a second
-stream. The mathematics is that of `tinyvae.core.model`; the tests compare the two, step for step.
+stream. The mathematics is that of `tinyvae.core.model.VAELoss`; the tests compare the two, step for
+step.
 
 Buys: a step at 784-400-20/128 in 55 µs on an H200, 0.36 of the time of the captured model's code.
 Costs: this file and `fused.cu`, 620 lines.

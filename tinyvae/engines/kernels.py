@@ -30,10 +30,10 @@ KERNELS = {
         "T dz, T logvar, T eps", "T dmu, T dlogvar",
         "dmu = dz; dlogvar = dz * T(0.5) * exp(T(0.5) * logvar) * eps",
     ),
-    "kl": ("T mu, T logvar", "T y", "y = T(0.5) * (mu * mu + exp(logvar) - T(1) - logvar)"),
+    "kl": ("T mu, T logvar", "T y", "y = T(0.5) * (mu * mu + (expm1(logvar) - logvar))"),
     "kl_backward": (
         "T dkl, T mu, T logvar", "T dmu, T dlogvar",
-        "dmu = dkl * mu; dlogvar = dkl * T(0.5) * (exp(logvar) - T(1))",
+        "dmu = dkl * mu; dlogvar = dkl * T(0.5) * expm1(logvar)",
     ),
     # What follows a layer's product: its bias, or that and a ReLU. By a factor 0 or 1, as `max` of
     # CUDA would hide a NaN (which −∞ becomes too: both come of an overflow).

@@ -55,9 +55,10 @@ class DataParallel:
         theta *= float(self.first)
         self.ranks.all_reduce(theta)
 
-    def ask(self, question: Callable, row: dict) -> Any:
-        """Return what the first rank's call of `question` returns."""
-        return self.ranks.broadcast(question(row) if self.first else None)
+    def ask(self, question: Callable, row: dict) -> bool:
+        """Return whether the first rank's call of `question` returns True: a loss is no yes."""
+        answer = question(row) if self.first else None
+        return self.ranks.broadcast(isinstance(answer, bool | np.bool_) and bool(answer))
 
     def own(self, rows: np.ndarray) -> np.ndarray:
         """Return this rank's part (B_r,) of the rows of a batch (B,).

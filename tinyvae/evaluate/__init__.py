@@ -1,4 +1,5 @@
-"""Measure how good a trained model is, and what is in its latent space, in nats per example."""
+"""Measure how good a trained model is, and what is in its latent space, in nats per example; fill
+in missing cells (`imputation`)."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +7,8 @@ from tinyvae import _lazy
 
 if TYPE_CHECKING:
     from tinyvae.evaluate.disentangle import mutual_information_gap as mutual_information_gap
+    from tinyvae.evaluate.effects import column_effects as column_effects
+    from tinyvae.evaluate.effects import effects_table as effects_table
     from tinyvae.evaluate.evaluation import Elbo as Elbo
     from tinyvae.evaluate.evaluation import LogLikelihood as LogLikelihood
     from tinyvae.evaluate.evaluation import active_units as active_units
@@ -29,6 +32,7 @@ else:
         " active_units evaluate table Elbo LogLikelihood",
         "imputation": "impute Imputed shares Shares",
         "information": "mutual_information MutualInformation standard_error",
+        "effects": "column_effects effects_table",
         "disentangle": "mutual_information_gap",
     }
     __all__, __getattr__, __dir__ = _lazy(__name__, _MODULES)

@@ -8,7 +8,6 @@ import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from tinyvae import checks
 from tinyvae.checks import by_keyword
@@ -16,6 +15,7 @@ from tinyvae.core.arrays import Array
 from tinyvae.core.latent import kl
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.dataset import counted
+from tinyvae.data.progress import bar
 from tinyvae.evaluate.information import mutual_information, standard_error
 from tinyvae.evaluate.passes import (
     Weights,
@@ -143,9 +143,10 @@ def log_likelihood(
     Parameters
     ----------
     model : VAE
-    x, seed, labels : as of `elbo`
+    x : as of `elbo`
     samples : int
         S, draws of z for each example.
+    seed, labels : as of `elbo`
     progress : bool
         Show a progress bar, if the output is a terminal.
 
@@ -199,12 +200,11 @@ def _mean_weight(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the logarithm of each example's mean weight, and its effective samples, (N,) each."""
     sums = Weights(len(x))
-    quiet = None if progress else True  # None: where the output is no terminal
-    with tqdm(total=len(x), unit="example", leave=False, disable=quiet) as bar:
+    with bar(progress, total=len(x), unit="example") as shown:
         for rows, mu, logvar, eps, nll in posterior_draws(model, x, labels, S, seed):
             log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, *weights))
             sums.add(rows, log_w.astype(float))  # (R, s)
-            bar.update(log_w.size / S)
+            shown.update(log_w.size / S)
     return sums.log_mean(S), sums.effective_samples
 
 
@@ -233,9 +233,10 @@ def active_units(
 
     Parameters
     ----------
-    model, x, labels : as of `elbo`, which tells the errors too
+    model, x : as of `elbo`, which tells the errors too
     threshold : float
         In squared units of mu.
+    labels : as of `elbo`
     """
     mu, _ = posterior(model, *checked(model, x, labels))
     return mu.var(axis=0) > checks.number("threshold", threshold)
@@ -312,9 +313,11 @@ def evaluate(
 
 TABLE = {
     "elbo": "ELBO",
+    "elbo_in_data_units": "  in the data's own units",
     "reconstruction": "  reconstruction −log p(x|z)",
     "kl": "  KL(q(z|x) ‖ p(z))",
     "log_likelihood": "log p(x), {samples:,} samples",
+    "log_likelihood_in_data_units": "  in the data's own units",
     "effective_samples_median": "  effective samples, median",
     "effective_samples_least": "  effective samples, least",
     "mutual_information": "mutual information I(x; z)",
@@ -331,7 +334,8 @@ def table(result: dict) -> str:
     Parameters
     ----------
     result : dict
-        What `evaluate` returned, which may hold "mutual_information_gap" too.
+        What `evaluate` returned, which may hold "mutual_information_gap" too, and the nats of a
+        table in the data's own units.
     """
     examples = counted(result["examples"], "example")
     lines = [f"{examples}, nats per example, ± standard error over the examples"]

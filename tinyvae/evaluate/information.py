@@ -21,9 +21,10 @@ class MutualInformation(NamedTuple):
 
     Parameters
     ----------
-    mutual_information, aggregate_kl : float
-        In nats.
-    mutual_information_standard_error, aggregate_kl_standard_error, information_limit : float
+    mutual_information, mutual_information_standard_error : float
+    aggregate_kl, aggregate_kl_standard_error : float
+    information_limit : float
+        log N. All are in nats.
     """
 
     mutual_information: float
@@ -49,9 +50,10 @@ def mutual_information(
     Parameters
     ----------
     model : VAE
-    x, seed, labels : as of `elbo`
+    x : as of `elbo`
     draws : int
         How many examples z is drawn for.
+    seed, labels : as of `elbo`
 
     Returns
     -------

@@ -6,7 +6,8 @@ nor on its batch (but for the rounding of matrix products), and more draws exten
 """
 
 import hashlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.blocks import blocks
-from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
+from tinyvae.data.rows import BinarizedRows, LazyRows, draw, value_range
 from tinyvae.models import Autoencoder
 
 BLOCK = 2**19  # numbers in the widest array of a block: large for a matrix product, small in memory
@@ -35,20 +36,31 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     return x, model.backend.to_numpy(labels)
 
 
+def by_blocks(
+    model: Autoencoder, function: Callable, x: Array, labels: Array | None = None,
+    rows: np.ndarray | None = None,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Return function(x, labels=labels), one array or several, on the host: of the whole data, or
+    of some `rows`, a block at a time."""
+    rows = np.arange(len(x)) if rows is None else rows
+    if not len(rows):
+        raise ValueError("there are no rows to work on")
+    done = []
+    for block in blocks(len(rows), BLOCK // _width(model)):
+        some = rows[block]
+        found = function(x[some], labels=None if labels is None else labels[some])
+        found = found if isinstance(found, tuple) else (found,)
+        done.append([model.backend.to_numpy(part) for part in found])
+    return tuple(np.concatenate(parts) for parts in zip(*done, strict=True))
+
+
 def posterior(
     model: Autoencoder, x: Array, labels: Array | None, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return mu and logvar (N, L) of the whole data, or of some `rows`, in float64; an
     Autoencoder's code, and None."""
-    rows = np.arange(len(x)) if rows is None else rows
-    done = []
-    for block in blocks(len(rows), BLOCK // _width(model)):
-        some = rows[block]
-        codes = model.codes(x[some], None if labels is None else labels[some])
-        parts = [part for part in codes if part is not None]
-        done.append([model.backend.to_numpy(part).astype(float) for part in parts])
-    mu, *rest = (np.concatenate(parts) for parts in zip(*done, strict=True))
-    return mu, rest[0] if rest else None
+    mu, *rest = by_blocks(model, model.encode, x, labels, rows)
+    return mu.astype(float), rest[0].astype(float) if rest else None
 
 
 def posterior_draws(
@@ -139,22 +151,14 @@ def mean_squares(
     decoder's answers to draws from q(z|x), or, without `samples`, of the answer 0."""
     x, labels = checked(model, x, labels)
     total = np.zeros(2 * model.n_features)
-    for y, target in _answers(model, x, labels, samples, seed):
+    if samples:
+        answers = ((y, row) for *_, y, row in decoded_draws(model, x, labels, samples, seed))
+    else:
+        batches = (model.as_batch(x[rows]) for rows in blocks(len(x), BLOCK // model.n_features))
+        answers = ((0.0 * batch, batch) for batch in batches)
+    for y, target in answers:
         total += model.backend.to_numpy(model.likelihood.squares(y, target).sum(axis=0))
     return total / (len(x) * max(1, samples))
-
-
-def _answers(
-    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
-) -> Iterator[tuple[Array, Array]]:
-    """Yield (y, target), the decoder's answers to draws, or 0, and their rows of x, in blocks."""
-    if samples:
-        for *_, y, target in decoded_draws(model, x, labels, samples, seed):
-            yield y, target
-        return
-    for rows in blocks(len(x), BLOCK // model.n_features):
-        batch = model.as_batch(x[rows])
-        yield 0.0 * batch, batch
 
 
 def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
@@ -185,19 +189,9 @@ def same_noise(x: Array) -> np.ndarray:
 
 
 def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
-    """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype.
-
-    Philox turns (key, counter) into random numbers without a history; its counter's upper half
-    says at which of a row's draws a block starts.
-    """
-    philox = np.random.Philox(key=0)
-    generator, state = np.random.Generator(philox), philox.state
+    """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype."""
     eps = np.empty((len(keys), draws.stop - draws.start, L), np.float32)
-    for key, out in zip(keys, eps, strict=True):
-        state["state"]["key"][:] = key
-        state["state"]["counter"][:] = (0, 0, draws.start, 0)
-        philox.state = state
-        generator.standard_normal(dtype=np.float32, out=out)
+    draw("standard_normal", eps, keys, itertools.repeat(draws.start, len(keys)))
     return eps
 
 

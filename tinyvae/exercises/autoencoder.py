@@ -94,6 +94,12 @@ def tanh_layer(layer: Any) -> str:
     y = judge.call(layers[0].forward, "y", x, shapes={"y": x.shape})
     mistakes = {
         "y is sigmoid(x), between 0 and 1": sigmoid(x),
+        "brackets: a fraction's upper and lower part each need a pair, (…) / (…)": (
+            np.exp(x) - np.exp(-x) / np.exp(x) + np.exp(-x)
+        ),
+        "brackets: the lower part of a fraction needs a pair, … / (…)": (
+            (np.exp(x) - np.exp(-x)) / np.exp(x) + np.exp(-x)
+        ),
         "y is −tanh(x): e^x stands first": -np.tanh(x),
         "y is tanh(2x): the exponents are x and −x": np.tanh(2 * x),
         "y is tanh(x/2): the exponents are x and −x": np.tanh(x / 2),
@@ -106,6 +112,7 @@ def tanh_layer(layer: Any) -> str:
         "dx: 1 − y; the square is missing": 1 - y,
         "dx: 1 − x²: keep y, what forward returns": 1 - x**2,
         "dx: y² − 1 has the wrong sign": y**2 - 1,
+        "dx: the slope is 1 − y², without another factor y": y * (1 - y**2),
     }
     judge.named_mistake(dx, mistakes)
     alone, whole = _in_a_model(layers, x, lambda x: 1 - np.tanh(x) ** 2)
@@ -165,6 +172,9 @@ def _wrong_steps(
         / (np.sqrt(np.abs(v / (1 - beta2 * t))) + e),
         "lr is not used": m_hat / (np.sqrt(v_hat) + e) / lr,
     }
+    for count, words in ((t + 1, "t + 1 stands where t belongs"), (t - 1, "t − 1 stands where t")):
+        corrected = m / (1 - beta1**count), v / (1 - beta2**count)
+        steps[f"{words}: t counts this step already"] = corrected[0] / (np.sqrt(corrected[1]) + e)
     return {f"theta: {words}": theta - lr * step for words, step in steps.items()}
 
 
@@ -179,6 +189,7 @@ def adam_step(step: Any) -> str:
         given = judge.call(step, "theta, m, v", theta, grad, m, v, *settings, shapes=shapes)
         right = adam(theta, grad, m, v, *settings)
         wrong_m = {
+            "m: beta1 is 0.9 whatever is handed over: use the argument": 0.9 * m + 0.1 * grad,
             "m: beta1 and 1 − beta1 are swapped": 0.2 * m + 0.8 * grad,
             "m: the factor 1 − beta1 is missing": 0.8 * m + grad,
             "m: this is the plain gradient; keep beta1 of the old m": grad,

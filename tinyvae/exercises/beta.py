@@ -1,6 +1,8 @@
-"""Checks and pictures of notebook 8: active units, the effective beta of a loss, free bits."""
+"""Checks of notebook 8: active units, the effective beta of a loss, the best σ_x."""
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,11 @@ from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
 
 
-@judge.check("which dimensions are active")
+def _active(mu: Any, threshold: float = 0.01) -> Any:
+    return mu.var(axis=0) > threshold
+
+
+@judge.check("which dimensions are active", reference=_active)
 def active_units(function: Any) -> str:
     """Judge `function(mu, threshold)` → (L,) True or False."""
     scale, offset = np.array([1.0, 0.05, 0.02, 0.08, 0.3]), np.array([0.0, 0.0, 3.0, 0.0, -1.0])
@@ -124,126 +130,90 @@ def _in_words(D: int, L: int, pixels: str, latents: str, given: float, right: fl
     )
 
 
-@judge.check("free bits")
-def free_bits(function: Any) -> str:
-    """Judge `function(kl, free)` → loss, dkl."""
-    (kl,) = judge.draw((5, 3))
-    kl = np.abs(kl)
-    kl *= np.array([0.3, 0.8, 1.6]) / kl.mean(axis=0)  # (B, L), some examples beyond their mean
-    frees = (0.5, 0.0, 1.0, 4.0)
-    shapes = {"loss": (), "dkl": kl.shape}
-    given = [judge.call(function, "loss, dkl", kl, free, shapes=shapes) for free in frees]
-    _judge_loss(np.array([float(loss) for loss, _ in given]), kl, frees)
-    for free, (_, dkl) in zip(frees, given, strict=True):
-        _judge_dkl(dkl, kl, free)
-    return "the loss, and a gradient that is 0 while a dimension has free bits left"
-
-
-# What is wrong, and the loss that it gives, from kl (B, L), its mean over the batch (L,), and free.
-LOSSES = {
-    "the maximum is taken for each picture; take the mean over the batch first": (
-        lambda kl, mean, free: np.maximum(kl, free).sum(axis=1).mean()
-    ),
-    "this is the minimum: it would count no KL above free at all": (
-        lambda kl, mean, free: np.minimum(mean, free).sum()
-    ),
-    "all dimensions share one allowance; each has its own: take the maximum, then the sum": (
-        lambda kl, mean, free: max(mean.sum(), free)
-    ),
-    "all dimensions share one allowance of L · free; each has its own": (
-        lambda kl, mean, free: max(mean.sum(), free * len(mean))
-    ),
-    "this is max(KL − free, 0), lower by L · free. Its gradient is the same, but the loss here is "
-    "max(KL, free)": lambda kl, mean, free: np.maximum(mean - free, 0).sum(),
-    "the batch is summed: take the mean over B": (
-        lambda kl, mean, free: np.maximum(kl.sum(axis=0), free).sum()
-    ),
-    "the batch is summed: take the mean over B of each dimension first": (
-        lambda kl, mean, free: np.maximum(kl, free).sum()
-    ),
-    "averaged over L: the dimensions are summed": (
-        lambda kl, mean, free: np.maximum(mean, free).mean()
-    ),
-    "a dimension below free costs nothing here; it costs free: take the larger of the two": (
-        lambda kl, mean, free: np.where(mean > free, mean, 0).sum()
-    ),
-    "the mean is taken over the L dimensions; take it over the batch, axis=0": (
-        lambda kl, mean, free: np.maximum(kl.mean(axis=1), free).sum()
-    ),
-    "this is the plain KL: nothing is free": lambda kl, mean, free: mean.sum(),
-}
-
-
-def _judge_loss(given: np.ndarray, kl: np.ndarray, frees: Sequence[float]) -> None:
-    mean = kl.mean(axis=0)  # (L,)
-    for words, formula in LOSSES.items():
-        if np.allclose(given, [formula(kl, mean, free) for free in frees]):
-            raise Wrong(f"loss: {words}")
-    for loss, free in zip(given, frees, strict=True):
-        right = np.maximum(mean, free).sum()
-        judge.same("loss", loss, right, sizes={"B": len(kl), "L": len(mean)})
-
-
-def _judge_dkl(dkl: np.ndarray, kl: np.ndarray, free: float) -> None:
-    B, mean = len(kl), kl.mean(axis=0)
-    counts = np.broadcast_to(mean > free, kl.shape)
-    mistakes = {
-        "it must be 0 in the dimensions that still have free bits": np.ones_like(kl),
-        "it is 0 for single pictures; what counts is the mean of a dimension over the batch": (
-            kl > free
-        ),
-        "it is 0 in the wrong dimensions: those above free are paid for": ~counts,
-    }
-    for words, mask in mistakes.items():
-        if not np.array_equal(mask, counts) and np.allclose(dkl, mask / B):
-            raise Wrong(f"dkl: {words}")
-    if np.allclose(dkl, counts) and counts.any():
-        raise Wrong(
-            f"dkl: the factor 1/B is missing: the mean over B = {B} examples moves by 1/B when one "
-            "of them moves by 1"
-        )
-    judge.same("dkl", dkl, counts / B, sizes={"B": B, "L": kl.shape[1]})
-
-
-def planes(
-    models: Mapping[str, Any], x: np.ndarray, labels: np.ndarray, image_shape: tuple[int, ...]
+def _width(
+    x: np.ndarray, x_hat: np.ndarray, mean: Any = np.mean, power: float = 0.5, squared: bool = True
 ) -> Any:
-    """Draw the latent planes of several models of L = 2, with one draw of z for each of x (N, D).
-
-    `models` goes from a name to a model; the columns state what z tells, the KL.
-    """
-    from tinyvae import evaluate, figures
-    from tinyvae.core.latent import reparameterize
-
-    eps = np.random.default_rng(0).standard_normal((len(x), 2))
-    grid = figures.plane_grid(figures.NEAR_PRIOR, 14)
-    columns = []
-    for name, model in models.items():
-        z = reparameterize(*model.encode(x), eps)  # (N, 2)
-        remark = f"a KL of {evaluate.elbo(model, x).kl:.1f} nats"
-        columns.append((name, remark, z, model.decode(grid), None))
-    title = "What beta does to the latent plane"
-    subtitle = "Above: draws of z for the test images, coloured by digit, on the prior's circles."
-    return figures.three_panels(columns, labels, image_shape, title, subtitle)
+    """Return the σ_x at which the nll of a batch is smallest, or what slips make of it."""
+    away = x - x_hat
+    return mean(away**2 if squared else np.abs(away)) ** power
 
 
-def kl_by_epoch(histories: Mapping[str, Sequence[dict]]) -> Any:
-    """Draw the KL of several trainings by epoch, each under its name, as far as 4 nats."""
-    from tinyvae.figures.picture import COLORS, MARGIN, page, panel, styled
+def _smallest_nll(
+    x: np.ndarray, x_hat: np.ndarray, rest: float = 0.5, half: float = 0.5, pi: float = 2 * math.pi,
+    pixels: bool = True, power: float = 1.0, base: float = math.e,
+) -> float:  # fmt: skip
+    """Return the nll there, ½ D (log 2πσ_x² + 1), or what slips make of it."""
+    D = x.shape[1] if pixels else 1
+    return D * (half * math.log(pi * ((x - x_hat) ** 2).mean() ** power, base) + rest)
 
-    @styled
-    def draw() -> Any:
-        fig = page(8.4, 3.7, "The KL in three trainings", "Nats per picture, by epoch.")
-        ax = panel(fig, MARGIN + 0.35, 0.95, 5.6, 2.1)
-        at = -1.0
-        by_end = sorted(histories.items(), key=lambda item: item[1][-1]["kl"])
-        for color, (name, history) in zip(COLORS, by_end, strict=False):
-            epochs, kl = zip(*((row["epoch"], row["kl"]) for row in history), strict=True)
-            ax.plot(epochs, kl, color=color, lw=1.8)
-            at = max(kl[-1], at + 0.32)  # names that would overlap move up
-            ax.text(epochs[-1] + 0.25, at, name, color=color, va="center", size=9)
-        ax.set(xlabel="epoch", ylim=(-0.1, 4))
-        ax.grid(axis="y", color="#eceef1", lw=0.8)
-        return fig
 
-    return draw()
+@judge.check("the best σ_x, without a word of help")
+def best_width(function: Any) -> str:
+    """Judge `function(x, x_hat)` → sigma_x, nll: the width that suits a batch best."""
+    for B, D, scale in ((6, 5, 0.3), (3, 8, 2.0)):
+        x, away = judge.draw((B, D), (B, D))
+        x_hat = x + scale * away
+        sizes = {"B": B, "D": D, "B·D": B * D}
+        shapes = {"sigma_x": (), "nll": ()}
+        given = judge.call(function, "sigma_x, nll", x, x_hat, shapes=shapes)
+        right = _width(x, x_hat), _smallest_nll(x, x_hat)
+        if np.allclose(given, right[::-1]):
+            raise Wrong("sigma_x and nll come in the wrong order")
+        per_pixel = np.sqrt(((x - x_hat) ** 2).mean(axis=0))
+        slips = {
+            "sigma_x: this is the variance σ_x²; its root is asked for": {"power": 1.0},
+            "sigma_x: this is 1/σ_x": {"power": -0.5},
+            "sigma_x: the squares are summed; their mean over all B · D pixels is the variance": {
+                "mean": np.sum
+            },
+            "sigma_x: the squares are summed over the D pixels; each pixel counts, so B · D": {
+                "mean": lambda a: a.sum(axis=1).mean()
+            },
+            "sigma_x: the squares are summed over the batch; each pixel counts, so B · D": {
+                "mean": lambda a: a.sum(axis=0).mean()
+            },
+            "sigma_x: absolute differences would suit a Laplace density; here squares count": {
+                "squared": False, "power": 1.0
+            },
+            "sigma_x: the squares are missing: this is the root of the mean absolute difference": {
+                "squared": False
+            },
+            "sigma_x: this is the largest difference": {"mean": np.max},
+        }  # fmt: skip
+        judge.named_slip(given[0], partial(_width, x, x_hat), slips)
+        mean_of_roots = "sigma_x: this is a mean of roots; the root comes last, one for all pixels"
+        roots = np.sqrt(((x - x_hat) ** 2).mean(axis=1)).mean()
+        judge.named_mistake(given[0], {mean_of_roots: roots})
+        judge.named_mistake(given[0], {mean_of_roots: per_pixel.mean()})
+        centred = "sigma_x: np.std and np.var subtract a mean first; nothing is subtracted here"
+        judge.named_mistake(given[0], {centred: (x - x_hat).std()})
+        others = {
+            "sigma_x: divided by B · D − 1; the smallest nll has the plain mean": (
+                right[0] * np.sqrt(B * D / (B * D - 1))
+            ),
+            "sigma_x: this is the spread of x; the decoder explains a part of it": x.std(),
+        }
+        judge.named_mistake(given[0], others)
+        judge.same("sigma_x", given[0], right[0], sizes=sizes)
+        slips = {
+            "nll: the squares are left out; at the best σ_x they add up to ½ D": {"rest": 0.0},
+            "nll: the squares divided by 2σ_x² are ½ for each pixel, not 1": {"rest": 1.0},
+            "nll: ½ is missing before the logarithm": {"half": 1.0},
+            "nll: 2π is missing under the logarithm": {"pi": 1.0},
+            "nll: π is missing under the logarithm": {"pi": 2.0},
+            "nll: log 2πσ_x stands where log 2πσ_x² belongs": {"power": 0.5},
+            "nll: np.log10 stands where np.log belongs": {"base": 10.0},
+            "nll: it is the mean over the D pixels; the logarithms of a picture add up": {
+                "pixels": False
+            },
+        }
+        judge.named_slip(given[1], partial(_smallest_nll, x, x_hat), slips)
+        log_part = right[1] - 0.5 * D
+        others = {
+            "nll: the sign is flipped: this is log p": -right[1],
+            "nll: the squares add up to ½ for each of the D pixels": log_part + 0.5,
+            "nll: the logarithm counts for each of the D pixels": log_part / D + 0.5 * D,
+        }
+        judge.named_mistake(given[1], others)
+        judge.same("nll", given[1], right[1], sizes=sizes)
+    return "no other σ_x gives these pictures a smaller nll"

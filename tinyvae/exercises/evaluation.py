@@ -1,6 +1,8 @@
-"""Checks and pictures of notebook 9: log-mean-exp, effective samples, importance weights."""
+"""Checks of notebook 9: log-mean-exp, effective draws, a standard error, importance weights."""
 
+import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,9 @@ def log_mean_exp(function: Any) -> str:
                 shifted - a.max(axis=1)
             ),
             "this is the mean of exp(a) itself: its logarithm is missing": np.exp(_exact(a)),
+            "1/S stands inside the logarithm, so log S is subtracted, not divided by": (
+                (_exact(a) + np.log(40)) / 40
+            ),
         }
     _name_mistake(given, _exact(a), mistakes)
     judge.same("the result", given, _exact(a), sizes={"S": 40})
@@ -70,7 +75,13 @@ def _extreme(function: Any, a: np.ndarray, words: str, levels: np.ndarray | None
     judge.same("the result", given, right)
 
 
-@judge.check("the effective number of samples")
+def _effective(log_w: np.ndarray) -> np.ndarray:
+    """Return (Σw)² / Σw², (N,)."""
+    total, squares = np.logaddexp.reduce(log_w, axis=1), np.logaddexp.reduce(2 * log_w, axis=1)
+    return np.exp(2 * total - squares)
+
+
+@judge.check("the effective number of samples", reference=_effective)
 def effective_samples(function: Any) -> str:
     """Judge `function(log_w)` → (N,), for log_w (N, S)."""
     (log_w,) = judge.draw((5, 40))
@@ -89,6 +100,9 @@ def effective_samples(function: Any) -> str:
             "the weights are exp(log_w); these are the logarithms": logs,
             "this is 1 / the largest share; it hears only of one weight": 1 / share.max(axis=1),
             "this is the square root of it": np.sqrt(right),
+            "this is e^entropy of the shares: another count; here their squares are added": np.exp(
+                -(share * np.log(share)).sum(axis=1)
+            ),
         }
     _name_mistake(given, right, mistakes)
     judge.same("effective", given, right, sizes={"S": 40})
@@ -111,138 +125,211 @@ def effective_samples(function: Any) -> str:
     return f"{right[0]:.0f} for 40 equal weights, {right[-1]:.1f} where one outweighs the others"
 
 
-def _effective(log_w: np.ndarray) -> np.ndarray:
-    """Return (Σw)² / Σw², (N,)."""
-    total, squares = np.logaddexp.reduce(log_w, axis=1), np.logaddexp.reduce(2 * log_w, axis=1)
-    return np.exp(2 * total - squares)
+def _error(
+    log_w: np.ndarray, root: Any = np.sqrt, spread: Any = np.std, mean: Any = np.mean,
+    of_logs: bool = False, over: bool = True,
+) -> Any:  # fmt: skip
+    """Return the standard error of log p(x), std(w)/(mean(w) √S), or what slips make of it."""
+    w = log_w if of_logs else np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    under = mean(w, axis=1) if over and not of_logs else 1.0
+    return spread(w, axis=1) / under / root(log_w.shape[1])
 
 
-@judge.check("importance weights")
-def log_weights(function: Any) -> str:
-    """Judge `function(nll, mu, logvar, z)` → log w (S,); nll (S,), mu, logvar (L,), z (S, L)."""
-    nll, mu, logvar, eps = judge.draw((6,), (3,), (3,), (6, 3))
-    nll, mu = nll + 90, 2 * mu
-    z = mu + np.exp(0.5 * logvar) * eps  # (S, L)
-    given = judge.call(function, "log_w", nll, mu, logvar, z, shapes={"log_w": (6,)})
-    prior, q = _log_normal(z, 0.0, 0.0), _log_normal(z, mu, logvar)
-    right = -nll + prior - q
-    mistakes = {
-        "log p(x|z) is −nll: its sign is flipped": nll + prior - q,
-        "log q(z|x) is missing: it must be subtracted": -nll + prior,
-        "log q(z|x) is added; it stands below the line, so subtract it": -nll + prior + q,
-        "log p(z), the prior, is missing": -nll - q,
-        "p(z) and q(z|x) are swapped: this is p(x|z) q / p": -nll + q - prior,
-        "p(x|z) is missing: this is p(z) / q(z|x)": prior - q,
-        "these are the weights w; return their logarithms": np.exp(right),
-        "averaged over the L dimensions: the logarithms of independent ones add up": (
-            -nll + (prior - q) / 3
+@judge.check("the standard error of log p(x), without a word of help", reference=_error)
+def standard_error(function: Any) -> str:
+    """Judge `function(log_w)` → (N,), for log_w (N, S)."""
+    (log_w,) = judge.draw((5, 40))
+    log_w *= np.array([0.1, 0.5, 1.0, 2.0, 4.0])[:, None]
+    given = judge.call(function, "error", log_w, shapes={"error": (5,)})
+    slips = {
+        "it is not divided by √S: this is the spread of one weight": {"root": lambda S: 1.0},
+        "divided by S; the spread of a mean falls with √S": {"root": lambda S: S},
+        "the variance of the weights stands where their standard deviation belongs": {
+            "spread": np.var
+        },
+        "these are the logarithms' own spread: log p(x) is the logarithm of the mean of w": {
+            "of_logs": True
+        },
+        "the mean weight is missing below the line": {"over": False},
+        "it is divided by the sum of the weights; the mean is meant": {"mean": np.sum},
+    }
+    w, plain = np.exp(log_w), np.exp(log_w).std(axis=1) / np.sqrt(40)
+    own = {
+        "this is the standard error of p(x); its logarithm's is that, divided by p(x)": plain,
+        "this is the logarithm of the error: only log p(x) is a logarithm": np.log(_error(log_w)),
+        "log of the spread of w is no error of log p(x)": np.log(plain),
+        "this is 1/√(effective draws): nearly, but 1/S is to be subtracted under the root": (
+            _effective(log_w) ** -0.5
+        ),
+        "it is multiplied by p(x); divide by it": plain * w.mean(axis=1),
+        "this is its square, a variance": _error(log_w) ** 2,
+        "the largest log_w is added again: a factor that cancels need not come back": (
+            log_w.max(axis=1) + _error(log_w)
         ),
     }
-    for lacks, sign in (("log p(z)", 1), ("log q(z|x)", -1)):
-        words = f"{lacks} lacks its constant −½ L log 2π, and the other has it: both, or neither"
-        mistakes[words] = right + sign * 1.5 * np.log(2 * np.pi)
-    mistakes |= {words: -nll + prior - wrong for words, wrong in _wrong_q(z, mu, logvar).items()}
-    _name_mistake(given, right, mistakes)
-    _name_mistake(given, right, _without_constants(mistakes, 1.5 * np.log(2 * np.pi)))
-    relatives = {"log p(z)": prior, "log q(z|x)": q, "nll": nll}
-    judge.same("log_w", given, right, sizes={"L": 3, "S": 6}, relatives=relatives)
+    if not np.allclose(given, (unbiased := _error(log_w) * np.sqrt(40 / 39))):
+        judge.named_mistake(given, own)
+        judge.named_slip(given, partial(_error, log_w), slips)
+        judge.same("error", given, _error(log_w), sizes={"S": 40, "√S": 40**0.5})
+    right = unbiased if np.allclose(given, unbiased) else _error(log_w)
+    for levels in (-900.0, 900.0, np.array([0.0, -900.0, 900.0, -900.0, -5000.0])[:, None]):
+        given = judge.call(function, "error", log_w + levels, shapes={"error": (5,)})
+        if not np.isfinite(given).all():
+            raise Wrong(
+                "for log_w around −900 or 900 it is no number: a common factor of all weights of a "
+                "row cancels, so take it out first"
+            )
+        judge.same("error", given, right)
+    return f"{right[0]:.3f} where the weights are nearly equal, {right[-1]:.2f} where one outweighs"
+
+
+def _log_normal(
+    z: np.ndarray, mu: Any, logvar: Any, constant: float = math.log(2 * math.pi),
+    width: float = 0.5, power: float = 1.0, add: Any = np.sum,
+) -> Any:  # fmt: skip
+    """Return log N(z; mu, σ²) (S,), added up over the dimensions, or what slips make of it."""
+    square = (z - mu) ** 2 / np.exp(power * logvar)
+    return add(-0.5 * (square + constant) - width * logvar * np.ones_like(z), axis=1)
+
+
+# What goes wrong in log q.
+# fmt: off
+SLIPS_OF_Q = {
+    "σ is exp(logvar) in log q. But logvar = log σ², so σ = exp(½ logvar)": {
+        "width": 1.0, "power": 2.0
+    },
+    "the term −½ logvar of log q is missing, from the 1/σ before its exponential": {"width": 0.0},
+    "log q has −logvar where −½ logvar, that is −log σ, is right": {"width": 1.0},
+    "log q has +½ logvar where −½ logvar, that is −log σ, is right": {"width": -0.5},
+    "in log q, (z − mu)² is divided by σ; divide it by σ² = exp(logvar)": {"power": 0.5},
+    "in log q, z − mu is divided by σ² = exp(logvar); divide it by σ, then square": {"power": 2.0},
+    "in log q, (z − mu)² is divided by nothing; divide it by σ² = exp(logvar)": {"power": 0.0},
+}
+
+
+# fmt: on
+def _log_w(
+    nll: Any, mu: Any, logvar: Any, z: Any, fit: float = -1.0, prior: float = 1.0, q: float = -1.0,
+    constant: float = math.log(2 * math.pi), lacks: str = "", add: Any = np.sum, **of_q: Any,
+) -> Any:  # fmt: skip
+    """Return −nll + log p(z) − log q(z|x), (S,), or what slips make of it."""
+    of_prior, of_q = (0.0 if lacks == "p" else constant), of_q | {"add": add}
+    log_q = _log_normal(z, mu, logvar, 0.0 if lacks == "q" else constant, **of_q)
+    return fit * nll + prior * _log_normal(z, 0.0, 0.0, of_prior, add=add) + q * log_q
+
+
+FORMS = ({}, {"constant": 0.0})  # with −½ L log 2π in both densities, and without
+
+
+def _example() -> tuple[np.ndarray, ...]:
+    """Return nll (S,), mu, logvar (L,) and draws z (S, L)."""
+    nll, mu, logvar, eps = judge.draw((6,), (3,), (3,), (6, 3))
+    return nll + 90, 2 * mu, logvar, 2 * mu + np.exp(0.5 * logvar) * eps
+
+
+@judge.check("importance weights", reference=_log_w)
+def log_weights(function: Any) -> str:
+    """Judge `function(nll, mu, logvar, z)` → log w (S,); nll (S,), mu, logvar (L,), z (S, L)."""
+    nll, mu, logvar, z = _example()
+    given = judge.call(function, "log_w", nll, mu, logvar, z, shapes={"log_w": (6,)})
+    formula = partial(_log_w, nll, mu, logvar, z)
+    slips = {
+        "log p(x|z) is −nll: its sign is flipped": {"fit": 1.0},
+        "p(x|z) is missing: this is p(z) / q(z|x)": {"fit": 0.0},
+        "p(z) and q(z|x) are swapped: this is p(x|z) q / p": {"prior": -1.0, "q": 1.0},
+        "log q(z|x) is missing: it must be subtracted": {"q": 0.0},
+        "log q(z|x) is added; it stands below the line, so subtract it": {"q": 1.0},
+        "log p(z), the prior, is missing": {"prior": 0.0},
+        "log p(z) lacks its constant −½ L log 2π, and the other has it: both, or neither": {
+            "lacks": "p"
+        },
+        "log q(z|x) lacks its constant −½ L log 2π, and the other has it: both, or neither": {
+            "lacks": "q"
+        },
+        "averaged over the L dimensions: the logarithms of independent ones add up": {
+            "add": np.mean
+        },
+        **SLIPS_OF_Q,
+    }
+    if not np.allclose(given, formula()):
+        judge.named_mistake(
+            given, {"these are the weights w; return their logarithms": np.exp(formula())}
+        )
+        judge.named_slip(given, formula, slips, FORMS)
+    judge.same("log_w", given, formula(), sizes={"L": 3, "S": 6}, relatives={"nll": nll})
     return "log p(x|z) + log p(z) − log q(z|x) for each of the S draws"
 
 
-def _without_constants(
-    mistakes: Mapping[str, np.ndarray], constant: float
-) -> dict[str, np.ndarray]:
-    """Return the mistakes in the form of an answer that leaves ½ L log 2π out of both densities.
-
-    There they differ from those above where the constants of p(z) and q(z|x) do not cancel.
-    """
-    kept = {
-        "log q(z|x) is missing: it must be subtracted": constant,
-        "log q(z|x) is added; it stands below the line, so subtract it": 2 * constant,
-        "log p(z), the prior, is missing": -constant,
-    }
-    return {
-        f"{words[:-1]}{words[-1]}\u200b": mistakes[words] + more for words, more in kept.items()
-    }
+def _log_w_of_both(
+    nll: Any, mu: Any, logvar: Any, z: Any, fit: float = -1.0, prior: float = 1.0, q: float = -1.0,
+    constant: float = math.log(2 * math.pi), shares: float = math.log(2), mix: Any = np.logaddexp,
+    lacks: str = "", **of_q: Any,
+) -> Any:  # fmt: skip
+    """Return −nll + log p(z) − log(½ p(z) + ½ q(z|x)), (S,), or what slips make of it."""
+    log_p = _log_normal(z, 0.0, 0.0, 0.0 if lacks == "p" else constant)
+    log_q = _log_normal(z, mu, logvar, 0.0 if lacks == "q" else constant, **of_q)
+    return fit * nll + prior * log_p + q * (mix(log_p, log_q) - shares)
 
 
-def _wrong_q(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
-    """Return common mistakes in log q(z|x), and what (S,) they give."""
-    square, constant = (z - mu) ** 2, np.log(2 * np.pi)
-
-    def q(square: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
-        return -0.5 * (square + 2 * log_scale + constant).sum(axis=1)
-
-    variance = np.exp(logvar)
-    return {
-        "the term −½ logvar of log q is missing, from the 1/σ before its exponential": (
-            q(square / variance, 0 * logvar)
-        ),
-        "log q has −logvar where −½ logvar, that is −log σ, is right": q(square / variance, logvar),
-        "log q has +½ logvar where −½ logvar, that is −log σ, is right": (
-            q(square / variance, -0.5 * logvar)
-        ),
-        "in log q, (z − mu)² is divided by σ; divide it by σ² = exp(logvar)": (
-            q(square / np.exp(0.5 * logvar), 0.5 * logvar)
-        ),
-        "in log q, z − mu is divided by σ² = exp(logvar); divide it by σ, then square": (
-            q(square / variance**2, 0.5 * logvar)
-        ),
-        "in log q, (z − mu)² is divided by nothing; divide it by σ² = exp(logvar)": (
-            q(square, 0.5 * logvar)
-        ),
-    }
-
-
-def _log_normal(z: np.ndarray, mu: Any, logvar: Any) -> np.ndarray:
-    """Return log N(z; mu, σ²) (S,), summed over the dimensions."""
-    square = (z - mu) ** 2 / np.exp(logvar)
-    return -0.5 * (square + logvar + np.log(2 * np.pi)).sum(axis=1)
-
-
-def two_ways(prior: np.ndarray, posterior: np.ndarray) -> Any:
-    """Draw log p(x|z) of one picture for draws of z (S,) from the prior and from q(z|x)."""
-    from tinyvae.figures.picture import ACCENT, GREY, MARGIN, page, panel, styled
-
-    @styled
-    def draw() -> Any:
-        title = "How well does a drawn code explain one picture?"
-        fig = page(8.4, 3.5, title, "log p(x|z) in nats, for 1,000 draws of z each.")
-        ax = panel(fig, MARGIN, 0.95, 7.6, 1.9)
-        bins = np.linspace(min(prior.min(), posterior.min()), posterior.max(), 70)
-        for values, color, name in ((prior, GREY, "z ~ p(z)"), (posterior, ACCENT, "z ~ q(z|x)")):
-            heights = ax.hist(values, bins, color=color, alpha=0.7)[0]
-            place = (float(np.median(values)), heights.max() + 25)
-            ax.annotate(name, place, color=color, ha="center", size=9.5)
-        ax.set(yticks=[], xlabel="nats")
-        ax.spines["left"].set_visible(False)
-        ax.margins(y=0.15)
-        return fig
-
-    return draw()
-
-
-def three_values(exact: np.ndarray, estimate: np.ndarray, bound: np.ndarray) -> Any:
-    """Draw how far the importance-sampled log p(x) and the ELBO are from the exact one, (N,)."""
-    from tinyvae.figures.picture import ACCENT, GREY, INK, MARGIN, page, panel, styled
-
-    @styled
-    def draw() -> Any:
-        title = "The bound, the estimate and the truth"
-        fig = page(
-            8.4,
-            3.7,
-            title,
-            f"Difference from the exact log p(x) in nats, for {len(exact)} examples.",
+@judge.check("weights for draws from both, without a word of help", reference=_log_w_of_both)
+def weights_of_both(function: Any) -> str:
+    """Judge `function(nll, mu, logvar, z)` → log w (S,), for draws from q and prior by halves."""
+    nll, mu, logvar, z = _example()
+    z[3:] = judge.draw((3, 3), seed=4)[0]  # some from the prior
+    given = judge.call(function, "log_w", nll, mu, logvar, z, shapes={"log_w": (6,)})
+    formula = partial(_log_w_of_both, nll, mu, logvar, z)
+    slips = {
+        "log p(x|z) is −nll: its sign is flipped": {"fit": 1.0},
+        "the two halves: the density of the draws is ½ p + ½ q, not p + q": {"shares": 0.0},
+        "the halves: log ½ has the wrong sign": {"shares": -math.log(2)},
+        "the logarithms are averaged; the density of the draws is the mean of both densities": {
+            "mix": lambda a, b: 0.5 * (a + b), "shares": 0.0
+        },
+        "the logarithms of p and q are added: that is their product, not their sum": {
+            "mix": np.add, "shares": 0.0
+        },
+        "the density of the draws is q alone here; half of them are from the prior": {
+            "mix": lambda a, b: b, "shares": 0.0
+        },
+        "the density of the draws is missing below the line": {"q": 0.0},
+        "its density is multiplied; it stands below the line": {"q": 1.0},
+        "log p(z), the prior, is missing above the line": {"prior": 0.0},
+        "the larger of the two is no sum: log(e^a + e^b)": {"mix": np.maximum},
+        "log p(z) lacks its constant −½ L log 2π, and log q has it: both, or neither": {
+            "lacks": "p"
+        },
+        "log q(z|x) lacks its constant −½ L log 2π, and log p has it: both, or neither": {
+            "lacks": "q"
+        },
+        **SLIPS_OF_Q,
+    }  # fmt: skip
+    if not np.allclose(given, formula()):
+        per_number = np.logaddexp(
+            -0.5 * z**2, -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar)
+        ) - math.log(2)  # without the constants, which cancel
+        log_p, log_q = _log_normal(z, 0.0, 0.0), _log_normal(z, mu, logvar)
+        named = {
+            "divided by the density of its own half, or by the larger one: where a z came from is "
+            "forgotten, and each is a draw from the mean of both densities": (
+                -nll + log_p - np.maximum(log_p, log_q)
+            ),
+            "this is the mean of the two weights; the densities are averaged, below the line": (
+                np.logaddexp(-nll, -nll + log_p - log_q) - math.log(2)
+            ),
+            "mixed in each dimension by itself: a draw is from q in all L, or from the prior": (
+                -nll + (-0.5 * z**2 - per_number).sum(axis=1)
+            ),
+            "these are the weights w; return their logarithms": np.exp(formula()),
+        }
+        judge.named_mistake(given, named)
+        judge.named_slip(given, formula, slips, FORMS)
+    judge.same("log_w", given, formula(), sizes={"L": 3, "S": 6}, relatives={"nll": nll})
+    far = np.array([[60.0, 0.0, 0.0], [-200.0, 90.0, 3.0]])
+    given = judge.call(function, "log_w", nll[:2], mu, logvar, far, shapes={"log_w": (2,)})
+    if not np.isfinite(given).all():
+        raise Wrong(
+            "right for the first draws, but far from both centres e^… is 0, and log 0 is −inf: "
+            "exercise 9.1 knows; or np.logaddexp"
         )
-        ax = panel(fig, MARGIN + 0.4, 1.0, 5.9, 2.2)
-        n = np.arange(len(exact))
-        ax.axhline(0, color=INK, lw=1.2)
-        ax.vlines(n, bound - exact, 0, color=GREY, lw=0.8, alpha=0.4)
-        ax.plot(n, bound - exact, "v", color=GREY, ms=4, label="ELBO")
-        ax.plot(n, estimate - exact, "o", color=ACCENT, ms=3.2, label="importance sampling")
-        ax.set(xticks=[], xlabel="example")
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return fig
-
-    return draw()
+    judge.same("log_w", given, _log_w_of_both(nll[:2], mu, logvar, far))
+    return "log p(x|z) + log p(z) − log(½ p(z) + ½ q(z|x)), and finite far from both"

@@ -1,5 +1,6 @@
 """Checks and pictures of notebook 10: log p(x) and the posterior on a grid, and in closed form."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ def _log_evidence(log_joint: Any, width: float) -> float:
 @judge.check("log p(x) on a grid", reference=_log_evidence)
 def log_evidence(function: Any) -> str:
     """Judge `function(log_joint, width)` → log p(x), for log p(x, z) (G,) on a grid of z."""
-    (a,) = judge.draw((60,))
+    z, width = np.linspace(-6, 6, 241, retstep=True)  # at its ends nothing is left, as it should be
+    hills = np.logaddexp(-4 * (z - 1) ** 2, -3 * (z + 2) ** 2 - 1)
     for shift in (0.0, -900.0):
-        log_joint, width = a - 3 + shift, 0.05
+        log_joint, width = hills - 0.3 + shift, float(width)
         given = judge.call(function, "the result", log_joint, width)
         judge.same_shape("the result", given, ())
         with np.errstate(all="ignore"):
@@ -30,7 +32,19 @@ def log_evidence(function: Any) -> str:
                     np.exp(_log_evidence(log_joint, width))
                 ),
                 "this is the mean over the grid, not the sum of height times width": (
-                    _log_evidence(log_joint, 1 / 60)
+                    _log_evidence(log_joint, 1 / len(z))
+                ),
+                "it is the mean over the grid, times the width; the sum is meant": (
+                    _log_evidence(log_joint, width / len(z))
+                ),
+                "the width is added to the sum; each height is multiplied by it": (
+                    np.log(np.exp(log_joint).sum() + width)
+                ),
+                "the largest value that was taken out is not added again": (
+                    _log_evidence(log_joint - log_joint.max(), width)
+                ),
+                "the logarithm of the width has the wrong sign": _log_evidence(
+                    log_joint, 1 / width
                 ),
                 "these are sums of logarithms: add the densities themselves": (
                     log_joint.sum() * width
@@ -72,34 +86,68 @@ def posterior(function: Any) -> str:
     return "its area is 1"
 
 
+def _mean(
+    x: float, a: float, c: float, s: float, of_x: float = 1.0, offset: float = -1.0,
+    power: float = 2.0, square: float = 2.0, one: float = 1.0, under: bool = True,
+) -> Any:  # fmt: skip
+    """Return the mean of p(z|x), or what slips make of it."""
+    precision = _precision(a, s, power, square, one)
+    return a**of_x * (x + offset * c) / s**power / (precision if under else 1.0)
+
+
+def _precision(a: float, s: float, power: float, square: float, one: float) -> float:
+    return a**square / s**power + one
+
+
+def _deviation(
+    a: float,
+    s: float,
+    root: float = -0.5,
+    power: float = 2.0,
+    square: float = 2.0,
+    one: float = 1.0,
+) -> Any:
+    return np.float64(_precision(a, s, power, square, one)) ** root
+
+
+SLIPS_OF_PRECISION = {
+    "sigma_x stands where its square belongs": {"power": 1.0},
+    "slope stands where its square belongs": {"square": 1.0},
+    "the prior's 1 is missing in 1/variance": {"one": 0.0},
+}
+
+
 @judge.check("the posterior of a straight decoder, without a word of help")
 def straight(function: Any) -> str:
     """Judge `function(x, slope, offset, sigma_x)` → mean, deviation of p(z|x)."""
-    for x, a, c, s in ((3.0, 2.0, 0.0, 1.0), (-1.0, 0.5, 0.3, 0.4), (0.7, -3.0, 1.0, 2.0)):
+    for x, a, c, s in ((3.0, 2.0, 0.5, 1.5), (-1.0, 0.5, 0.3, 0.4), (0.7, -3.0, 1.0, 2.0)):
         shapes = {"mean": (), "deviation": ()}
         mean, deviation = judge.call(function, "mean, deviation", x, a, c, s, shapes=shapes)
-        precision = a * a / s**2 + 1
-        right = a * (x - c) / s**2 / precision, precision**-0.5
-        if np.allclose((deviation, mean), right):
+        formulas = partial(_mean, x, a, c, s), partial(_deviation, a, s)
+        if np.allclose((deviation, mean), [formula() for formula in formulas]):
             raise Wrong("mean and deviation come in the wrong order")
-        wrong = {
-            "mean: that is the z that x would have without a prior, (x − offset)/slope": (x - c)
-            / a,
-            "mean: the offset is not subtracted from x": a * x / s**2 / precision,
-            "mean: it is not divided by slope²/sigma_x² + 1": a * (x - c) / s**2,
+        without = "mean: that is the z that x would have without a prior, (x − offset)/slope"
+        judge.named_mistake(mean, {without: (x - c) / a})
+        slips = {
+            "the factor slope is missing": {"of_x": 0.0},
+            "the offset is not subtracted from x": {"offset": 0.0},
+            "the offset is added to x; subtract it": {"offset": 1.0},
+            "it is not divided by slope²/sigma_x² + 1": {"under": False},
+            **SLIPS_OF_PRECISION,
         }
-        judge.named_mistake(mean, {k: v for k, v in wrong.items() if not np.isclose(v, right[0])})
-        judge.same("mean", mean, right[0])
-        wrong = {
-            "deviation: this is the variance": 1 / precision,
-            "deviation: this is 1 / variance": precision,
-            "deviation: the prior's 1 is missing under the root": abs(s / a),
+        judge.named_slip(mean, formulas[0], {f"mean: {words}": v for words, v in slips.items()})
+        judge.same("mean", mean, formulas[0]())
+        slips = {
+            "this is the variance": {"root": -1.0},
+            "this is 1 / variance": {"root": 1.0},
+            "this is 1 / deviation": {"root": 0.5},
+            **SLIPS_OF_PRECISION,
         }
-        judge.named_mistake(
-            deviation, {k: v for k, v in wrong.items() if not np.isclose(v, right[1])}
-        )
-        judge.same("deviation", deviation, right[1])
-    return "for x = 3 and the model of notebook 3 it is N(1.2, 0.45²), as it was there"
+        slips = {f"deviation: {words}": v for words, v in slips.items()}
+        judge.named_slip(deviation, formulas[1], slips)
+        judge.same("deviation", deviation, formulas[1]())
+    mean, deviation = judge.call(function, "mean, deviation", 3.0, 2.0, 0.0, 1.0)
+    return f"for x = 3 and the model of notebook 3 it is N({mean:.1f}, {deviation:.2f}²), as there"
 
 
 @styled

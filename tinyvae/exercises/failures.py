@@ -20,6 +20,12 @@ SENTENCES = (
      "question of a whole array; np.where, & and | answer for each entry"),
     (r"truth value of an array", "", "a function that takes one number got a whole array: call it "
      "for each entry, or take NumPy's function of that name"),
+    (r"p must be in the range", "", "a share of 0 or 1 lies at infinity: the middles of the slices "
+     "are neither"),
+    (r"arger sample than population", "", "without replacement each example comes at most once; "
+     "rng.integers may take one again"),
+    (r"core dimension", r"@|matmul|dot", "in a product A @ B the last axis of A and the first of B "
+     "must have the same length: is one of them to be transposed, or another array meant?"),
     (r"broadcast", r"permutation", "a permutation takes each example once, so there are no more of "
      "them; rng.integers may take one again"),
     (r"only (length-1|size-1|0-dim\w*|integer scalar) arrays", r"\bmath\.", "the functions of math "
@@ -97,6 +103,8 @@ def _about_shapes(message: str, code: str) -> str:
         return ""
     a, b = (tuple(int(n) for n in re.findall(r"\d+", text)) for text in found.groups())
     short, long = sorted((a, b), key=len)
+    if len(a) == len(b) == 2 and "@" in code:
+        return "@ is a matrix product; to multiply entry by entry, write *"
     dropped = len(short) < len(long) and any(
         long[:axis] + long[axis + 1 :] == short for axis in range(len(long))
     )

@@ -3,6 +3,7 @@ whose log p(x) is known exactly. Its pictures stand here too."""
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ def normal(function: Any) -> str:
         "½ is missing before the square": -half_log_2pi - log_sigma - square / sigma**2,
         "½ is missing before log 2πσ²": -2 * half_log_2pi - 2 * log_sigma - 0.5 * square / sigma**2,
         "the term −½ log 2πσ² is missing": -0.5 * square / sigma**2,
+        "½ is missing before log 2πσ², and σ stands where σ² belongs": -2 * half_log_2pi
+        - log_sigma
+        - 0.5 * square / sigma**2,
         "2π is missing: −½ log 2πσ², not −½ log σ²": -log_sigma - 0.5 * square / sigma**2,
         "log 2πσ stands where log 2πσ² belongs": -half_log_2pi
         - 0.5 * log_sigma
@@ -93,6 +97,9 @@ def bernoulli(function: Any) -> str:
         "log(1 + e^(−|y|)) is missing: max(y, 0) alone is not softplus(y)": (
             np.maximum(y, 0) - x * y
         ).sum(axis=1),
+        "x is subtracted; the term is x y, the pixel times the logit": (softplus(y) - x).sum(
+            axis=1
+        ),
         "x and 1 − x are swapped": (softplus(y) - (1 - x) * y).sum(axis=1),
     }
     judge.named_mistake(given, mistakes)
@@ -114,9 +121,16 @@ def bernoulli(function: Any) -> str:
     return "right for 20 random logits, and finite from y = −1000 to 1000"
 
 
-def _elbo(x: float, mu: float, sigma: float, eps: Any) -> Any:
-    z = mu + sigma * eps
-    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
+def _laplace(
+    x: Any, x_hat: Any, scale: float, add: Any = np.sum, sign: float = 1.0, two: float = 2.0,
+    constant: float = 1.0, once: bool = False, away: Any = np.abs, root: float = 1.0,
+    each: bool = True,
+) -> Any:  # fmt: skip
+    """Return the nll (B,) of a Laplace density, Σ |x − x_hat| / b + log 2b, or what slips make."""
+    term = constant * math.log(two * scale)
+    distance = away(x - x_hat) if each else away((x - x_hat).sum(axis=1, keepdims=True)) / 4
+    distance = np.broadcast_to(distance, x.shape) * (1 if each else 4 / x.shape[1])
+    return sign * (add(root * distance / scale + (0 if once else term), axis=1) + once * term)
 
 
 @judge.check("the Laplace loss, without a word of help")
@@ -125,32 +139,39 @@ def laplace(function: Any) -> str:
     for B, D, scale in ((5, 4, 0.7), (3, 6, 2.0)):
         x, x_hat = judge.draw((B, D), (B, D))
         given = judge.call(function, "nll", x, x_hat, scale)
-        away, size = np.abs(x - x_hat), float(scale)
-        mistakes = {
-            "nll is the mean over the pixels; the logarithms add up: sum": (
-                (away / size + math.log(2 * size)).mean(axis=1)
-            ),
-            "this is log p; the loss is −log p": -(away / size + math.log(2 * size)).sum(axis=1),
-            "the constant log 2b is missing: without it a wide density costs nothing": (
-                (away / size).sum(axis=1)
-            ),
-            "the constant is log b; a Laplace density has 1/(2b) before it": (
-                (away / size + math.log(size)).sum(axis=1)
-            ),
-            "the constant log 2b counts once for each pixel, D times": (
-                (away / size).sum(axis=1) + math.log(2 * size)
-            ),
-            "the difference is squared; here its absolute value counts": (
-                (away**2 / size + math.log(2 * size)).sum(axis=1)
-            ),
-            "the absolute value is missing: differences of both signs cancel": (
-                ((x - x_hat) / size + math.log(2 * size)).sum(axis=1)
-            ),
-            "this is the normal density's": -log_density(x, x_hat, size).sum(axis=1),
+        slips = {
+            "nll is the mean over the pixels; the logarithms add up: sum": {"add": np.mean},
+            "this is log p; the loss is −log p": {"sign": -1.0},
+            "the constant log 2b is missing: without it a wide density costs nothing": {
+                "constant": 0.0
+            },
+            "the constant is log b; a Laplace density has 1/(2b) before it": {"two": 1.0},
+            "the constant is log(b/2); a Laplace density has 1/(2b) before it": {"two": 0.5},
+            "log 2b has the wrong sign: −log of 1/(2b) is + log 2b": {"constant": -1.0},
+            "the constant log 2b counts once for each pixel, D times": {"once": True},
+            "the difference is squared; here its absolute value counts": {"away": np.square},
+            "the absolute value is missing: differences of both signs cancel": {
+                "away": lambda u: u
+            },
+            "the absolute value comes too late: take it of each pixel's difference": {
+                "each": False
+            },
+            "√2 belongs to a density with the standard deviation b; this one falls as e^(−|…|/b)": {
+                "root": math.sqrt(2)
+            },
+            "½ belongs to the normal density; here |x − x_hat| / b stands alone": {"root": 0.5},
         }
-        judge.named_mistake(given, mistakes)
-        judge.same("nll", given, (away / size + math.log(2 * size)).sum(axis=1), sizes={"D": D})
+        formula = partial(_laplace, x, x_hat, float(scale))
+        normal_density = -log_density(x, x_hat, float(scale)).sum(axis=1)
+        judge.named_mistake(given, {"this is the normal density's": normal_density})
+        judge.named_slip(given, formula, slips)
+        judge.same("nll", given, formula(), sizes={"D": D})
     return "the sum over pixels of |x − x_hat| / b + log 2b"
+
+
+def _elbo(x: float, mu: float, sigma: float, eps: Any) -> Any:
+    z = mu + sigma * eps
+    return (log_joint(x, z) - log_density(z, mu, sigma)).mean()
 
 
 @judge.check("the ELBO from draws", reference=_elbo)
@@ -216,6 +237,13 @@ def elbo(function: Any) -> str:
     found = f"{given:.3f} at mu = 0.7, sigma = 0.6; the exact log p(3) is {log_evidence(x):.3f}"
     if np.isclose(given, log_density(x, 2 * z, 1.0).mean() - kl):
         return f"with the KL by its formula, which is right too, {found}"
+    fit = log_density(x, 2 * z, 1.0).mean()
+    more = {
+        "the KL is added; it is subtracted": fit + kl,
+        "the KL has no ½": fit - 2 * kl,
+        "this is the median; a mean is asked for": np.median(log_joint(x, z) - log_q),
+    }
+    judge.named_mistake(given, more)
     exact = log_density(x, 2 * mu, 1.0) - 0.5 * 4 * sigma**2 - kl
     if not np.isclose(given, right) and abs(given - exact) < 0.04:
         raise Wrong(f"{given:.3f} is near the ELBO, but not from the draws eps: z = mu + sigma eps")

@@ -9,7 +9,8 @@ exercise that is not done yet prints a friendly line, no traceback.
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def check(task: str, reference: Callable | None = None) -> Callable:
                 print(f"✓ {task}: {judge(*answers)}.")
                 PASSED[name] = True
                 progress.record(name, solved=True)
-                return answers[0] if reference else None
+                return _with_arrays(answers[0]) if reference else None
             except NotYet as todo:
                 print(f"not yet: {task}. To do: {todo}.")
             except Wrong as mistake:
@@ -65,6 +66,27 @@ def check(task: str, reference: Callable | None = None) -> Callable:
         return checked
 
     return decorate
+
+
+def _with_arrays(answer: Any) -> Any:
+    """Return a function that gives arrays where the reader's gives lists or iterators, which the
+    cells of a notebook cannot compute with; anything else as it is."""
+    if not inspect.isfunction(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        result = answer(*args, **kwargs)
+        if isinstance(result, Iterator):
+            result = list(result)
+        if not isinstance(result, list):
+            return result
+        try:
+            return np.array(result)
+        except ValueError:  # several arrays of different shapes
+            return result
+
+    return function
 
 
 def require(name: str) -> None:
@@ -206,6 +228,31 @@ def named_mistake(given: np.ndarray, mistakes: Mapping[str, Any]) -> None:
             raise Wrong(words)
 
 
+def named_slip(
+    given: np.ndarray,
+    formula: Callable[..., Any],
+    slips: Mapping[str, Mapping[str, Any]],
+    forms: Sequence[Mapping[str, Any]] = ({},),
+) -> None:
+    """Raise Wrong in the words of the slip, or of the two at once, that makes `formula` give
+    `given`, if any.
+
+    `slips` goes from words to what they change among the formula's keyword arguments. An answer may
+    be written in several `forms`, all of them right, that a slip makes differ: with its constants
+    or without.
+    """
+    with np.errstate(all="ignore"):
+        right = formula()
+        for some in (*combinations(slips, 1), *combinations(slips, 2)):
+            changes = [slips[words] for words in some]
+            if len({name for change in changes for name in change}) < sum(map(len, changes)):
+                continue  # two of the same thing
+            for form in forms:
+                wrong = formula(**{k: v for change in changes for k, v in change.items()}, **form)
+                if not np.allclose(wrong, right, rtol=1e-6, equal_nan=True):
+                    named_mistake(given, {"; and ".join(some): wrong})
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """Return a value as an array of floats; raise NotYet for a gap, Wrong for what is no number."""
     if is_gap(value):
@@ -311,11 +358,13 @@ def _plain(words: str) -> str:
 
 
 def letter(answer: Any, meanings: Mapping[str, str] | None = None) -> str:
-    """Return the letter in "c", " C ", "(c)", "c: it stays" or "sampler C"; other answers as they
-    are. `meanings` has for each letter a pattern of the words that say the same, {"c": "stay"}."""
+    """Return the letter in "c", "(c)", "c: it stays" or "the answer: C"; other answers as they are.
+
+    `meanings` has for each letter a pattern of the words that say the same, {"c": "stay"}.
+    """
     text = str(answer).strip().lower()
     named = re.match(r"\(?([a-z])\s*[:.)]", text) or re.fullmatch(
-        r"(?:\w+\s+){1,3}([a-z])\.?", text
+        r"(?:\w{2,}[:,=]?\s+){1,3}\(?([a-z])\)?\.?", text
     )
     if named:
         return named[1]

@@ -1,5 +1,6 @@
 """Checks of notebook 5: the KL by Monte Carlo, in closed form, and its gradient."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ def _log_ratio(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
     return -np.log(sigma) - 0.5 * ((z - mu) / sigma) ** 2 + 0.5 * z * z
 
 
-@judge.check("the KL by Monte Carlo")
+def _estimate(mu: float, logvar: float, eps: Any) -> tuple:
+    sigma = np.exp(0.5 * logvar)
+    ratios = _log_ratio(mu + sigma * eps, mu, sigma)
+    return ratios.mean(), ratios.std() / np.sqrt(len(eps))
+
+
+@judge.check("the KL by Monte Carlo", reference=_estimate)
 def monte_carlo(estimate: Any) -> str:
     """Judge `estimate(mu, logvar, eps)` → kl, standard_error, for numbers mu, logvar."""
     for S, mu, logvar in ((400, 1.5, -1.2), (37, -0.8, 0.9)):
@@ -77,6 +84,18 @@ def _wrong_estimates(mu: float, logvar: float, eps: np.ndarray) -> dict[str, flo
     from_prior = _log_ratio(eps, mu, sigma).mean()
     one_logarithm = "½ log 2π stands in one of the two logarithms only"
     return {
+        "log p(z) is missing": right - 0.5 * (z * z).mean() - half_log,
+        "log p(z) is missing, and so is ½ log 2π": right - 0.5 * (z * z).mean(),
+        "log q(z) is missing": half_log + 0.5 * (z * z).mean(),
+        "log q(z) is missing, and so is ½ log 2π": 0.5 * (z * z).mean(),
+        "it is log p − log q, the wrong way round": -right,
+        "this is the mean of q(z)/p(z); the mean of its logarithm is asked for": float(
+            np.exp(_log_ratio(z, mu, sigma)).mean()
+        ),
+        "this is the logarithm of the mean of q(z)/p(z); take the logarithm first": float(
+            np.log(np.exp(_log_ratio(z, mu, sigma)).mean())
+        ),
+        "log_q wants logvar, and got σ": float((_log_ratio(z, mu, np.exp(0.5 * sigma))).mean()),
         "z are draws from the prior; the mean is over draws from q, z = mu + σ eps": from_prior,
         "log q(z) lacks its term −½ logvar": right + 0.5 * logvar,
         "log q(z) has −logvar where −½ logvar is right": right - 0.5 * logvar,
@@ -140,9 +159,10 @@ def _wrong_kls(mu: np.ndarray, logvar: np.ndarray) -> dict[str, np.ndarray]:
         "q and p are swapped: this is KL(N(0, 1) ‖ q)": (mu**2 + 1) / var - 1 + logvar,
     }
     wrong = {words: 0.5 * value.sum(axis=1) for words, value in wrong.items()}
-    outside = 0.5 * ((mu**2 + var - logvar).sum(axis=1) - 1)
+    rest = 0.5 * (mu**2 + var - logvar).sum(axis=1)
     if mu.shape[1] > 1:
-        wrong["the −1 stands outside the sum: it belongs to each of the L dimensions"] = outside
+        words = "the −1 stands outside the sum: it belongs to each of the L dimensions"
+        wrong |= {words: rest - 0.5, f"{words}, with its ½": rest - 1}
     return wrong
 
 
@@ -209,25 +229,43 @@ def _judge_gradient(backward: Any, mu: np.ndarray, logvar: np.ndarray, B: int, L
     judge.same("dlogvar", dlogvar, right[1], sizes={"B": B, "L": L}, relatives={"σ²": var})
 
 
+def _wider(
+    mu: Any, logvar: Any, tau: float, power: float = 2.0, of_mu: float = 2.0, constant: float = 2.0,
+    once: bool = False, one: float = 1.0, half: float = 0.5, width: float = 1.0,
+) -> Any:  # fmt: skip
+    """Return KL(N(mu, σ²) ‖ N(0, τ²)) of each example (B,), or what slips make of it."""
+    log_tau = constant * np.log(tau)
+    terms = mu**2 / tau**of_mu + np.exp(logvar) / tau**power - one - width * logvar
+    return half * ((terms + (0 if once else log_tau)).sum(axis=1) + (log_tau if once else 0))
+
+
 @judge.check("the KL to a wider prior, without a word of help")
 def wider(divergence: Any) -> str:
     """Judge `divergence(mu, logvar, tau)` → KL(N(mu, σ²) ‖ N(0, τ²)) of each example (B,)."""
     for B, L, tau in ((5, 3, 2.0), (2, 4, 0.5), (3, 2, 1.0)):
         mu, logvar = judge.draw((B, L), (B, L))
         given = judge.call(divergence, "kl", mu, logvar, tau, shapes={"kl": (B,)})
-        var, log_tau = np.exp(logvar), np.log(tau)
-        terms = (mu**2 + var) / tau**2 - 1 - logvar + 2 * log_tau
-        wrong = {
-            "τ stands where τ² belongs, under the fraction": (mu**2 + var) / tau
-            - 1 - logvar + 2 * log_tau,
-            "the term log τ² is missing": (mu**2 + var) / tau**2 - 1 - logvar,
-            "log τ stands where log τ² belongs": (mu**2 + var) / tau**2 - 1 - logvar + log_tau,
-            "log τ² has the wrong sign": (mu**2 + var) / tau**2 - 1 - logvar - 2 * log_tau,
-            "mu² is not divided by τ²": mu**2 + var / tau**2 - 1 - logvar + 2 * log_tau,
-            "σ² is not divided by τ²": mu**2 / tau**2 + var - 1 - logvar + 2 * log_tau,
-            "tau has no effect: this is the KL to N(0, 1)": mu**2 + var - 1 - logvar,
+        swapped = (mu**2 + tau**2) / np.exp(logvar) - 1 + logvar - 2 * np.log(tau)
+        q_p = "q and p are swapped: this is KL(N(0, τ²) ‖ q)"
+        judge.named_mistake(given, {q_p: 0.5 * swapped.sum(axis=1)})
+        slips = {
+            "τ stands where τ² belongs, under the fraction": {"power": 1.0, "of_mu": 1.0},
+            "the term log τ² is missing": {"constant": 0.0},
+            "log τ stands where log τ² belongs": {"constant": 1.0},
+            "log τ² has the wrong sign": {"constant": -2.0},
+            "log τ² counts once for each of the L dimensions": {"once": True},
+            "mu² is not divided by τ²": {"of_mu": 0.0},
+            "σ² is not divided by τ²": {"power": 0.0},
+            "tau has no effect: this is the KL to N(0, 1)": {
+                "power": 0.0, "of_mu": 0.0, "constant": 0.0
+            },
+            "the −1 is missing": {"one": 0.0},
+            "the ½ is missing": {"half": 1.0},
+            "the term −logvar is missing": {"width": 0.0},
+            "logvar has the wrong sign": {"width": -1.0},
         }  # fmt: skip
+        formula = partial(_wider, mu, logvar, tau)
         if tau != 1:
-            judge.named_mistake(given, {k: 0.5 * v.sum(axis=1) for k, v in wrong.items()})
-        judge.same("kl", given, 0.5 * terms.sum(axis=1), sizes={"B": B, "L": L})
+            judge.named_slip(given, formula, slips)
+        judge.same("kl", given, formula(), sizes={"B": B, "L": L})
     return "for τ = 2, 0.5 and 1, where it is the KL that you know"

@@ -29,7 +29,7 @@ def _density(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
 @styled
 def densities(cases: Sequence[tuple[float, float]]) -> Figure:
     """For each (mu, logvar): q and p above, and below the area that is their KL."""
-    z = np.linspace(-4, 4, 401)
+    z = np.linspace(-5.5, 5.5, 551)
     p = _density(z, 0.0, 1.0)
     width, gap = 2.7, 0.35
     title = "What the KL adds up"
@@ -44,7 +44,7 @@ def densities(cases: Sequence[tuple[float, float]]) -> Figure:
         ax = bare(panel(fig, left, 1.2, width, 1.2))
         ax.fill_between(z, q, color=BLUE, lw=0)
         ax.plot(z, p, color=INK, lw=1.1)
-        ax.set(xlim=(-4, 4), ylim=(0, 0.95))
+        ax.set(xlim=(-5.5, 5.5), ylim=(0, 0.95))
         value = float(kl(np.array(mu), np.array(logvar)))
         if i == 0:
             ax.set_ylabel("density", size=7.5, color=GREY)
@@ -55,7 +55,7 @@ def densities(cases: Sequence[tuple[float, float]]) -> Figure:
         for side, color in ((np.maximum(part, 0), BLUE), (np.minimum(part, 0), "#ee8e4a")):
             ax.fill_between(z, side, color=color, lw=0)
         ax.axhline(0, color=GREY, lw=0.7)
-        ax.set(xlim=(-4, 4), ylim=(-0.35, 1.4), yticks=[], xticks=range(-3, 4), xlabel="z")
+        ax.set(xlim=(-5.5, 5.5), ylim=(-0.35, 1.4), yticks=[], xticks=range(-4, 5, 2), xlabel="z")
         if i == 0:
             ax.set_ylabel("q · difference", size=7.5, color=GREY)
         ax.spines[:].set_visible(False)

@@ -1,6 +1,7 @@
 """Checks and pictures of the lab: twelve VAEs with one planted error each, their symptoms, and who
 finds them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,7 +138,9 @@ def audit(model: HandVAE) -> Any:
 @judge.check("who fails the gradient check")
 def failing(answer: Any) -> str:
     """Judge the letters of the patients that a gradient check finds."""
-    letters = set(str(answer).upper()) & set(PATIENTS)
+    text = answer if isinstance(answer, str) or not np.iterable(answer) else " ".join(answer)
+    text = re.sub(r"\b(and|letters?|patients?)\b", "", str(text), flags=re.I)
+    letters = set(text.upper()) & set(PATIENTS)
     if not letters:
         raise Wrong('name letters from A to L, such as "AB"')
     missed, wrong = FAILING - letters, letters - FAILING
@@ -159,7 +162,12 @@ def diagnoses(answer: Any) -> str:
     """Judge a dictionary from letters to names of errors."""
     if not isinstance(answer, Mapping):
         raise Wrong('give a dictionary, {"A": "…", …}')
-    given = {k: v for k, v in answer.items() if not judge.is_gap(v)}
+    plain = {name.casefold(): name for name in NAMES}
+    given = {
+        str(k).strip().upper(): plain.get(str(v).strip().casefold(), v)
+        for k, v in answer.items()
+        if not judge.is_gap(v)
+    }
     if not given:
         raise NotYet("write the name of an error beside each letter")
     if unknown := sorted(set(given) - set(PATIENTS)):

@@ -22,7 +22,11 @@ def stretched_codes(answer: Any) -> str:
             "b": "the same pictures come out, so the squared differences cannot get smaller",
             "c": "the factors 100 and 1/100 cancel in z W, so the same pictures come out",
         },
-        meanings={"a": r"\bris|larger|grow", "b": r"\bfall|smaller", "c": r"\bstay|same|equal"},
+        meanings={
+            "a": r"\bris|larger|grow",
+            "b": r"\bfall|smaller",
+            "c": r"\bstay|same|equal|unchanged|not(hing)? change|no change",
+        },
     )
 
 
@@ -54,6 +58,13 @@ def nearest(function: Any) -> str:
         raise Wrong("the differences are not squared, so that positive and negative ones cancel")
     if np.array_equal(given, squares.argmax(axis=1)):
         raise Wrong("index names the code farthest away: argmax where argmin is meant")
+    if np.array_equal(given, np.abs(away.sum(axis=2)).argmin(axis=1)):
+        raise Wrong("the differences are added before their signs are taken away: square each")
+    if np.array_equal(given, np.abs(away).max(axis=2).argmin(axis=1)):
+        raise Wrong("this goes by the largest difference alone; the distance is Σ (z − c)²")
+    lengths = np.linalg.norm(z, axis=1)[:, None] * np.linalg.norm(codes, axis=1)
+    if np.array_equal(given, (z @ codes.T / lengths).argmax(axis=1)):
+        raise Wrong("this goes by the angle between z and c; the distance is Σ (z − c)²")
     if np.array_equal(given, np.abs(away).sum(axis=2).argmin(axis=1)):
         raise Wrong("these are sums of absolute differences; the distance has squares: Σ (z − c)²")
     if np.array_equal(given, (z @ codes.T).argmin(axis=1)) or np.array_equal(

@@ -39,14 +39,17 @@ NOTEBOOKS: dict[str, tuple[str, dict[str, str]]] = {
         "6.3": "training.bernoulli_backward", "6.4": "training.prelu_layer",
     }),
     "7": ("Walking through the latent space", {
-        "7.1": "walking.line", "7.2": "walking.quantiles", "7.3": "walking.aggregate",
+        "7.1": "walking.line", "7.2": "walking.arc", "7.3": "walking.quantiles",
+        "7.4": "walking.aggregate",
     }),
     "8": ("Turning up the KL", {
-        "8.1": "beta.active_units", "8.2": "beta.effective_beta", "8.3": "beta.free_bits",
+        "8.1": "beta.active_units", "8.2": "beta.effective_beta", "8.3": "beta.best_width",
+        "8.4": "remedies.free_bits", "8.5": "remedies.kl_target",
     }),
     "9": ("How good is it?", {
         "9.1": "evaluation.log_mean_exp", "9.2": "evaluation.effective_samples",
-        "9.3": "evaluation.log_weights",
+        "9.3": "evaluation.standard_error", "9.4": "evaluation.log_weights",
+        "9.5": "evaluation.weights_of_both",
     }),
     "10": ("A model that is known exactly", {
         "10.1": "exact.log_evidence", "10.2": "exact.posterior", "10.3": "exact.straight",

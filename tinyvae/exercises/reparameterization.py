@@ -27,6 +27,9 @@ def reparameterize(function: Any) -> str:
         LOGVAR_AS_LOG_SIGMA: mu + whole * eps,
         "logvar itself stands where σ belongs": mu + logvar * eps,
         "½ logvar itself stands where σ belongs; exp is missing": mu + 0.5 * logvar * eps,
+        "σ is exp(¼ logvar): either the root or the ½ undoes the square, not both": (
+            mu + half**0.5 * eps
+        ),
         "σ is exp(2 logvar); undo the square with ½, not with 2": mu + whole**2 * eps,
         "σ is exp(−½ logvar): the exponent's sign is wrong": mu + eps / half,
         "σ is ½ exp(logvar); the ½ belongs into the exponent": mu + 0.5 * whole * eps,
@@ -108,6 +111,10 @@ def spread(function: Any) -> str:
     rng, scale = np.random.default_rng(3), 1.0
 
     def sample(mu: Any, logvar: Any) -> Any:
+        if np.ndim(mu) == 0 or np.shape(mu) != np.shape(logvar):
+            raise ValueError(
+                f"sample takes arrays of one shape, and got {np.shape(mu)} and {np.shape(logvar)}"
+            )
         mu = np.asarray(mu, dtype=float)
         return mu + scale * np.exp(0.5 * np.asarray(logvar)) * rng.standard_normal(mu.shape)
 
@@ -155,6 +162,9 @@ def log_sigma(function: Any) -> str:
         ),
         "dlogsigma: σ is exp(logsigma), not exp(½ logsigma)": dz * eps * np.exp(0.5 * log_sigma),
         "dlogsigma: the factor σ is missing": dz * eps,
+        "dlogsigma: divided by σ; the slope of e^u is e^u": dz * eps / np.exp(log_sigma),
+        "dlogsigma: logsigma itself stands where σ belongs": dz * eps * log_sigma,
+        "dlogsigma: this is σ²; z has σ": dz * eps * np.exp(2 * log_sigma),
         "dlogsigma: the factor eps is missing": dz * np.exp(log_sigma),
         "dlogsigma: the factor dz is missing": eps * np.exp(log_sigma),
     }

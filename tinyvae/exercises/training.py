@@ -2,8 +2,6 @@
 the gradient of the Bernoulli loss, and a layer of one's own that learns.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from tinyvae.core.optim import Adam
 from tinyvae.data import load_dataset
 from tinyvae.exercises import judge
 from tinyvae.exercises.judge import NotYet, Wrong
-from tinyvae.figures.picture import ACCENT, INK, MARGIN, Picture, page, panel, styled
 from tinyvae.models import VAE
 
 
@@ -317,58 +314,3 @@ def _span(a: np.ndarray) -> str:
     """Return "0.25", or "between 0.20 and 0.31" where the values differ."""
     low, high = (f"{value:.2f}".replace("-", "−") for value in (a.min(), a.max()))
     return low if low == high else f"between {low} and {high}"
-
-
-@styled
-def overfitting(histories: Mapping[str, Sequence[dict]]) -> Picture:
-    """Draw the reconstruction of trainings by epoch, on training and on test pictures."""
-    fig = page(8.4, 3.9, "Learning, and learning by heart", "Reconstruction in nats, by epoch.")
-    last = []
-    for i, (name, history) in enumerate(histories.items()):
-        ax = panel(fig, MARGIN + 0.4 + i * 4.05, 1.05, 3.3, 2.2)
-        epochs = [row["epoch"] for row in history]
-        for key, color, words in (
-            ("reconstruction", INK, "training pictures"),
-            ("val_reconstruction", ACCENT, "test pictures"),
-        ):
-            values = [row[key] for row in history]
-            ax.plot(epochs, values, color=color, lw=1.3, label=words)
-            last += values[9:]
-        ax.set(xlabel="epoch")
-        ax.set_title(name, pad=8)
-        ax.grid(axis="y", color="#eceef1", lw=0.8)
-        ax.legend(labelcolor="linecolor", handlelength=1.4)
-    for ax in fig.axes:
-        ax.set_ylim(min(last) - 1, max(last) + 1)
-    return fig
-
-
-@styled
-def there_and_back(columns: Sequence[tuple[str, np.ndarray, np.ndarray | None]]) -> Picture:
-    """Draw a small network: in each unit its value, and below it the slope of the loss along it.
-
-    `columns` has for each layer its name, the values (n,) and their slopes (n,), or None.
-    """
-    subtitle = "In each circle the value from the forward pass; below it, the slope of the loss."
-    fig = page(9.4, 4.3, "One step, there and back", subtitle)
-    ax = panel(fig, MARGIN, 0.95, 8.7, 3.05)
-    places = [
-        [(1.5 * i, 1.15 * (len(values) - 1) / 2 - 1.15 * j) for j in range(len(values))]
-        for i, (_, values, _) in enumerate(columns)
-    ]
-    for left, right in pairwise(places):
-        for x0, y0 in left:
-            for x1, y1 in right:
-                ax.plot((x0, x1), (y0, y1), color="#dfe3e8", lw=1, zorder=1)
-    for (name, values, slopes), spots in zip(columns, places, strict=True):
-        ax.text(spots[0][0], 1.85, name, ha="center", size=9.5, weight="bold")
-        for k, (x, y) in enumerate(spots):
-            ax.scatter([x], [y], s=900, color="white", edgecolor=INK, lw=1.1, zorder=2)
-            text = f"{values[k]:.2f}".replace("-", "−")
-            ax.text(x, y, text, ha="center", va="center", size=8.5, zorder=3)
-            if slopes is not None:
-                text = f"{slopes[k]:+.2f}".replace("-", "−")
-                ax.text(x, y - 0.47, text, ha="center", va="center", size=8.5, color=ACCENT)
-    ax.set(xlim=(-0.6, 1.5 * (len(columns) - 1) + 0.6), ylim=(-1.75, 2.15), xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    return fig

@@ -1,4 +1,4 @@
-"""Checks of notebook 7: a line between two codes, equal shares of the prior, and draws from all
+"""Checks of notebook 7: two walks between codes, equal shares of the prior, and draws from all
 posteriors together.
 """
 
@@ -11,23 +11,35 @@ from tinyvae.exercises import judge
 from tinyvae.exercises.judge import Wrong
 
 
-@judge.check("a line between two codes")
+def _line(first: Any, last: Any, steps: int) -> Any:
+    t = np.linspace(0, 1, steps)[:, None]
+    return (1 - t) * first + t * last
+
+
+@judge.check("a line between two codes", reference=_line)
 def line(walk: Any) -> str:
     """Judge `walk(z_first, z_last, steps)` → z (steps, L)."""
     for steps, L in ((5, 2), (7, 3), (2, 1)):
         first, last = judge.draw((L,), (L,))
-        z = judge.call(walk, "z", first, last, steps)
-        if z.shape in ((steps + 1, L), (steps - 1, L), (steps - 2, L)):
-            raise Wrong(
-                f"z has {len(z)} points instead of {steps}: steps counts the points, both ends "
-                "among them"
-            )
-        judge.same_shape("z", z, (steps, L))
+        z = _walked(walk, first, last, steps)
         t = np.linspace(0, 1, steps)[:, None]
         right = (1 - t) * first + t * last
         _judge_ends(z, right, first, last, t)
         judge.same("z", z, right)
     return "from z_first to z_last in equal steps, both ends included"
+
+
+def _walked(walk: Any, first: np.ndarray, last: np.ndarray, steps: int) -> np.ndarray:
+    """Return the points of a walk, (steps, L); raise Wrong where there are more or fewer."""
+    L = len(first)
+    z = judge.call(walk, "z", first, last, steps)
+    if z.shape in ((steps + 1, L), (steps - 1, L), (steps - 2, L)):
+        raise Wrong(
+            f"z has {len(z)} points instead of {steps}: steps counts the points, both ends "
+            "among them"
+        )
+    judge.same_shape("z", z, (steps, L))
+    return z
 
 
 def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) -> None:
@@ -51,7 +63,66 @@ def _judge_ends(z: np.ndarray, right: np.ndarray, first, last, t: np.ndarray) ->
         raise Wrong("the steps are not equally long")
 
 
-@judge.check("equal shares of the prior")
+def _arc(first: Any, last: Any, steps: int) -> Any:
+    angle = np.linspace(0, np.pi / 2, steps)[:, None]
+    return np.cos(angle) * first + np.sin(angle) * last
+
+
+@judge.check("a walk among the prior's draws, without a word of help", reference=_arc)
+def arc(walk: Any) -> str:
+    """Judge `walk(z_first, z_last, steps)` → z (steps, L), whose weights have squares that add up
+    to 1; which weights is left open."""
+    for steps, L in ((5, 4), (8, 3), (3, 6)):
+        first, last = judge.draw((L,), (L,))
+        z = _walked(walk, first, last, steps)
+        if not np.isfinite(z).all():
+            raise Wrong("some points of z are not finite")
+        both = np.stack([first, last], axis=1)  # (L, 2)
+        a, b = np.linalg.lstsq(both, z.T, rcond=None)[0]  # (steps,) each
+        if not np.allclose(both @ np.array([a, b]), z.T, atol=1e-5):
+            raise Wrong("the points are no sums a · z_first + b · z_last with two numbers a and b")
+        _judge_weights(a, b, first, last)
+    return "a² + b² = 1 at every step, so each point of the walk has the variance 1"
+
+
+def _judge_weights(a: np.ndarray, b: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
+    """Judge the weights (steps,) of both ends."""
+    t = np.linspace(0, 1, len(a))
+    if np.allclose((a[0], b[0], a[-1], b[-1]), (0, 1, 1, 0), atol=1e-5):
+        raise Wrong("it goes the wrong way, from z_last to z_first")
+    lengths = np.linalg.norm(first), np.linalg.norm(last)
+    angle = np.arccos(first @ last / np.prod(lengths))
+    sphere = np.sin([(1 - t) * angle, t * angle]) / np.sin(angle)
+    if np.allclose((a, b), (1 - t, t), atol=1e-5):
+        raise Wrong(
+            "these are the weights 1 − t and t of the line: halfway the variance is ¼ + ¼ = ½"
+        )
+    if np.allclose((a, b), sphere, atol=1e-5):
+        raise Wrong(
+            "this walk on a sphere takes its weights from the angle between the two codes; a and b "
+            "must depend on t alone, so that a² + b² = 1 for any two codes"
+        )
+    variance = a**2 + b**2
+    for place, where in ((0, "begin at z_first, a = 1 and b = 0"), (-1, "end at z_last, 0 and 1")):
+        if not np.allclose((a[place], b[place]), (1, 0) if place == 0 else (0, 1), atol=1e-5):
+            weights = round(a[place], 3) + 0.0, round(b[place], 3) + 0.0
+            found = "a = {:g}, b = {:g}".format(*weights).replace("-", "−")
+            raise Wrong(f"it does not {where}: the weights there are {found}")
+    if not np.allclose(variance, 1, atol=1e-4):
+        i = int(np.abs(variance - 1).argmax())
+        raise Wrong(
+            f"at step {i} it is {a[i]:.3g} · z_first + {b[i]:.3g} · z_last, so the variance is "
+            f"a² + b² = {variance[i]:.3g}, not 1".replace("-", "−")
+        )
+    if (np.diff(b) < 1e-6).any() or (np.diff(a) > -1e-6).any():
+        raise Wrong("it goes to and fro, or stands still: let a fall and b rise at every step")
+
+
+def _quantiles(n: int) -> np.ndarray:
+    return np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+
+
+@judge.check("equal shares of the prior", reference=_quantiles)
 def quantiles(cut: Any) -> str:
     """Judge `cut(n)` → z (n,), the middles of n slices of equal probability."""
     normal = NormalDist()
@@ -105,7 +176,12 @@ SIGMA = np.array([[0.3, 2.5], [1.6, 0.6], [3.0, 1.4]])
 DRAWS = 6000
 
 
-@judge.check("draws from all posteriors together")
+def _aggregate(mu: Any, logvar: Any, n: int, rng: np.random.Generator) -> Any:
+    rows = rng.integers(len(mu), size=n)
+    return mu[rows] + np.exp(0.5 * logvar[rows]) * rng.standard_normal((n, mu.shape[1]))
+
+
+@judge.check("draws from all posteriors together", reference=_aggregate)
 def aggregate(sample: Any) -> str:
     """Judge `sample(mu, logvar, n, rng)` → z (n, L)."""
     logvar = 2 * np.log(SIGMA)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -15,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyvae.train.files import write_text
+
 # The one model in JavaScript, a file beside each of tinyvae/core, in the order of their needs.
-MODEL = ("kernels", "layers", "latent", "likelihood", "model", "optim")
+MODEL = ("kernels", "layers", "latent", "likelihood", "columns", "model", "optim")
 # Before the page is painted: dark or light, as the system is.
 EARLY = """document.documentElement.dataset.theme =
   matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";"""
@@ -36,7 +39,7 @@ def _module(name: str, source: str) -> str:
     exports = re.findall(pattern, source, re.MULTILINE)
     source = re.sub(r"^\s*(?://|/\*\*|\*).*\n| +// .*$", "", source, flags=re.MULTILINE)
     source = re.sub(r"\n\n+", "\n", source)
-    source = re.sub(r"^ +", _tabs, source, flags=re.MULTILINE)
+    source = re.sub(r"^ +", lambda m: "\t" * (len(m[0]) // 2), source, flags=re.MULTILINE)
     source = re.sub(
         r'^import (?:\* as )?([^;]*?) from "\./(\w+)\.js";',
         r"const \1 = \2_js;",
@@ -48,33 +51,32 @@ def _module(name: str, source: str) -> str:
     return f"// ---- {name}.js\nconst {name}_js = (() => {{\n{source}{returned}}})();\n"
 
 
-def _tabs(indent: re.Match[str]) -> str:
-    return "\t" * (len(indent[0]) // 2)
-
-
 def fill(template: str, parts: Mapping[str, str]) -> str:
     """Put the parts into the places {{name}} of a template; `script` may run, and no other.
 
     The content security policy allows the two scripts by their hashes, WebAssembly and workers of
     the page's own making: markup that came in with a name would be shown, and could not run.
     """
-    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in (EARLY, parts["script"]))
+    digests = [hashlib.sha256(text.encode()).digest() for text in (EARLY, parts["script"])]
+    allowed = " ".join(f"'sha256-{base64_of(digest)}'" for digest in digests)
     policy = (
         f"default-src 'none'; script-src {allowed} 'wasm-unsafe-eval'; style-src 'unsafe-inline';"
         " img-src data: blob:; worker-src blob:"
     )
-    parts = {"early": EARLY, "policy": policy, "kernels": kernels(), **parts}
+    kernels = (resources.files("tinyvae.explore") / "kernels.wasm").read_bytes()
+    parts = {"early": EARLY, "policy": policy, "kernels": base64_of(kernels), **parts}
+    template = template.replace("{{head}}", read("head.html"))
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
 
 
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+def read(name: str, folder: str = "explore") -> str:
+    """Return a text file of one of the two pages' folders."""
+    return (resources.files(f"tinyvae.{folder}") / name).read_text("utf-8")
 
 
-def kernels() -> str:
-    """Return kernels.wasm as base64 text."""
-    code = (resources.files("tinyvae.explore") / "kernels.wasm").read_bytes()
-    return base64.b64encode(code).decode("ascii")
+def write(path: str | os.PathLike, html: str) -> None:
+    """Write a page to `path`: whole, or not at all. Raises OSError in one line."""
+    write_text(path, html)
 
 
 def escaped(words: Mapping[str, str]) -> dict[str, str]:
@@ -89,5 +91,9 @@ def to_json(description: dict[str, Any]) -> str:
 
 def to_base64(array: np.ndarray) -> str:
     """Return the array's numbers, little-endian, as base64 text."""
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return base64.b64encode(little.tobytes()).decode("ascii")
+    return base64_of(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def base64_of(content: bytes) -> str:
+    """Return bytes as base64 text."""
+    return base64.b64encode(content).decode("ascii")

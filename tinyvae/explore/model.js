@@ -2,10 +2,16 @@
 // backward pass of the loss, of a batch. Arrays are flat: x (B, D), z, mu, logvar, eps (B, L).
 
 import { Dense, Parameters, ReLU, Sequential, Sigmoid, Softplus, Tanh } from "./layers.js";
+import { Fill, Mixed } from "./columns.js";
 import * as latent from "./latent.js";
 import { Bernoulli, Gaussian } from "./likelihood.js";
 
 const ACTIVATIONS = { ReLU, Tanh, Sigmoid, Softplus };
+const LIKELIHOODS = {
+  Gaussian: ({ sigma }) => new Gaussian(sigma),
+  Bernoulli: () => new Bernoulli(),
+  Mixed: (likelihood) => new Mixed(likelihood),
+};
 
 /** x → encoder → z → decoder → p(x|z). */
 export class Autoencoder {
@@ -20,8 +26,7 @@ export class Autoencoder {
     this.decoder = network("decoder", description);
     this.parameters = new Parameters({ encoder: this.encoder, decoder: this.decoder }, kernels);
     if (theta) this.parameters.theta.set(theta);
-    this.likelihood =
-      likelihood.kind === "Gaussian" ? new Gaussian(likelihood.sigma) : new Bernoulli();
+    this.likelihood = LIKELIHOODS[likelihood.kind](likelihood);
     for (const { layers } of [this.encoder, this.decoder]) {
       for (const layer of layers) layer.attach(kernels, rows);
     }
@@ -186,6 +191,11 @@ function network(prefix, description) {
     (description.n_classes ?? 0);
   let n_dense = 0;
   const layers = names.map((name, k) => {
+    if (name === "Fill") {
+      const fill = new Fill(n, description.mask);
+      n = fill.n_out;
+      return fill;
+    }
     if (name !== "Dense") return new ACTIVATIONS[name](n);
     const [n_in, n_out] = shapes[`${prefix}.${n_dense++}.W`];
     n = n_out;
@@ -199,7 +209,7 @@ function network(prefix, description) {
 }
 
 /** How many numbers the arrays of a model and of Adam take together, and some to spare. */
-export function numbersFor({ parameters, n_features, latent_dim, n_classes }, rows) {
+export function numbersFor({ parameters, n_features, latent_dim, n_classes, mask }, rows) {
   let [weights, largest, widths] = [0, 0, 0];
   for (const [, shape] of parameters) {
     const size = shape.reduce((product, n) => product * n, 1);
@@ -207,7 +217,7 @@ export function numbersFor({ parameters, n_features, latent_dim, n_classes }, ro
     largest = Math.max(largest, size);
     if (shape.length === 2) widths += shape[0] + shape[1];
   }
-  widths += 2 * (n_features + (n_classes ?? 0)) + 4 * latent_dim + 4 * (n_classes ?? 0);
+  widths += 3 * (n_features + (n_classes ?? 0)) + (mask ?? 0) + 4 * latent_dim + 4 * (n_classes ?? 0);
   return 4 * weights + largest + rows * widths + 4096;
 }
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyvae import __version__, checks
+from tinyvae.core.columns import Categorical, Mixed
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Bernoulli
-from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_base64, to_json
-from tinyvae.explore.payload import Payload, collect, plot_kind
+from tinyvae.data.variables import that_fit
+from tinyvae.explore.assemble import MODEL, escaped, fill, read, script, to_base64, to_json
+from tinyvae.explore.assemble import write as write
+from tinyvae.explore.payload import MOST_BARS, Payload, collect, plot_kind
 from tinyvae.models import VAE, Autoencoder
-from tinyvae.train.files import write_text
 
 if TYPE_CHECKING:
     from tinyvae.data import Dataset
@@ -28,8 +28,10 @@ MODULES = (
 )
 PLOTS = {
     "bars": "Bars are what is decoded, each feature on a scale of its own; the numbers are in the"
-    " units of the data. Thin marks are the picked row.",
-    "line": "The coloured line is what is decoded, the grey one the picked row.",
+    " units of the data, per cent the probability of a category. Thin marks are the picked row,"
+    " where it is observed.",
+    "line": "The coloured line is what is decoded, the grey one the picked row; the features are in"
+    " the table's order, and only the first and the last name find room.",
 }
 MAX_BYTES = 32_000_000  # what browsers open without delay
 
@@ -70,19 +72,14 @@ def build(
     payload = collect(model, dataset, n_points, precision)
     _check_size(payload, precision, max_bytes)
     parts = _words(model, dataset, title) | {
-        "style": _read("look.css") + _read("page.css"),
+        "style": read("look.css") + read("page.css"),
         "script": _script(),
         "description": to_json(payload.description),
         "theta": to_base64(payload.theta),
         "x": to_base64(payload.x),
         "codes": to_base64(payload.codes),
     }
-    return fill(_read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
-
-
-def write(path: str | os.PathLike, html: str) -> None:
-    """Write the page to `path`: whole, or not at all. Raises OSError in one line."""
-    write_text(path, html)
+    return fill(read("page.html"), parts) + f"<!-- shows the model {model.fingerprint} -->\n"
 
 
 def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
@@ -100,19 +97,16 @@ def _check_size(payload: Payload, precision: str, max_bytes: int) -> None:
     )
 
 
-def _read(name: str) -> str:
-    return (resources.files("tinyvae.explore") / name).read_text("utf-8")
-
-
 def _script() -> str:
-    return script({name: _read(f"{name}.js") for name in MODULES})
+    return script({name: read(f"{name}.js") for name in MODULES})
 
 
 def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str, str]:
     """The texts that depend on the model, escaped for HTML."""
     noun = "image" if dataset.image_shape else "row"
     vae, labelled = isinstance(model, VAE), dataset.y_test is not None
-    widths = [model.n_features, *_hidden(model), model.latent_dim]
+    dense = [layer.shapes["W"][1] for layer in model.encoder.layers if hasattr(layer, "W")]
+    widths = [model.n_features, *dense[:-1], model.latent_dim]
     numbers = "one number" if model.latent_dim == 1 else f"{model.latent_dim} numbers"
     kind = "variational autoencoder" if vae else "plain autoencoder"
     lede = (
@@ -134,7 +128,7 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "noun": noun,
         "a_noun": "an image" if noun == "image" else "a row of values",
         "told": told,
-        "plot": PLOTS[plot_kind(dataset) or "line"],
+        "plot": PLOTS[plot_kind(dataset) or "line"] + _left_out(dataset),
         "n_features": f"{model.n_features:,}",
         "likelihood": _about_likelihood(model),
         "origin": f"new Float64Array({model.latent_dim}){', 0' if model.n_classes else ''}",
@@ -144,10 +138,12 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
     return escaped(words)
 
 
-def _hidden(model: Autoencoder) -> list[int]:
-    """Widths of the encoder's hidden layers."""
-    dense = [layer for layer in model.encoder.layers if hasattr(layer, "W")]
-    return [layer.shapes["W"][1] for layer in dense[:-1]]
+def _left_out(dataset: Dataset) -> str:
+    """A sentence on the columns that have no bars, or ""."""
+    listed = dataset.variables or ()
+    fitting = that_fit(listed, MOST_BARS) or listed
+    names = [f"{v.name} ({v.width} categories)" for v in listed if v not in fitting]
+    return f" Without room here: {', '.join(names)}." if names else ""
 
 
 def _about_likelihood(model: Autoencoder) -> str:
@@ -155,6 +151,11 @@ def _about_likelihood(model: Autoencoder) -> str:
         return (
             "here p(x|z) is Bernoulli: the cross-entropy between x and what is decoded, which is"
             " never below 0, and a true likelihood only where x is black and white."
+        )
+    if isinstance(model.likelihood, Mixed | Categorical):
+        return (
+            "here each column has a p(x|z) of its kind: Gaussian for numbers, the probability of"
+            " what was observed for categories and for 0 and 1; missing cells take no part."
         )
     sigma = np.broadcast_to(np.asarray(model.likelihood.sigma, dtype=float), model.n_features)
     constant = 0.5 * float(np.log(2 * math.pi * sigma**2).sum())

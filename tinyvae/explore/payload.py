@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tinyvae import checks
+from tinyvae.core.columns import Categorical, Columns, Fill, Mixed
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
+from tinyvae.data.variables import that_fit
 from tinyvae.device import seed_sequence
 from tinyvae.models import VAE, Autoencoder
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 LAYERS = (Dense, ReLU, Tanh, Sigmoid, Softplus)
 PRECISIONS = ("float32", "float16")
-MOST_BARS = 24  # features that find room with their names
+MOST_BARS = 40  # features that find room with their names
 
 
 class Payload(NamedTuple):
@@ -39,19 +41,12 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     """
     checks.choice("precision", precision, PRECISIONS)
     N = min(checks.integer("n_points", n_points, 2), len(dataset.x_test))
-    if dataset.x_test.shape[1] != model.n_features:
-        raise ValueError(
-            f"the model takes {model.n_features} features, but {dataset.name} has"
-            f" {dataset.x_test.shape[1]}: give the data set that it was trained on"
-        )
-    theta = model.backend.to_numpy(model.parameters.theta)
-    if not np.isfinite(theta).all():
-        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    theta = weights(model, dataset)
     rows = np.linspace(0, len(dataset.x_test) - 1, N).astype(int)
     x = np.asarray(dataset.x_test[rows], dtype=np.float32)  # (N, D)
     labels = None if dataset.y_test is None else np.asarray(dataset.y_test)[rows]
     codes, means = _codes(model, x, labels if model.n_classes else None)
-    grey = bool(dataset.image_shape) and dataset.scaling.unit
+    grey = bool(dataset.image_shape) and dataset.scaling.unit and not dataset.missing
     description = {
         "model": describe_model(model) | {"precision": precision},
         "dataset": describe_dataset(dataset, x, labels),
@@ -71,38 +66,48 @@ def collect(model: Autoencoder, dataset: Dataset, n_points: int, precision: str)
     )
 
 
+def weights(model: Autoencoder, dataset: Dataset) -> np.ndarray:
+    """Return θ on the host. Raises ValueError where it isn't finite, or of other data."""
+    if dataset.n_features != model.n_features:
+        raise ValueError(
+            f"the model takes {model.n_features} features, but {dataset.name} has"
+            f" {dataset.n_features}: give the data set that it was trained on"
+        )
+    theta = model.backend.to_numpy(model.parameters.theta)
+    if not np.isfinite(theta).all():
+        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    return theta
+
+
 def plot_kind(dataset: Dataset) -> str | None:
     """Return how a row is drawn: "bars", "line", or None for an image."""
     if dataset.image_shape:
         return None
-    return "bars" if dataset.n_features <= MOST_BARS else "line"
+    few = dataset.n_features <= MOST_BARS or that_fit(dataset.variables or (), MOST_BARS)
+    return "bars" if few else "line"
 
 
 def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         floats = values.astype(precision)
-    if not np.isfinite(floats).all():
-        largest = float(np.abs(values).max())
+    if not np.isfinite(floats[~np.isnan(values)]).all():  # NaN is a missing cell
+        largest = float(np.nanmax(np.abs(values)))
         raise ValueError(f"{what} of {largest:g} does not fit into {precision}: take float32")
     return floats
 
 
 def _codes(model: Autoencoder, x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict]:
     """The codes of x, and the mean reconstruction and KL, in nats per example."""
-    backend = model.backend
-    if not isinstance(model, VAE):
-        z = model.encode(x, labels=labels)
-        y = model.decoder_output(z, labels=labels)
-        nll = model.likelihood.nll(y, model.as_batch(x))
-        return backend.to_numpy(z), {"reconstruction": float(nll.mean())}
-    mu, logvar = model.encode(x, labels=labels)
-    rng = backend.generator(seed_sequence(0, "validation"))
-    eps = rng.standard_normal(mu.shape, dtype=mu.dtype)
-    y = model.decoder_output(reparameterize(mu, logvar, eps), labels=labels)
-    nll = model.likelihood.nll(y, model.as_batch(x))
-    means = {"reconstruction": float(nll.mean()), "kl": float(kl(mu, logvar).sum(axis=1).mean())}
-    codes = np.hstack([backend.to_numpy(mu), backend.to_numpy(logvar)])
-    return codes, means
+    backend, means = model.backend, {}
+    mu, logvar = model.codes(x, labels)
+    z, codes = mu, [mu]
+    if logvar is not None:
+        rng = backend.generator(seed_sequence(0, "validation"))
+        z = reparameterize(mu, logvar, rng.standard_normal(mu.shape, dtype=mu.dtype))
+        codes, means["kl"] = [mu, logvar], float(kl(mu, logvar).sum(axis=1).mean())
+    nll = model.likelihood.nll(model.decoder_output(z, labels=labels), model.as_batch(x))
+    means["reconstruction"] = float(nll.mean())
+    return np.hstack([backend.to_numpy(part) for part in codes]), means
 
 
 def describe_model(model: Autoencoder) -> dict[str, Any]:
@@ -110,24 +115,22 @@ def describe_model(model: Autoencoder) -> dict[str, Any]:
 
     Raises ValueError where it can't compute a layer or the likelihood.
     """
-    decoder = _layers("decoder", model.decoder)
-    if getattr(model.likelihood, "output", None) == "sigmoid":
-        decoder.append("Sigmoid")
     return {
         "kind": "VAE" if isinstance(model, VAE) else "Autoencoder",
         "n_features": model.n_features,
         "latent_dim": model.latent_dim,
         "n_classes": model.n_classes,
         "encoder": _layers("encoder", model.encoder),
-        "decoder": decoder,
-        "likelihood": _likelihood(model.likelihood),
+        "decoder": _layers("decoder", model.decoder),
+        "likelihood": _likelihood(model),
+        "mask": model.n_features if model.missing == "mask" else 0,
         "parameters": [[name, list(view.shape)] for name, view in model.parameters.items()],
     }
 
 
 def _layers(prefix: str, network: Sequential) -> list[str]:
     for layer in network.layers:
-        if type(layer) not in LAYERS:
+        if type(layer) not in (*LAYERS, Fill):
             known = ", ".join(kind.__name__ for kind in LAYERS)
             raise ValueError(
                 f"the {prefix} has a layer {type(layer).__name__}, which the page can't compute:"
@@ -136,15 +139,27 @@ def _layers(prefix: str, network: Sequential) -> list[str]:
     return [type(layer).__name__ for layer in network.layers]
 
 
-def _likelihood(likelihood: Any) -> dict[str, Any]:
-    kind = type(likelihood).__name__
+def _likelihood(model: Autoencoder) -> dict[str, Any]:
+    likelihood, kind = model.likelihood, type(model.likelihood).__name__
+    sigma = None if likelihood.sigma is None else np.asarray(likelihood.sigma, dtype=float).tolist()
+    if type(likelihood) in (Mixed, Categorical) or (
+        model.missing and isinstance(likelihood, Columns)
+    ):
+        return {"kind": "Mixed", "sigma": sigma, "columns": model.columns}
     if kind in ("Gaussian", "CalibratedGaussian", "DiagonalGaussian"):
-        return {"kind": "Gaussian", "sigma": np.asarray(likelihood.sigma, dtype=float).tolist()}
+        return {"kind": "Gaussian", "sigma": sigma}
     if kind == "Bernoulli":
         return {"kind": "Bernoulli"}
-    raise ValueError(
-        f"the page can't compute the likelihood {kind}: it knows Gaussian and Bernoulli"
-    )
+    known = "Gaussian, Bernoulli, Categorical and Mixed"
+    raise ValueError(f"the page can't compute the likelihood {kind}: it knows {known}")
+
+
+def _shown(dataset: Dataset) -> list[int]:
+    """Return which features have a bar: all, unless the categories of a table are too many."""
+    listed = dataset.variables or ()
+    fitting = that_fit(listed, MOST_BARS) or listed
+    flags = [v in fitting for v in listed for _ in range(v.width)] or [True] * dataset.n_features
+    return [d for d, flag in enumerate(flags) if flag]
 
 
 def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
@@ -153,16 +168,20 @@ def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None)
     if names is None and labels is not None:
         names = [f"label {label}" for label in range(int(labels.max()) + 1)]
     shown = dataset.scaling.undo(x)
-    low, high = (0.0, 1.0) if dataset.scaling.unit else (float(shown.min()), float(shown.max()))
+    low, high = 0.0, 1.0
+    if not dataset.scaling.unit:
+        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     grey = len(dataset.image_shape or ()) == 2
     # Mostly empty pictures are drawings: they are shown in ink on the page's paper.
-    drawings = grey and float(np.median(shown)) < low + 0.1 * (high - low)
+    drawings = grey and float(np.nanmedian(shown)) < low + 0.1 * (high - low)
     return {
         "noun": "image" if dataset.image_shape else "row",
         "plot": plot_kind(dataset),
         "image_shape": dataset.image_shape and list(dataset.image_shape),
         "label_names": names and [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
+        "shown": _shown(dataset),
+        "shares": [v.kind != "gaussian" for v in dataset.variables or () for _ in range(v.width)],
         "scaling": dataset.scaling.to_config(),
         "low": low,
         "high": high if high > low else low + 1.0,

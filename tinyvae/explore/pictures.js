@@ -12,9 +12,12 @@ export class Pictures {
     this.shape = dataset.image_shape;
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = dataset.plot === "bars";
+    this.shown = dataset.shown; // the features that have a bar
     if (this.shape) return;
+    this.shares = dataset.shares ?? []; // which features are probabilities
     const ranges = Array.from(examples[0], (_, d) => {
-      const values = examples.map((x) => x[d]);
+      const values = examples.map((x) => x[d]).filter((value) => !Number.isNaN(value));
+      if (this.shares[d]) return [0, 1];
       return [Math.min(0, ...values), Math.max(0, ...values)];
     });
     // Bars have a scale for each feature, the points of a line share one.
@@ -32,7 +35,7 @@ export class Pictures {
   /** The height in pixels that a large plot needs; null for images, which are scaled. */
   get height() {
     if (this.shape) return null;
-    return this.bars ? this.names.length * ROW + 8 : 240;
+    return this.bars ? this.shown.length * ROW + 8 : 240;
   }
 
   /** Value d of x in the units of the data. */
@@ -77,8 +80,8 @@ export class Pictures {
   }
 
   barPlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
-    const [left, right] = large ? [Math.min(150, 0.34 * width), width - 76] : [3, width - 3];
-    const row = large ? ROW : (height - 6) / x.length;
+    const [left, right] = large ? [Math.min(200, 0.34 * width), width - 76] : [3, width - 3];
+    const row = large ? ROW : (height - 6) / this.shown.length;
     const across = (value, d) => {
       const [low, high] = this.ranges[d];
       const inside = Math.min(high, Math.max(low, value));
@@ -86,20 +89,23 @@ export class Pictures {
     };
     context.font = `13px ${theme.font}`;
     context.textBaseline = "middle";
-    x.forEach((value, d) => {
-      const y = (large ? 4 : 3) + d * row;
+    this.shown.forEach((d, place) => {
+      const value = x[d];
+      const y = (large ? 4 : 3) + place * row;
       const zero = across(0, d);
       const bar = [Math.min(zero, across(value, d)), Math.abs(across(value, d) - zero)];
       context.fillStyle = theme.rule;
       context.fillRect(zero - 0.5, y, 1, row);
       context.fillStyle = large ? theme.accent : theme.ink;
-      context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
+      const missing = Number.isNaN(value); // no bar
+      if (!missing) context.fillRect(bar[0], y + 0.22 * row, Math.max(bar[1], 1), 0.56 * row);
       if (!large) return;
       context.fillStyle = theme.ink;
-      if (beside) context.fillRect(across(beside[d], d) - 1, y + 2, 2, row - 4);
+      const marked = beside && !Number.isNaN(beside[d]) && !(this.shares[d] && beside[d] === 0);
+      if (marked) context.fillRect(across(beside[d], d) - 1, y + 2, 2, row - 4);
       context.fillText(shortened(context, this.names[d], left - 10), 0, y + row / 2);
       context.textAlign = "right";
-      context.fillText(readable(this.undo(value, d)), width, y + row / 2);
+      context.fillText(this.told(value, d), width, y + row / 2);
       context.textAlign = "left";
     });
   }
@@ -134,7 +140,13 @@ export class Pictures {
   /** x in words, for screen readers; null for images and for plots of many values. */
   words(x) {
     if (!this.bars) return null;
-    return Array.from(x, (v, d) => `${this.names[d]} ${readable(this.undo(v, d))}`).join(", ");
+    return this.shown.map((d) => `${this.names[d]} ${this.told(x[d], d)}`).join(", ");
+  }
+
+  /** Value d of x in the units of the data, in few characters; a probability in per cent. */
+  told(value, d) {
+    if (Number.isNaN(value)) return "missing";
+    return this.shares[d] ? `${Math.round(100 * value)} %` : readable(this.undo(value, d));
   }
 }
 
@@ -147,9 +159,11 @@ export function readable(value) {
   return text.replace("-", "−");
 }
 
+/** A name without its middle, where it is wider. */
 function shortened(context, name, width) {
   if (context.measureText(name).width <= width) return name;
-  let length = name.length;
-  while (length > 1 && context.measureText(`${name.slice(0, length)}…`).width > width) length--;
-  return `${name.slice(0, length)}…`;
+  const cut = (n) => `${name.slice(0, Math.ceil(n / 2))}…${name.slice(name.length - Math.floor(n / 2))}`;
+  let length = name.length - 1;
+  while (length > 1 && context.measureText(cut(length)).width > width) length--;
+  return cut(length);
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinyvae.figures.dimensions import factor_figure as factor_figure
     from tinyvae.figures.dimensions import kl_over_training as kl_over_training
     from tinyvae.figures.dimensions import traversals as traversals
+    from tinyvae.figures.features import Features as Features
     from tinyvae.figures.features import row_reconstructions as row_reconstructions
     from tinyvae.figures.features import row_samples as row_samples
     from tinyvae.figures.features import row_traversals as row_traversals
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 else:
     _MODULES = {
         "dimensions": "aggregate factor_figure kl_over_training traversals",
-        "features": "row_reconstructions row_samples row_traversals",
+        "features": "Features row_reconstructions row_samples row_traversals",
         "images": "curves image_grid interpolations posterior reconstructions",
         "latent_plane": "NEAR_PRIOR manifold plane plane_grid quantile_grid square three_panels",
     }

@@ -4,6 +4,7 @@ write files. Data sets larger than memory are seen through at most a few thousan
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from tinyvae import checks, figures
 from tinyvae.evaluate.disentangle import gap_of_dataset
 from tinyvae.evaluate.evaluation import KL_ROWS
-from tinyvae.figures.picture import Picture, plain
+from tinyvae.figures.picture import Picture, plain, write_png
 from tinyvae.figures.view import View
 from tinyvae.train.files import holds, make_folder, write_atomically
 
@@ -30,7 +31,7 @@ def _reconstructions(view: View):
     places = view.examples[: 3 * columns if view.shape else 6]
     x, x_hat = view.x(places), view.decode(view.codes[0][places], view.labels_of(places))
     if view.shape is None:
-        return figures.row_reconstructions(x, x_hat, view.dataset.feature_names, view.unit)
+        return figures.row_reconstructions(view.rows_of(x), view.rows_of(x_hat), view.features)
     return figures.reconstructions(view.images(x), view.images(x_hat), view.shape, columns)
 
 
@@ -41,7 +42,7 @@ def _samples(view: View):
         labels = view.labels[places] if C else None
         new = view.model.sample(len(places), seed=0, noise=True, labels=labels)
         new = view.model.backend.to_numpy(new)
-        return figures.row_samples(new, view.x(places), view.dataset.feature_names, view.unit)
+        return figures.row_samples(view.rows_of(new), view.rows_of(view.x(places)), view.features)
     rng, title = np.random.default_rng(0), "Samples from the prior"
     if not C:
         images = view.decoded(rng.standard_normal((128, view.L)))
@@ -128,7 +129,7 @@ def _traversals(view: View):
     names = [f"$z_{{{j + 1}}}$  {measure.format(view.kl[j])}" for j in dimensions]
     if view.shape is None:
         rows = view.decode(z.reshape(-1, view.L), label).reshape(*z.shape[:2], -1)  # (K, S, D)
-        return figures.row_traversals(rows, steps, names, view.dataset.feature_names, view.unit)
+        return figures.row_traversals(view.rows_of(rows), steps, names, view.features)
     which = f"the {len(names)} of {view.L} that carry most" if len(names) < view.L else "all"
     subtitle = (
         "Each row moves one latent dimension of the image's code and leaves the others; "
@@ -295,11 +296,19 @@ def draw(
     if only is None and keep:
         paths = {n: path for n, path in paths.items() if not holds(path, model.fingerprint)}
     make_folder(folder)
-    for name, path in paths.items():
-        picture = FIGURES[name].draw(view)
-        shown = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
-        how = {"format": format, "dpi": dpi, "metadata": shown or None}
-        write_atomically(path, partial(picture.savefig, **how))
+    note = {NOTES[format]: f"shows the model {model.fingerprint}"} if format in NOTES else {}
+    with ThreadPoolExecutor(1) as writer:  # a file is packed and written while the next is drawn
+        written = []
+        for name, path in paths.items():
+            picture = FIGURES[name].draw(view)
+            if format == "png":
+                write = partial(write_png, pixels=picture.pixels(dpi), dpi=dpi, notes=note)
+                written.append(writer.submit(write_atomically, path, write))
+            else:
+                how = {"format": format, "dpi": dpi, "metadata": note or None}
+                write_atomically(path, partial(picture.savefig, **how))
+        for file in written:
+            file.result()
     return list(paths.values())
 
 

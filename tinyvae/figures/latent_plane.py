@@ -38,10 +38,10 @@ NEAR = 6.0  # a plane that reaches farther shows the prior too small for writing
 NEAR_PRIOR = (-3.0, 3.0, -3.0, 3.0)  # where N(0, I) has 99.5 % of its draws
 
 
-def square(z: np.ndarray, least: float = 3.3, centred: bool = True) -> tuple[float, ...]:
-    """Return x0, x1, y0, y1 of a square that shows points z (N, 2), or at least ±`least`."""
+def square(z: np.ndarray, centred: bool = True) -> tuple[float, ...]:
+    """Return x0, x1, y0, y1 of a square that shows points z (N, 2); around 0, at least ±3.3."""
     if centred:
-        half = max(least, 1.06 * float(np.abs(z).max()))
+        half = max(3.3, 1.06 * float(np.abs(z).max()))
         return (-half, half, -half, half)
     low, high = z.min(axis=0), z.max(axis=0)
     centre, half = (low + high) / 2, 0.54 * float((high - low).max()) or 1.0

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.data.blocks import blocks
-from tinyvae.evaluate.passes import posterior
+from tinyvae.data.variables import places, that_fit
+from tinyvae.evaluate.passes import by_blocks, posterior
+from tinyvae.figures.features import FEW, Features
 from tinyvae.models import VAE
 
 MAX_POINTS = 5000  # rows of the data that figures look at
-BLOCK_VALUES = 2**22  # numbers that one call of the model may hold per array
 
 
 class View:
@@ -60,13 +60,11 @@ class View:
 
     def decode(self, z: np.ndarray, labels: Any = None) -> np.ndarray:
         """Return x_hat (n, D) in the model's units; `labels` (n,), or one for all."""
-        model, z, parts = self.model, z.astype(self.model.dtype), []
+        model, conditions = self.model, None
         if model.n_classes:
-            labels = np.broadcast_to(self.default_label if labels is None else labels, len(z))
-        for part in blocks(len(z), BLOCK_VALUES // max(model.n_features, 1024)):
-            conditions = labels[part] if model.n_classes else None
-            parts.append(model.backend.to_numpy(model.decode(z[part], labels=conditions)))
-        return np.concatenate(parts)
+            conditions = np.broadcast_to(self.default_label if labels is None else labels, len(z))
+        (x_hat,) = by_blocks(model, model.decode, z.astype(model.dtype), conditions)
+        return x_hat
 
     def images(self, x: np.ndarray) -> np.ndarray:
         """Return rows (n, D) of the model's units as grey or colour values in [0, 1]."""
@@ -105,6 +103,35 @@ class View:
         names = self.dataset.label_names
         return str(names[label]) if names else str(label)
 
-    @property
-    def unit(self) -> str:
-        return "standardised value" if self.dataset.scaling.kind == "standardize" else "value"
+    def rows_of(self, x: np.ndarray) -> np.ndarray:
+        """Return what figures show of rows x (…, D) of a table: in the data's own units, where each
+        feature has a range."""
+        own = self.features.ranges is not None
+        return self.dataset.scaling.undo(x)[..., self.shown] if own else x
+
+    @cached_property
+    def features(self) -> Features:
+        """What the columns that figures show of a table are."""
+        listed, D = self.dataset.variables or (), self.dataset.n_features
+        standardised = self.dataset.scaling.kind == "standardize"
+        unit = "standardised value" if standardised else "value"
+        if not (fitting := that_fit(listed, FEW)):
+            return Features(self.dataset.feature_names, unit)
+        ranges = np.array([[0.0, 1.0]] * D)
+        for v, place in zip(listed, places(listed), strict=True):
+            if v.low is not None and v.high is not None:
+                ranges[place] = (v.low, v.high) if v.low < v.high else (v.low - 1, v.low + 1)
+        shares = np.repeat([v.kind != "gaussian" for v in listed], [v.width for v in listed])
+        names = (
+            [name for v in fitting for name in v.features] if self.dataset.feature_names else None
+        )
+        out = ", ".join(f"{v.name} ({v.width} categories)" for v in listed if v not in fitting)
+        names = names if self.dataset.feature_names else None
+        return Features(names, unit, ranges[self.shown], shares[self.shown], out)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Which features (D,) of a table its figures show: all, unless categories are many."""
+        listed = self.dataset.variables or ()
+        fitting = that_fit(listed, FEW) or listed
+        return np.repeat([v in fitting for v in listed], [v.width for v in listed])

@@ -6,7 +6,7 @@
     print(check(vae, x, eps=eps))                   # all weights of a model
 
 `python -m tinyvae.gradcheck` checks every part of tinyvae; `… module:Layer` a class of your own.
-A gradient check cannot see an error that forward and backward pass share: it proves that the
+A gradient check cannot see an error that forward and backward pass share: it shows that the
 gradient belongs to the function, not that the function is the right one.
 """
 

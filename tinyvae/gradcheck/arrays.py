@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.arrays import Array
-from tinyvae.device import Backend
-from tinyvae.gradcheck.differences import to_host
+from tinyvae.device import Backend, to_numpy
 from tinyvae.models import Parameters
 
 
@@ -50,7 +49,7 @@ class Place:
                 view = getattr(layer, attribute)
                 if value is not None:
                     view[...] = self.backend.asarray(value)
-                if not to_host(view).any():  # zeros would hide errors
+                if not to_numpy(view).any():  # zeros would hide errors
                     draw = 0.3 * self.rng.standard_normal(view.shape)
                     view[...] = self.backend.asarray(draw)
 

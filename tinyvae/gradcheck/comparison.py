@@ -6,9 +6,9 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.core.arrays import array_module
-from tinyvae.device import get_backend
+from tinyvae.device import get_backend, to_numpy
 from tinyvae.gradcheck.arrays import Place
-from tinyvae.gradcheck.differences import Slopes, slopes, to_host
+from tinyvae.gradcheck.differences import Slopes, slopes
 from tinyvae.gradcheck.report import (
     ArrayCheck,
     Report,
@@ -159,7 +159,7 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
         if str(y.dtype) != dtype:
             report.problems.append(f"forward turns {dtype} into {y.dtype}: keep the dtype of x")
             return report
-    if not np.isfinite(to_host(y)).all():
+    if not np.isfinite(to_numpy(y)).all():
         report.problems.append("forward returns nan or inf")
         return report
     dy = _draw_dy(y, subject.sums, rng)
@@ -167,16 +167,16 @@ def _examine(subject: Any, rng: Any, tolerance: float | None, entries: int) -> R
     analytic = _analytic(subject, report, dy)
     if report.problems:
         return report
-    if not np.array_equal(to_host(y), to_host(subject.forward())):
+    if not np.array_equal(to_numpy(y), to_numpy(subject.forward())):
         report.problems.append(FRESH_NOISE)
         return report
     again = _analytic(subject, report, dy)
     report.problems += [*repeat_problems(analytic, again), *subject.problems]
-    size = float(np.linalg.norm(np.ravel(to_host(y * dy))))
+    size = float(np.linalg.norm(np.ravel(to_numpy(y * dy))))
 
     def change() -> float:
         weighted = (subject.forward() - y) * dy
-        return weighted if isinstance(y, float) else float(to_host(weighted.sum(dtype="float64")))
+        return weighted if isinstance(y, float) else float(to_numpy(weighted.sum(dtype="float64")))
 
     others = {"y": y, "dy": dy} | subject.constants | subject.arrays
     for name, array in subject.arrays.items():
@@ -211,7 +211,7 @@ def _unchanging(subject: Any, report: Report, name: str, *arguments: Any) -> Any
     before = {name: array.copy() for name, array in subject.arrays.items()}
     result = getattr(subject, name)(*arguments)
     for array_name, array in subject.arrays.items():
-        if not np.array_equal(to_host(before[array_name]), to_host(array), equal_nan=True):
+        if not np.array_equal(to_numpy(before[array_name]), to_numpy(array), equal_nan=True):
             array[...] = before[array_name]
             report.problems.append(f"{name} changes {array_name} in place: work on a copy of it")
     return result
@@ -221,9 +221,9 @@ def _analytic(subject: Any, report: Report, dy: Any) -> dict[str, np.ndarray]:
     """Return the gradients of a backward pass, on the host."""
     given = dy if isinstance(dy, float) else dy.copy()
     gradients = _unchanging(subject, report, "backward", given)
-    if not np.array_equal(to_host(given), to_host(dy)):
+    if not np.array_equal(to_numpy(given), to_numpy(dy)):
         report.notes.append(DY_CHANGED)
-    return {name: to_host(gradient).copy() for name, gradient in gradients.items()}
+    return {name: to_numpy(gradient).copy() for name, gradient in gradients.items()}
 
 
 def _draw_dy(y: Any, sums: bool, rng: np.random.Generator) -> Any:
@@ -258,7 +258,7 @@ def _compare(
         places = [index for index, kept in zip(indices, keep, strict=True) if kept]
         relatives = {
             other: np.array([float(values[place]) for place in places])
-            for other, values in ((k, to_host(v)) for k, v in others.items() if np.ndim(v))
+            for other, values in ((k, to_numpy(v)) for k, v in others.items() if np.ndim(v))
             if values.shape == gradient.shape
         }
         right = off[keep] <= tolerance * max(norm, floor)

@@ -9,11 +9,12 @@ still is not at the smallest h, the point lies on a kink such as ReLU's at 0, an
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinyvae.core.arrays import Array
+from tinyvae.device import to_numpy
 
 STEPS = {"float64": (2**-12, 2**-15, 2**-18, 2**-21), "float32": (2**-5, 2**-7)}
 
@@ -26,11 +27,6 @@ class Slopes(NamedTuple):
     kink: np.ndarray
     left: np.ndarray
     right: np.ndarray
-
-
-def to_host(array: Any) -> np.ndarray:
-    """Return an array or a number as a NumPy array, copied from the device if it lies there."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 def slopes(
@@ -53,7 +49,7 @@ def slopes(
     for step in STEPS[dtype]:
         before = points[:, 1].copy()
         for i in rough:
-            h = step * max(1.0, abs(float(to_host(array[indices[i]]))))
+            h = step * max(1.0, abs(float(to_numpy(array[indices[i]]))))
             points[i] = _five_points(change, array, indices[i], h)
             rounding[i] = 4 * epsilon * magnitude / h
         scale = np.nanmax(np.abs(points[:, 0]), initial=0.0)
@@ -70,7 +66,7 @@ def _five_points(
     change: Callable[[], float], array: Array, index: tuple[int, ...], h: float
 ) -> tuple[float, float, float, float]:
     """Return the slope along one entry, how far f is from a parabola, and the one-sided slopes."""
-    start = float(to_host(array[index]))
+    start = float(to_numpy(array[index]))
     f = {}
     try:
         for k in (-2, -1, 1, 2):

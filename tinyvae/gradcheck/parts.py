@@ -87,7 +87,7 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         yield part(activation.__name__, layer(lambda D, activation=activation: activation()))
     yield part("Fill, with the mask", layer(lambda D: Fill(mask=D)))
     yield part("Sequential: Dense, Tanh, Dense", layer(lambda D: mlp([D, 4, 2], "tanh")))
-    yield part("reparameterize", pair(reparameterize, _reparameterize_backward, 3))
+    yield part("reparameterize", pair(reparameterize, reparameterize_backward, 3))
     yield part("KL", pair(kl, kl_backward, 2))
     for name, likelihood in (
         ("Gaussian, sigma 0.3", Gaussian(0.3)),
@@ -123,10 +123,6 @@ def all_parts(backend: Backend, dtype: str = "float64", seed: int = 0) -> Iterat
         ("IWAE, 5 samples, Bernoulli", model(IWAE, likelihood="bernoulli", activation="tanh")),
     ):
         yield part(name, reports, MODELS)
-
-
-def _reparameterize_backward(dz: Any, mu: Any, logvar: Any, eps: Any) -> tuple[Any, Any]:
-    return reparameterize_backward(dz, logvar, eps)
 
 
 def _mean_nll(likelihood: Any) -> tuple[Callable, Callable]:

@@ -4,15 +4,15 @@ A layer, a model, a pair of functions, with tinyvae's contract or in plain NumPy
 subject here, and the check need not tell them apart.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinyvae.core.arrays import Array
+from tinyvae.core.copies import duplicate
+from tinyvae.device import to_numpy
 from tinyvae.gradcheck.arrays import Place, arguments, floats, is_layer, own_weights
-from tinyvae.gradcheck.differences import to_host
 
 BATCH = 5  # rows of the inputs that are drawn
 
@@ -164,18 +164,14 @@ class Module:
 
         Returns them with the prefixes of their weights' names: none, "#.", and the attribute's.
         """
-        thing = self.thing = copy.copy(self.thing)
-        listed = list(getattr(thing, "layers", []))
-        held = {k: v for k, v in getattr(thing, "__dict__", {}).items() if is_layer(v)}
-        copies = {id(layer): copy.copy(layer) for layer in [*listed, *held.values()]}
-        if listed:
-            thing.layers = [copies[id(layer)] for layer in listed]
-        for attribute, layer in held.items():
-            setattr(thing, attribute, copies[id(layer)])
-        owners = [("", thing)]
-        owners += [("#.", copies.pop(key)) for key in dict.fromkeys(map(id, listed))]
-        names = {id(layer): f"{attribute}." for attribute, layer in held.items()}
-        return owners + [(names[key], layer) for key, layer in copies.items()]
+        thing = self.thing = duplicate(self.thing)
+        owners = [("", thing), *(("#.", layer) for layer in getattr(thing, "layers", []))]
+        held = getattr(thing, "__dict__", {}).items()
+        owners += [(f"{attribute}.", layer) for attribute, layer in held if is_layer(layer)]
+        found: dict[int, tuple[str, Any]] = {}
+        for prefix, owner in owners:
+            found.setdefault(id(owner), (prefix, owner))
+        return list(found.values())
 
     def _first_forward(self, inputs: tuple, shape: tuple | None, place: Place) -> dict[str, Any]:
         """Return the named inputs; where there are none, draw some, of a width that fits."""
@@ -207,7 +203,7 @@ def _number_or_array(result: Any) -> Any:
     if hasattr(result, "dtype") and np.ndim(result):
         return result
     try:
-        return float(to_host(result))
+        return float(to_numpy(result))
     except (TypeError, ValueError):
         message = f"forward returns a {type(result).__name__}; it must give an array or a number"
         raise NotCheckable(message) from None

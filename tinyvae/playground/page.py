@@ -1,12 +1,9 @@
 """Assemble the playground, data sets as deflated bytes, style and scripts in one text; write it."""
 
-import base64
 import math
-import os
 import shlex
 import zlib
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -14,11 +11,11 @@ import numpy as np
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data.dataset import Dataset, counted
-from tinyvae.explore.assemble import MODEL, escaped, fill, script, to_json
-from tinyvae.explore.payload import describe_dataset, describe_model
+from tinyvae.explore.assemble import MODEL, base64_of, escaped, fill, read, script, to_json
+from tinyvae.explore.assemble import write as write
+from tinyvae.explore.payload import describe_dataset, describe_model, weights
 from tinyvae.models import VAE, Autoencoder
 from tinyvae.train.checkpoint import model_config
-from tinyvae.train.files import write_text
 
 # Of the explorer's files those that the page needs, then its own, in the order of their needs.
 SHARED = (*MODEL, "payload", "theme", "pictures", "drawing", "axes", "controls")
@@ -90,31 +87,39 @@ def build(
             " allowed: fewer hidden units, or smaller images"
         )
     return fill(
-        _read("page.html"),
+        read("page.html", "playground"),
         escaped(_words(several, description, title))
         | {
-            "style": _explore("look.css") + _read("page.css"),
-            "script": _script(),
+            "style": read("look.css") + read("page.css", "playground"),
+            "script": script(
+                {name: read(f"{name}.js") for name in SHARED}
+                | {name: read(f"{name}.js", "playground") for name in OWN}
+            ),
             "description": to_json(description),
             "data": "\n".join(
-                f'<script type="text/plain" id="{name}">{_base64(content)}</script>'
+                f'<script type="text/plain" id="{name}">{base64_of(content)}</script>'
                 for name, content in arrays.items()
             ),
         },
     )
 
 
-def write(path: str | os.PathLike, page: str) -> None:
-    """Write the page to `path`: whole, or not at all. Raises OSError in one line."""
-    write_text(path, page)
-
-
 def _pack(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     """Return what the page says of a data set, and its rows, training rows first, deflated."""
     D = dataset.n_features
+    words = ", ".join(v.name for v in dataset.variables or () if v.categories)
+    if dataset.missing or words:
+        what = f"columns of categories ({words})" if words else "missing cells"
+        remedy = "leave them out, or train with python -m tinyvae train"
+        raise InputError(
+            f"the playground trains on numbers, {dataset.name} has {what}", remedy=remedy
+        )
     n_train, n_test = _fitting(dataset)
     parts = (dataset.x_train, dataset.x_test)
-    rows = [_spread(len(x), n) for x, n in zip(parts, (n_train, n_test), strict=True)]
+    rows = [
+        np.linspace(0, len(x) - 1, n).astype(int)  # spread evenly
+        for x, n in zip(parts, (n_train, n_test), strict=True)
+    ]
     x = np.concatenate(
         [np.asarray(part[i], np.float32) for part, i in zip(parts, rows, strict=True)]
     )  # (N, D)
@@ -166,26 +171,16 @@ def left_out(dataset: Dataset) -> str | None:
     )
 
 
-def _spread(n: int, wanted: int) -> np.ndarray:
-    """Return `wanted` of n rows, spread evenly."""
-    return np.linspace(0, n - 1, wanted).astype(int)
-
-
 def _run(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
     """Return what the page builds the model of a run from, and its θ in float32."""
     if not isinstance(model, VAE):
         raise ValueError("an autoencoder has no KL and no noise to play with: train a vae")
     if model.n_classes:
         raise ValueError("the playground trains without labels: take a run that is not conditional")
-    if model.n_features != dataset.n_features:
-        raise ValueError(
-            f"the model takes {model.n_features} features, but {dataset.name} has"
-            f" {dataset.n_features}: give the data set that it was trained on"
-        )
-    theta = model.backend.to_numpy(model.parameters.theta).astype("<f4")
-    if not np.isfinite(theta).all():
-        raise ValueError("the model's weights are not finite: train it again, at a lower rate")
+    theta = weights(model, dataset).astype("<f4")
     about = describe_model(model)
+    if about["likelihood"]["kind"] == "Mixed":
+        raise ValueError("the playground trains on numbers: take a run without categories or gaps")
     widths = [shape[1] for name, shape in about["parameters"] if name.endswith(".W")]
     knobs = {"latent": model.latent_dim, "hidden": widths[0], "beta": float(model.beta)}
     sigma = about["likelihood"].get("sigma")
@@ -196,25 +191,6 @@ def _run(model: Autoencoder, dataset: Dataset) -> tuple[dict[str, Any], np.ndarr
         knobs["sigma"] = sigma
     config = model_config(model) | {"tinyvae": __version__}
     return about | {"knobs": knobs, "config": config}, theta
-
-
-def _read(name: str) -> str:
-    return (resources.files("tinyvae.playground") / name).read_text("utf-8")
-
-
-def _explore(name: str) -> str:
-    return (resources.files("tinyvae.explore") / name).read_text("utf-8")
-
-
-def _script() -> str:
-    return script(
-        {name: _explore(f"{name}.js") for name in SHARED}
-        | {name: _read(f"{name}.js") for name in OWN}
-    )
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
 
 
 def _words(datasets: Sequence[Dataset], description: dict[str, Any], title: str) -> dict[str, str]:

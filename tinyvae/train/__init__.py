@@ -1,4 +1,5 @@
-"""Train a model: `fit`, the run folder that it leaves, and the files in it."""
+"""Train a model: `loop` has `fit`, `runs` the folder that it leaves and resumes, `checkpoint` the
+weights and what else a training needs to go on."""
 
 from typing import TYPE_CHECKING
 

@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -96,15 +96,7 @@ def is_free(folder: Path) -> bool:
     return all(path.name == locks.NAME for path in folder.iterdir())
 
 
-def next_free(folder: str | os.PathLike, name: str, free: Callable[[Path], bool] = is_free) -> Path:
-    """Return folder/name, or folder/name-2, name-3, … where that is a file, or not `free`."""
-    path, number = Path(folder) / name, 2
-    while path.exists() and not (path.is_dir() and free(path)):
-        path, number = Path(folder) / f"{name}-{number}", number + 1
-    return path
-
-
-def write_csv(path: Path, header: tuple[str, ...], rows: list[list]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[list]) -> None:
     """Write a header and rows as CSV, atomically."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])

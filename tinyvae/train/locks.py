@@ -33,7 +33,7 @@ def lock(folder: Path, patience: float = PATIENCE) -> IO | None:
     path, end = folder.absolute() / NAME, time.monotonic() + patience
     while True:
         try:
-            file = open(path, "a+", opener=_open)
+            file = open(path, "a+", encoding="ascii", opener=_open)
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror or error}") from None
         try:
@@ -61,12 +61,15 @@ def lock(folder: Path, patience: float = PATIENCE) -> IO | None:
 def unlock(file: IO) -> None:
     """Free a lock, and remove its file; in a fork of the process that holds it, do nothing."""
     file.seek(0)
-    if file.read() == str(os.getpid()):
-        with suppress(OSError):  # Windows keeps what is open
-            Path(file.name).unlink()
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_UN)  # also where a fork of this process has it open
+    ours, path = file.read() == str(os.getpid()), Path(file.name)
+    if ours and fcntl:
+        with suppress(OSError):
+            path.unlink()
+        fcntl.flock(file, fcntl.LOCK_UN)  # also where a fork of this process has it open
     file.close()
+    if ours and not fcntl:
+        with suppress(OSError):  # Windows keeps what anybody has open
+            path.unlink()
 
 
 def _open(path: str, flags: int) -> int:

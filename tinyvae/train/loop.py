@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tinyvae import checks, evaluate
 from tinyvae.core.arrays import Array
@@ -24,6 +23,7 @@ from tinyvae.core.columns import MIN_VARIANCE
 from tinyvae.core.errors import Argument, DivergedError, InputError
 from tinyvae.core.likelihood import Bernoulli, CalibratedGaussian
 from tinyvae.core.optim import SGD, Adam
+from tinyvae.data import progress
 from tinyvae.data.dataset import counted
 from tinyvae.data.rows import BinarizedRows, LazyRows, value_range
 from tinyvae.device import on_host
@@ -42,6 +42,7 @@ from tinyvae.train.schedules import LR_SCHEDULES
 
 MAX_VARIANCE = 1e24  # a calibrated σ² above it is that of a training that diverged
 OPTIMIZERS = ("adam", "sgd")
+SHOWN = ("loss", "kl", "val_loss")  # of an epoch, while a training goes on
 
 SETTLED = 20_000  # draws, at least, that the σ² of each feature is set from when a training ends
 
@@ -94,9 +95,11 @@ def fit(
         Over how many epochs the factor of the KL rises from 0 to beta (Bowman et al. 2016). A note
         on stderr tells where the training, or a cycle of it, is too short to reach beta.
     progress : bool
-        Show a progress bar, if the output is a terminal, and notes at the end.
+        Show a progress bar in a terminal or a notebook, a line an epoch elsewhere (on stderr), and
+        notes at the end.
     callback : function, optional
-        Called after every epoch with its row of the history; returning True ends the training.
+        Called after every epoch with its row of the history; returning True (or NumPy's), and
+        nothing else, ends the training.
     run : path or Run, optional
         Leave a run folder there; it must not exist, unless `resume` is set.
     kl_cycles : int
@@ -109,19 +112,19 @@ def fit(
         Whether other ranks share the work: "auto" finds those that mpiexec started. Each of them
         makes the same call; the first one alone shows progress, writes the run folder and calls
         `callback`.
+    threads : int or "auto"
+        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. Any
+        number gives the same bits, with the same NumPy and BLAS on the same type of processor.
     tf32 : bool
         On a GPU, let float32 matrices be multiplied by its faster units, which round their factors
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     patience : int, optional
-        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1)
-        once the warm-up is over; and stop when so many epochs in a row were no better. The run
-        folder keeps the last weights too, from which `resume` goes on.
+        Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1; of
+        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were
+        no better. The run folder keeps the last weights too, from which `resume` goes on.
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
-    threads : int or "auto"
-        How many cores of a CPU share what is large enough (`tinyvae.threads`), or "auto": all. The
-        same number gives the same bits, in every thread and process of one machine.
 
     Returns
     -------
@@ -142,6 +145,11 @@ def fit(
         If a GPU has too little for a step; the message says how much, and which batch would fit.
     RuntimeError
         If another thread is using the model.
+
+    See Also
+    --------
+    tinyvae.evaluate.elbo : Measure what was trained.
+    tinyvae.load : Open the run folder again.
 
     Examples
     --------
@@ -281,9 +289,10 @@ def _loop(training: _Training, steps: Steps) -> History:
     """Train epoch by epoch, and keep the history and the run folder."""
     t, model, optimizer, ranks = training, training.model, training.optimizer, training.ranks
     lr, beta, total = optimizer.lr, model.beta, len(steps)
-    with tqdm(
-        total=t.epochs * total, initial=len(t.history) * total, unit="step", leave=False,
-        disable=None if t.progress and ranks.first else True, dynamic_ncols=True,
+    show = t.progress and ranks.first
+    with progress.bar(
+        show, total=t.epochs * total, initial=len(t.history) * total, unit="step",
+        dynamic_ncols=True,
     ) as bar:  # fmt: skip
         first = t.epochs + 1 if t.run and t.run.stopped == t.epochs else len(t.history) + 1
         for epoch in range(first, t.epochs + 1):
@@ -307,7 +316,11 @@ def _loop(training: _Training, steps: Steps) -> History:
             if t.run and ranks.first:
                 t.run.stopped = t.epochs if over else 0
                 t.run.save(model, optimizer, t.history, t.kl_history, t.best)
-            bar.set_postfix(loss=f"{row['loss']:.2f}", kl=f"{row['kl']:.2f}")
+            now = {name: f"{row[name]:.2f}" for name in SHOWN if math.isfinite(row[name])}
+            bar.set_postfix(now)
+            if show and bar.disable:
+                values = ", ".join(f"{name} {value}" for name, value in now.items())
+                progress.line(f"epoch {epoch}/{t.epochs}: {values}")
             if (t.callback and ranks.ask(t.callback, row)) or over:
                 break
     _finish(t)
@@ -325,11 +338,15 @@ def _waited(t: _Training) -> stopping.Waited:
     """Return what the validation says of the epochs so far."""
     period = t.epochs / t.kl_cycles
     warm = [stopping.is_warm(int(row["epoch"]), t.kl_warmup, period) for row in t.history]
-    return stopping.waited(_elbos(t.history), warm, t.patience or 1)
+    return stopping.waited(_bounds(t), warm, t.patience or 1)
 
 
-def _elbos(history: History) -> list[float]:
-    return [-(row["val_reconstruction"] + row["val_kl"]) for row in history]
+def _bounds(t: _Training) -> list[float]:
+    """Return the ELBO of the validation rows (weights 1) after each epoch; of an IWAE, its own
+    bound, as the ELBO falls where that rises."""
+    if isinstance(t.model, IWAE) and t.model.importance_samples > 1:
+        return [-row["val_loss"] for row in t.history]
+    return [-(row["val_reconstruction"] + row["val_kl"]) for row in t.history]
 
 
 def _judge(t: _Training) -> bool:
@@ -350,11 +367,13 @@ def _finish(t: _Training) -> None:
     if t.best:
         checkpoint.set_weights(model, t.best)
         if t.progress and t.ranks.first:
-            stopping.note_best(t.history.best_epoch, _elbos(t.history))
+            stopping.note_best(t.history.best_epoch, _bounds(t))
     if running is not None:
         _settle(t, draws=1 + SETTLED // len(t.x_train))
         if t.progress and t.ranks.first:
-            stopping.note_floor(model.backend.to_numpy(model.likelihood.variance), MIN_VARIANCE)
+            names = ((t.run.config if t.run else {}).get("data") or {}).get("feature_names")
+            variance = model.backend.to_numpy(model.likelihood.variance)
+            stopping.note_floor(variance, MIN_VARIANCE, names)
     if t.best:
         t.best = checkpoint.weights(model)
         checkpoint.set_weights(model, last)
@@ -366,19 +385,26 @@ def _finish(t: _Training) -> None:
 
 def _settle(t: _Training, draws: int) -> None:
     """Set σ² of each feature to its mean squared error over all rows and some draws of each; with
-    no draws, to that of the answer 0, the scale at which a training begins."""
-    model = t.model
+    no draws, to that of the answer 0, the scale at which a training begins.
+
+    The rows that chose the best epoch count too: their errors are no smaller for being fitted.
+    """
+    model, parts = t.model, [(t.x_train, t.labels)]
+    if draws and t.best:
+        parts.append((t.validation, t.validation_labels))
 
     def squares(x: Any, labels: Any) -> np.ndarray:
         return mean_squares(model, x, labels, draws, model.seed)
 
-    means = t.ranks.mean(squares, t.x_train, t.labels, 2 * model.n_features)
+    width, sizes = 2 * model.n_features, [len(x) for x, _ in parts]
+    found = [n * t.ranks.mean(squares, *part, width) for n, part in zip(sizes, parts, strict=True)]
+    means = np.sum(found, axis=0) / sum(sizes)
     model.likelihood.move_to(model.backend.asarray(means, model.dtype))
     model.likelihood.sigma = model.likelihood.sigma  # σ² = σ · σ to the last bit, as when loaded
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_averaged` looks at the log
-def _epoch(steps: Steps, bar: tqdm) -> None:
+def _epoch(steps: Steps, bar: Any) -> None:
     """Take the steps of an epoch."""
     for step in range(len(steps)):
         batch = steps.draw(step)
@@ -407,8 +433,9 @@ def make_optimizer(optimizer: Any, model: Autoencoder, lr: float) -> Any:
 
     Parameters
     ----------
-    optimizer, lr : as of `fit`
+    optimizer : as of `fit`
     model : VAE or Autoencoder
+    lr : as of `fit`
     """
     if optimizer is None or isinstance(optimizer, str):
         name = checks.choice("optimizer", optimizer or "adam", OPTIMIZERS)

@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyvae import __version__, checks
 from tinyvae.core.errors import Argument, InputError, MissingFileError, TakenFolderError
+from tinyvae.data import Dataset, load_again
+from tinyvae.data.dataset import counted
 from tinyvae.device import Backend
 from tinyvae.engines.plain import moves
 from tinyvae.models import Autoencoder
+from tinyvae.threads import team
 from tinyvae.train import checkpoint, files, locks
 from tinyvae.train.files import is_free, make_folder, write_csv, write_text
-
-if TYPE_CHECKING:
-    from tinyvae.data import Dataset
 
 COLUMNS = (
     *("epoch", "seconds", "loss", "reconstruction", "kl"),
@@ -55,13 +55,13 @@ class Run:
     path : path of the folder
     config : dict
         What config.json holds: "model", "training", "data", "versions".
-    moved_to : str, optional
-        Where the data lie now, if not where config.json says.
     numbered : str, optional
         The name that a new run numbers anew where another one has just taken its folder.
 
     Attributes
     ----------
+    moved_to : str or None
+        Where the data lie now, if not where config.json says.
     started : bool
         Whether training has begun: from then on a failure is no longer one of the input.
     created : function
@@ -144,6 +144,8 @@ class Run:
             if first:
                 files.remove_partial(self.path)
             history, kl_history = self.restore(model, optimizer) if resume else (History(), [])
+            if first and history:
+                _note_other_bits(self.config.get("versions", {}))
             if first and resume and self.changed:
                 self.write_config()
             if first and history:
@@ -173,8 +175,6 @@ class Run:
 
     def extend(self, epochs: int, write: bool = True) -> None:
         """Set the number of epochs that a resumed training goes on to."""
-        from tinyvae.data.dataset import counted
-
         if epochs < self.done:
             problem = f"{self.path} has {counted(self.done, 'epoch')} already"
             remedy = [Argument("epochs", bare=True), " must be more"]
@@ -193,24 +193,24 @@ class Run:
             return
         stored = open_run(self.path)
         given, known = self.config["training"], stored.config["training"]
-        pairs = {
-            name: (given[name], known[name]) for name in (*REQUIRED, "kl_cycles") if name in known
-        }
-        if stored.config.get("x_train") and self.config["x_train"]:
-            pairs["x_train"] = self.config["x_train"], stored.config["x_train"]
-        for name, (now, before) in pairs.items():
-            if now != before:
-                what = f"was trained with {name} {before!r}, not {now!r}"
-                what = "was trained on other data" if name == "x_train" else what
-                raise ValueError(f"{self.path} {what}: give the same, or train a new run")
+        what = [
+            f"with {name} {known[name]!r}, not {given[name]!r}"
+            for name in (*REQUIRED, "kl_cycles")
+            if name in known and known[name] != given[name]
+        ]
+        before, now = stored.config.get("x_train"), self.config["x_train"]
+        if before and now and before != now:
+            what.append("on other data")
+        if what:
+            remedy = "give the same, or train a new run"
+            raise ValueError(f"{self.path} was trained {what[0]}: {remedy}")
         self.changed = known != given
         self.config = stored.config | self.config
 
     def write_config(self) -> None:
         """Write config.json: everything that is needed to train the same again."""
-        python, numpy = platform.python_version(), np.__version__
         self.config["format"] = checkpoint.FORMAT
-        self.config["versions"] = {"tinyvae": __version__, "python": python, "numpy": numpy}
+        self.config["versions"] = versions()
         text = json.dumps(self.config, indent=2, ensure_ascii=False) + "\n"
         write_text(self.path / "config.json", text)
 
@@ -266,18 +266,14 @@ class Run:
             return History(), []
         arrays = checkpoint.read(path)
         history, kl_history = self._histories(arrays)
-        if len(history) != int(checkpoint.require(arrays, "epoch", (), path)):
-            raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         self._check_model(arrays)
         checkpoint.set_weights(model, arrays, path)
         checkpoint.set_optimizer(model, optimizer, arrays, path)
         if moves(model):
             variance = checkpoint.require(arrays, "variance", model.likelihood.variance.shape, path)
             model.likelihood.variance = model.backend.asarray(variance, model.dtype)
-        self.best, self.stopped = (
-            checkpoint.best_weights(arrays),
-            int(arrays["stopped"]) if "stopped" in arrays else 0,
-        )
+        self.best = checkpoint.best_weights(arrays)
+        self.stopped = int(arrays["stopped"]) if "stopped" in arrays else 0
         return history, kl_history
 
     def _histories(self, arrays: checkpoint.Arrays) -> tuple[History, list[np.ndarray]]:
@@ -286,8 +282,8 @@ class Run:
         for name in ("history", "seconds", "kl_per_dimension"):
             if name not in arrays:
                 raise ValueError(f"{path} lacks {name}: it holds a model, but no training")
+        n = int(checkpoint.require(arrays, "epoch", (), path))
         shapes = [arrays.shape(name) for name in ("history", "seconds", "kl_per_dimension")]
-        n = shapes[1][0] if shapes[1] else 0
         if shapes[:2] != [(n, len(NUMBERS)), (n,)] or len(shapes[2]) != 2:
             raise ValueError(f"{path} is damaged (its history is cut): {checkpoint.REMEDY}")
         history = History()
@@ -347,10 +343,8 @@ class Run:
                 raise ValueError(f"{path} holds another model ({problem}): {remedy}")
 
     @cached_property
-    def dataset(self) -> "Dataset":
+    def dataset(self) -> Dataset:
         """The data set of the run, loaded again as its config.json says."""
-        from tinyvae.data import load_again
-
         if "data" not in self.config:
             problem = f"{self.path} was trained on arrays from Python, which it does not hold"
             raise InputError(problem, remedy="fit(…, resume=True) takes them again")
@@ -368,8 +362,12 @@ class Run:
 
 
 def next_free(folder: str | os.PathLike, name: str) -> Path:
-    """Return folder/name, numbered where that is taken by more than a run without an epoch."""
-    return files.next_free(folder, name, lambda path: is_free(path) or Run(path).gives_way())
+    """Return folder/name, or name-2, name-3, … where that is taken by more than a run without an
+    epoch."""
+    path, number = Path(folder) / name, 2
+    while path.exists() and not (path.is_dir() and (is_free(path) or Run(path).gives_way())):
+        path, number = Path(folder) / f"{name}-{number}", number + 1
+    return path
 
 
 def open_run(path: str | os.PathLike) -> Run:
@@ -407,6 +405,21 @@ def damaged(path: Path, error: Exception) -> ValueError:
     """Return the error that says of a run folder's config.json what is wrong with it."""
     reason = f"{error} is missing" if isinstance(error, KeyError) else error
     return ValueError(f"{path / 'config.json'} is damaged ({reason}): restore it, or train again")
+
+
+def versions() -> dict[str, str]:
+    """Return what the bits of a training depend on beside its settings."""
+    python, numpy = platform.python_version(), np.__version__
+    return {"tinyvae": __version__, "python": python, "numpy": numpy, "blas": team.library}
+
+
+def _note_other_bits(before: dict[str, str]) -> None:
+    """Print a note where a training goes on with another NumPy, or on another processor."""
+    now = versions()
+    for name in ("numpy", "blas"):
+        if name in before and before[name] != now[name]:
+            change = f"{name} was {before[name]}, and is {now[name]}"
+            print(f"note: {change}: the run goes on, with other last digits", file=sys.stderr)
 
 
 def _check_config(config: dict) -> None:

@@ -9,7 +9,8 @@
 # **At the end you can** write a layer of a neural network and its gradient, check that the
 # gradient is right, and train a network made of such layers with an optimizer of your own.
 #
-# **Time:** about 60 minutes. **You need:** matrix products, the chain rule, a little NumPy.
+# **Time:** about 70 minutes, and 15 more for exercise 1.4. **You need:** matrix products, the chain
+# rule, a little NumPy.
 #
 # **How to use this page.** Read it as it is, or run it cell by cell. In each exercise you replace
 # `...` by your answer, and the cell below tells you at once whether it is right, and if not, what
@@ -34,7 +35,7 @@ from tinyvae import figures, load_dataset
 
 digits = load_dataset("digits")
 print(digits.x_train.shape, "numbers from", digits.x_train.min(), "to", digits.x_train.max())
-figures.image_grid(digits.x_train[:36], (28, 28), columns=18)
+figures.image_grid(digits.x_train[:36], (28, 28), columns=18, title="The first 36 of them")
 
 # %% [markdown]
 # ## The plan

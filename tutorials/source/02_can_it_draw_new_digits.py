@@ -8,15 +8,15 @@
 #
 # **At the end you can** name the three reasons why it goes wrong, and you have measured each.
 #
-# **Time:** about 20 minutes. **You need:** notebook 1 (encoder, decoder, code, loss, dense layer).
+# **Time:** about 30 minutes. **You need:** notebook 1 (encoder, decoder, code, loss, dense layer).
 
 # %% [markdown]
 # ## The model
 #
 # `Autoencoder` holds an encoder and a decoder as you built them in notebook 1, and `fit` is the
 # training loop. (`sigma=0.5**0.5` makes the loss the squared differences that you know, plus a
-# constant that no weight can change; notebook 3 says why.) We train two models on the same
-# pictures. Only their first, random weights differ.
+# constant that no weight can change; notebook 3 says why. `backend="numpy"`: also where there is a
+# graphics card.) We train two models on the same pictures. Only their first, random weights differ.
 
 # %%
 import numpy as np

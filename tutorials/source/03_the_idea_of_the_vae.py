@@ -6,12 +6,12 @@
 # **The question.** A loss must ask two things of the codes: that all of them together look like
 # draws of a known distribution, and that each picture owns a region. What loss asks for that?
 #
-# **At the end you can** derive the ELBO, the one formula behind every VAE, compute it, and see it
+# **At the end you can** derive the ELBO, the formula behind the VAE, compute it, and see it
 # touch the exact answer where that is known.
 #
-# **Time:** about 45 minutes. **You need:** notebooks 1 and 2 (encoder, decoder, code, loss,
-# standard deviation), and logarithms: log(a b) = log a + log b. At one place an integral ∫, the
-# area under a curve.
+# **Time:** about 55 minutes, and 10 more for exercise 3.3. **You need:** notebooks 1 and 2
+# (encoder, decoder, code, loss, standard deviation), and logarithms: log(a b) = log a + log b. At
+# one place an integral ∫, the area under a curve.
 
 # %% [markdown]
 # ## A distribution instead of a point
@@ -334,14 +334,19 @@ idea.gap(3.0, [(0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)])
 # %% [markdown]
 # ### Exercise 3.4: the ELBO from draws
 #
-# For the small model, `log_joint(x, z)` gives log p(x, z) = log p(x|z) + log p(z). Write the ELBO
-# of q = N(mu, sigma²) as a mean over draws from q. `eps (S,)` holds S draws from N(0, 1).
+# For the small model, `log_joint(x, z)` gives log p(x, z) = log p(x|z) + log p(z):
+
+# %%
+from tinyvae.exercises.idea import log_joint
+
+print(f"log p(3, 1.5) = {log_joint(3.0, 1.5):.3f}")
+
+# %% [markdown]
+# Write the ELBO of q = N(mu, sigma²) as a mean over draws from q. `eps (S,)` holds S draws from
+# N(0, 1).
 
 
 # %% exercise 3.4
-from tinyvae.exercises.idea import log_joint
-
-
 def elbo(x, mu, sigma, eps):
     result = ...  # a number; you will need draws z (S,) from N(mu, sigma²) first
     return result

@@ -9,8 +9,8 @@
 # **At the end you can** write the reparameterization and its gradient, say what it is better than,
 # and find an error in it that every gradient check lets pass.
 #
-# **Time:** about 35 minutes. **You need:** notebook 1 (gradient, central difference, `dW` for
-# ∂loss/∂W) and notebook 3 (N(mu, σ²), draws, ELBO).
+# **Time:** about 40 minutes, and 10 more for exercise 4.3. **You need:** notebook 1 (gradient,
+# central difference, `dW` for ∂loss/∂W) and notebook 3 (N(mu, σ²), draws, ELBO).
 
 # %% [markdown]
 # ## The obstacle
@@ -341,7 +341,9 @@ check.guilty(guilty)
 guilty = "B"
 
 # %% [markdown]
-# The next cell tells. Its output is folded up, so that you can find it yourself.
+# The next cell tells. Its output is folded up, so that you can find it yourself. (In the report,
+# `s` is the sampler's second input, our `logvar`. A sampler is all that the audit gets, so it also
+# says what it cannot judge, a loss, and what it does not look at, the rest of a model.)
 
 # %% covered
 from tinyvae.audit import audit
@@ -354,9 +356,6 @@ print(inspect.getsource(forward))
 print(inspect.getsource(backward))
 
 # %% [markdown]
-# (A sampler is all that the audit got, so it also says what it could not judge, a loss, and what
-# it did not look at, the rest of a model.)
-#
 # In B both passes say exp(logvar): the forward pass is wrong, and the backward pass is the right
 # gradient of it. Measured over a range of logvar:
 
@@ -365,7 +364,7 @@ check.spreads(samplers)
 
 # %% [markdown]
 # All three agree at logvar = 0, where σ = σ² = 1. There the mistake cannot be seen, so a witness
-# must look at several values. (In the report, `s` is the sampler's second input, our `logvar`.)
+# must look at several values.
 #
 # ## What it breaks
 #

@@ -10,8 +10,8 @@
 # there for, see over-fitting and tell it from learning, train on black and white pictures, and put
 # a layer of your own into the model.
 #
-# **Time:** about 60 minutes. **You need:** layers and Adam from notebook 1, the reconstruction
-# term from notebook 3, `z = mu + σ eps` from notebook 4, the KL from notebook 5.
+# **Time:** about 70 minutes. **You need:** layers and Adam from notebook 1, the reconstruction term
+# from notebook 3, `z = mu + σ eps` from notebook 4, the KL from notebook 5.
 
 # %% [markdown]
 # ## All parts in one model
@@ -155,7 +155,7 @@ up, down = (sum(loss_of(W_1 + sign * step * nudge)[-2:]) for sign in (1, -1))
 print(f"dW_1[0, 0] = {dW_1[0, 0]:.6f}; by a central difference {(up - down) / (2 * step):.6f}")
 
 # %%
-from tinyvae.exercises import training as pictures
+from tinyvae.exercises import pictures
 
 pictures.there_and_back(
     [
@@ -638,4 +638,5 @@ class PReLU:
 #   backward pass can stand in the model.
 #
 # **Next:** a plane that is filled can be walked through. Notebook 7 does: new digits, the way from
-# one digit to another, and a page in your browser where every point is a picture.
+# one digit to another, and a page in your browser where every point is a picture. Or write a whole
+# VAE of your own at once: you have all that notebook 12 asks for.

@@ -9,8 +9,8 @@
 # **At the end you can** estimate log p(x) by importance sampling, compute with numbers far below
 # what a computer can hold, and tell when such an estimate deserves no trust.
 #
-# **Time:** about 45 minutes. **You need:** the ELBO and the normal distribution (notebook 3), the
-# KL (notebook 5).
+# **Time:** about 45 minutes, and 20 more for exercises 9.3 and 9.5. **You need:** the ELBO and the
+# normal distribution (notebook 3), the KL (notebook 5).
 
 # %% [markdown]
 # ## What we want to know
@@ -37,11 +37,12 @@ import numpy as np
 from tinyvae import VAE, evaluate, figures, fit, load_dataset
 from tinyvae.evaluate import evaluation
 from tinyvae.exercises import evaluation as check
+from tinyvae.exercises import pictures
 
 digits = load_dataset("digits")
 x_train = (digits.x_train > 0.5).astype("float32")
 x_test = (digits.x_test > 0.5).astype("float32")
-figures.image_grid(x_test[:18], (28, 28), columns=18)
+figures.image_grid(x_test[:18], (28, 28), columns=18, title="Test pictures in black and white")
 
 # %% long
 training = {"epochs": 15, "batch_size": 100, "lr": 0.002, "lr_schedule": "step"}
@@ -172,7 +173,7 @@ def effective_samples(log_w):
 
 
 # %% check 9.2
-check.effective_samples(effective_samples)
+effective_samples = check.effective_samples(effective_samples)
 
 # %% [markdown] hint 9.2
 # What happens to the fraction if all weights of a row are doubled?
@@ -186,6 +187,37 @@ check.effective_samples(effective_samples)
 def effective_samples(log_w):
     w = np.exp(log_w - log_w.max(axis=1, keepdims=True))  # (N, S), the largest is 1
     return w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
+
+
+# %% [markdown]
+# ### Exercise 9.3: how far off is the estimate? Without a word of help
+#
+# The mean of S weights is itself off by its standard error (exercise 5.1). What we report is its
+# logarithm. (A number m that moves a little moves log m by 1/m times as much.) Return the standard
+# error of the estimate of log p(x), `(N,)`, from `log_w (N, S)`, which may again be around −900.
+
+
+# %% exercise 9.3
+def standard_error(log_w):
+    error = ...  # (N,)
+    return error
+
+
+# %% check 9.3
+standard_error = check.standard_error(standard_error)
+
+# %% [markdown] hint 9.3
+# What is the standard error of the mean weight?
+#
+# And by what is it divided, when the mean becomes its logarithm?
+#
+# Does a common factor of all weights matter? Then choose it as before.
+
+
+# %% solution 9.3
+def standard_error(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))  # (N, S)
+    return w.std(axis=1) / w.mean(axis=1) / np.sqrt(w.shape[1])
 
 
 # %% [markdown]
@@ -207,10 +239,10 @@ def effective_samples(log_w):
 mu, logvar = vae.encode(few[:1])  # (1, L) each
 eps = np.random.default_rng(1).standard_normal((1000, 10), dtype="float32")
 near = vae.decoder_output(mu + np.exp(0.5 * logvar) * eps)  # (S, D)
-check.two_ways(log_p[0], few[0] @ near.T - softplus(near).sum(axis=1))
+pictures.two_ways(log_p[0], few[0] @ near.T - softplus(near).sum(axis=1))
 
 # %% [markdown]
-# ### Exercise 9.3: importance weights
+# ### Exercise 9.4: importance weights
 #
 # For one picture the function gets `nll (S,)`, which is −log p(x|z) of each draw; `mu`, `logvar
 # (L,)` of q(z|x); and the draws `z (S, L)`. It returns `log_w (S,)`.
@@ -219,16 +251,16 @@ check.two_ways(log_p[0], few[0] @ near.T - softplus(near).sum(axis=1))
 # for q, in each of the L dimensions, which are independent.
 
 
-# %% exercise 9.3
+# %% exercise 9.4
 def log_weights(nll, mu, logvar, z):
     log_w = ...  # (S,)
     return log_w
 
 
-# %% check 9.3
-check.log_weights(log_weights)
+# %% check 9.4
+log_weights = check.log_weights(log_weights)
 
-# %% [markdown] hint 9.3
+# %% [markdown] hint 9.4
 # log w has three terms: which, and with which signs? Write each in a line of its own, (S,).
 #
 # What is σ² in terms of logvar?
@@ -236,7 +268,7 @@ check.log_weights(log_weights)
 # Which constant stands in two of the terms, and what becomes of it?
 
 
-# %% solution 9.3
+# %% solution 9.4
 def log_weights(nll, mu, logvar, z):
     log_p_z = -0.5 * (z**2).sum(axis=1)  # (S,), without its constant
     log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)  # without it, too
@@ -244,8 +276,56 @@ def log_weights(nll, mu, logvar, z):
 
 
 # %% [markdown]
-# The package does the same for many pictures at once. (It uses (z − mu)²/σ² = eps², as z = mu + σ
-# eps.)
+# All that you have written, at the picture above and its 1,000 draws from q(z|x):
+
+# %% long
+nll = softplus(near).sum(axis=1) - near @ few[0]  # (S,)
+log_w = log_weights(nll, mu[0], logvar[0], mu + np.exp(0.5 * logvar) * eps)[None]  # (1, S)
+value, error = log_mean_exp(log_w)[0], standard_error(log_w)[0]
+print(f"yours:        {value:.1f} ± {error:.1f}")
+print(f"              from {effective_samples(log_w)[0]:.0f} effective draws of 1,000")
+found = evaluate.log_likelihood(vae, few[:1], samples=1000)
+other, other_error = found.log_likelihood[0], found.standard_error[0]
+print(f"the package:  {other:.1f} ± {other_error:.1f}, with other draws")
+
+# %% [markdown]
+# With so few effective draws the ± is a guess itself. This picture is a hard one.
+#
+# ### Exercise 9.5: weights for draws from both, without a word of help
+#
+# Where q leaves out codes that count, its draws never meet them. A safer proposal takes half of the
+# draws from q(z|x) and half from the prior, in random order, so that each is a draw from the mean
+# of both densities. Return `log_w (S,)` for such draws `z`, from what exercise 9.4 had. Far from
+# both centres both densities may be 0 as floats.
+
+
+# %% exercise 9.5
+def weights_of_both(nll, mu, logvar, z):
+    log_w = ...  # (S,)
+    return log_w
+
+
+# %% check 9.5
+weights_of_both = check.weights_of_both(weights_of_both)
+
+# %% [markdown] hint 9.5
+# w is p(x|z) p(z), divided by the density that z was drawn from. Which is that now?
+#
+# Its logarithm is that of a sum of two exponentials: which exercise has one?
+#
+# How large can w become, if half of the draws are from the prior?
+
+
+# %% solution 9.5
+def weights_of_both(nll, mu, logvar, z):
+    log_p_z = -0.5 * (z**2).sum(axis=1)  # (S,), without its constant
+    log_q = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(axis=1)  # without it, too
+    return -nll + log_p_z - (np.logaddexp(log_p_z, log_q) - np.log(2))
+
+
+# %% [markdown]
+# The weight is at most 2 p(x|z), wherever z lies. The package takes q alone, for many pictures at
+# once. (It uses (z − mu)²/σ² = eps², as z = mu + σ eps.)
 
 # %%
 print(inspect.getsource(evaluation.log_weights))

@@ -10,7 +10,7 @@
 # check finds and why, let the audit name the others, and plant an error that only the audit can
 # see.
 #
-# **Time:** about 45 minutes. **You need:** notebooks 4, 5, 6 and 8.
+# **Time:** about 35 minutes. **You need:** notebooks 4, 5, 6 and 8.
 
 # %% [markdown]
 # ## Thirteen patients
@@ -228,7 +228,7 @@ class MyPatient(HandVAE):
 # %% [markdown]
 # ## In three lines
 #
-# - A falling loss proves nothing: most of the twelve learn to draw digits.
+# - A falling loss shows little: most of the twelve learn to draw digits.
 # - A gradient check finds what backward does differently from forward; nine of twelve errors are
 #   in both.
 # - For these you need a second witness: draws that are measured, a KL by definition, and what was

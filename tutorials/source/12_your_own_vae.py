@@ -9,8 +9,8 @@
 # **At the end you have** a VAE that is yours from the first line to the last, judged by a gradient
 # check, by the audit and by an ELBO that it must reach, and trained on data of your own.
 #
-# **Time:** about 60 minutes. **You need:** all notebooks before: layers and Adam (1), the
-# Bernoulli loss (3), the draw (4), the KL (5) and how they meet (6).
+# **Time:** about 90 minutes. **You need:** layers and Adam (notebook 1), the Bernoulli loss (3),
+# the draw (4), the KL (5) and how they meet (6).
 
 # %% [markdown]
 # ## What it must do
@@ -37,8 +37,10 @@
 # Write it in small steps. The check tells how far you are, so run it often.
 
 
-# %% exercise 12.1
+# %%
 import numpy as np
+
+# %% exercise 12.1
 
 
 class MyVAE:
@@ -79,12 +81,14 @@ from tinyvae.exercises import capstone as check
 MyVAE = check.vae(MyVAE)
 
 # %% [markdown] hint 12.1
-# 1. Two helpers save half of the lines: one that computes a dense layer by its name and keeps what came
-#    in, and one that takes dy, writes the two slopes of that name and returns dx.
-# 2. Which arrays of the forward pass does the way back need? Keep them in `self`: x, eps, mu, logvar, y,
-#    and what each ReLU gave.
-# 3. Go back in the order: logits, decoder, z; then mu and logvar, which have a way through z *and* one
-#    through the KL; then the encoder. Where does the 1/B come in, and how often?
+# Two helpers save half of the lines: one that computes a dense layer by its name and keeps what
+# came in, and one that takes dy, writes the two slopes of that name and returns dx.
+#
+# Which arrays of the forward pass does the way back need? Keep them in `self`: x, eps, mu, logvar,
+# y, and what each ReLU gave.
+#
+# Go back in the order: logits, decoder, z; then mu and logvar, which have a way through z *and* one
+# through the KL; then the encoder. Where does the 1/B come in, and how often?
 
 
 # %% solution 12.1
@@ -167,10 +171,12 @@ def train(vae, x, epochs, lr=0.005, seed=0):
 train = check.training(train)
 
 # %% [markdown] hint 12.2
-# 1. How many numbers must `eps` have for a batch? The latent dimension is that of mu.
-# 2. Adam keeps two arrays for each array of weights, and one count t for all: where must t grow, in the
-#    loop over batches or in that over the weights? (Exercise 1.5 has the step.)
-# 3. `w[...] = new` writes into the array that the model holds; what does `w = new` do?
+# How many numbers must `eps` have for a batch? The latent dimension is that of mu.
+#
+# Adam keeps two arrays for each array of weights, and one count t for all: where must t grow, in
+# the loop over batches or in that over the weights? (Exercise 1.5 has the step.)
+#
+# `w[...] = new` writes into the array that the model holds; what does `w = new` do?
 
 
 # %% solution 12.2
@@ -222,9 +228,9 @@ def ink(logits):
 figures.plane(
     mu,
     digits.y_test,
-    decoded=ink(vae.decode(figures.plane_grid((-3.3, 3.3, -3.3, 3.3), 16))),
+    decoded=ink(vae.decode(figures.plane_grid((-4, 4, -4, 4), 16))),
     image_shape=(28, 28),
-    extent=(-3.3, 3.3, -3.3, 3.3),
+    extent=(-4, 4, -4, 4),
     title="The latent plane of a VAE in 80 lines",
 )
 

@@ -10,7 +10,7 @@
 # computes, measure where the time goes on your own machine, and choose between float32 and
 # float64.
 #
-# **Time:** about 25 minutes. **You need:** the layers of notebook 1 and the VAE of notebook 6. No
+# **Time:** about 45 minutes. **You need:** the layers of notebook 1 and the VAE of notebook 6. No
 # graphics card: this page runs without one, and uses one where there is one.
 
 # %% [markdown]
