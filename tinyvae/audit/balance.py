@@ -13,8 +13,9 @@ from tinyvae.audit.case import CLOSE, Case, half_missing, judged, near, of_batch
 from tinyvae.audit.divergence import KL
 from tinyvae.audit.exponents import Law, law
 from tinyvae.audit.findings import Finding, error, note, value
-from tinyvae.audit.measure import Sizes, Term
-from tinyvae.audit.reconstruction import Reconstruction
+from tinyvae.audit.forms import Reconstruction
+from tinyvae.audit.measure import Term
+from tinyvae.audit.sizes import Sizes
 
 PLACES = {"B": "the batch", "L": "latents", "D": "pixels"}
 SIZES = {"B": "the batch size", "L": "the latent size", "D": "the number of pixels"}

@@ -6,9 +6,9 @@ All in float32, where 1 − 1e-8 is 1 and exp(−104) is 0.
 import numpy as np
 
 from tinyvae.audit.findings import Finding, error, note
+from tinyvae.audit.forms import Reconstruction
 from tinyvae.audit.frameworks import plain, reachable
 from tinyvae.audit.measure import Term
-from tinyvae.audit.reconstruction import Reconstruction
 
 LOGITS = {"jax": 87.0}  # XLA flushes denormal numbers, as exp(−100) is in float32, to 0
 

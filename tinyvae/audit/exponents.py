@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinyvae.audit.measure import Sizes, Term
+from tinyvae.audit.measure import Term
+from tinyvae.audit.sizes import Sizes
 
 NAMES = ("B", "L", "D")
 NICE = (1.0, 0.5, 2.0)

@@ -1,8 +1,11 @@
 """The reconstructions that people write, as functions of one pixel and of a batch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from tinyvae.audit.findings import Finding
 
 PROBABILITIES = np.array([0.03, 0.2, 0.5, 0.8, 0.97])
 
@@ -89,3 +92,27 @@ FORMS["swapped cross-entropy of the sigmoid"] = (
     _total(lambda x, x_hat: cross_entropy(sigmoid(x_hat), x)),
 )
 SWAPPED_TARGETS = np.array([0.1, 0.25, 0.6, 0.9])  # a logarithm of x needs x within (0, 1)
+
+
+@dataclass
+class Reconstruction:
+    """What was found.
+
+    `weight` is the factor of Σ (over batch and pixels) of the negative log likelihood of σ = 1:
+    of ½ (x − x_hat)² for the squared error.
+    """
+
+    form: str = "unknown"
+    weight: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+    categories: str = ""  # where a categorical likelihood has its axis of classes
+
+    @property
+    def squared(self) -> bool:
+        """Return whether its scale σ is free to choose, so that no balance is wrong in itself."""
+        return "cross-entropy" not in self.form
+
+    @property
+    def known(self) -> bool:
+        """Return whether the formula was recognised."""
+        return self.form != "unknown"

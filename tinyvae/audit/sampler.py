@@ -20,20 +20,6 @@ MUS = np.array([-1.5, 0.0, 2.0])
 DRAWS, MAX_CALLS = 115_200, 2048
 PERIOD = 18  # calls after which levels and means come round
 
-# σ as a function of s, beyond those that a scale explains.
-MISTAKES = {
-    "exp(¼ s)": lambda s: np.exp(0.25 * s),
-    "1, whatever s": np.ones_like,
-    "exp(−½ s)": lambda s: np.exp(-0.5 * s),
-    "exp(2 s)": lambda s: np.exp(2 * s),
-    "exp(exp(½ s))": lambda s: np.exp(np.exp(0.5 * s)),
-    "exp(exp(s))": lambda s: np.exp(np.exp(s)),
-    "s²": np.square,
-    "√|s|": lambda s: np.sqrt(np.abs(s)),
-    "softplus(½ s)": lambda s: np.logaddexp(0, 0.5 * s),
-    "1 + s": lambda s: np.abs(1 + s),
-}
-
 
 class Draws:
     """The draws e = z − mu (T, B, L) of one sampler, and the level of each."""
@@ -262,7 +248,7 @@ def _scale(
         return [], scale
     noise = Z * np.sqrt(0.5 / draws.freedom) + 2e-3  # of log sd
     logs = np.log(np.maximum(draws.sd, 1e-300))
-    names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | MISTAKES
+    names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | scales.MISTAKES
     fits = []
     for name, reading in names.items():
         with np.errstate(all="ignore"):

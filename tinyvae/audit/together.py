@@ -4,9 +4,10 @@ from tinyvae.audit import balance, edges, scales
 from tinyvae.audit.calls import Function
 from tinyvae.audit.divergence import KL, audit_kl
 from tinyvae.audit.findings import Finding, note
+from tinyvae.audit.forms import Reconstruction
 from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.measure import Term
-from tinyvae.audit.reconstruction import Reconstruction, audit_reconstruction
+from tinyvae.audit.reconstruction import audit_reconstruction
 from tinyvae.audit.sampler import READING, Sampler, audit_sampler
 from tinyvae.audit.slopes import sampler_slopes, term_slopes
 
