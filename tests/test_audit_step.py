@@ -8,6 +8,8 @@ from tinyvae.audit import audit
 QUICK = {  # one of each kind of model and of error; the others are marked slow
     "tutorial", "convolutional", "distributions", "conditional", "text", "a schedule",
     "decode(mu)", "mu and logvar returned exchanged", "one head twice", "softplus(logvar)",
+    "the body of a loop", "teacher forcing", "mu left out", "rows shuffled", "z by NumPy",
+    "vector-quantised", "a classifier beside", "total correlation",
     "sample() for rsample()", "encoder under no_grad", "mean over pixels", "data in [0, 255]",
 }  # fmt: skip
 
@@ -42,6 +44,12 @@ def run(model, x, **options):
 def test_right_models_are_right_in_one_call(models, label):
     report = run(**models.RIGHT[label]())
     assert report.state == "right", str(report)
+
+
+@pytest.mark.parametrize("label", names("OPEN"))
+def test_what_is_no_plain_vae_is_not_judged(models, label):
+    report = run(**models.OPEN[label]())
+    assert report.state == "not judged", str(report)
 
 
 @pytest.mark.parametrize("label", names("WRONG"))

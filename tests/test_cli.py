@@ -632,7 +632,7 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
     lines = capsys.readouterr().out.split("try next:\n")[1].splitlines()
     for line in lines:
         assert cli.main(shlex.split(line, comments=True)[3:]) == 0
-    assert os.path.exists("samples.npy") and len(lines) == 3
+    assert os.path.exists("samples.csv") and len(lines) == 3
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tinyvae import estimator, evaluate
+from tinyvae import evaluate
 from tinyvae.estimator import VAEEstimator
+from tinyvae.evaluate import passes
 
 X = load_digits().data[:300] / 16  # (300, 64) in [0, 1]
 
@@ -322,7 +323,7 @@ def test_labels_are_ignored_by_a_model_that_is_not_conditional():
 def test_many_rows_pass_in_blocks(monkeypatch):
     vae, seen = small().fit(X), []
     encode, decode = vae.model_.encode, vae.model_.decode
-    monkeypatch.setattr(estimator, "BLOCK", 64)
+    monkeypatch.setattr(passes, "BLOCK", 64 * passes._width(vae.model_))
     vae.model_.encode = lambda u, labels=None: (seen.append(len(u)), encode(u))[1]
     vae.model_.decode = lambda z, labels=None: (seen.append(len(z)), decode(z))[1]
     assert vae.inverse_transform(vae.transform(X)).shape == X.shape

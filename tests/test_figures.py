@@ -1,5 +1,6 @@
 """What figures show: the right points, images and words, nothing clipped, no settings changed."""
 
+import dataclasses
 import io
 import re
 import warnings
@@ -19,6 +20,7 @@ from tinyvae.cli import three_panels
 from tinyvae.data import load_dataset
 from tinyvae.data.dataset import Dataset
 from tinyvae.data.scaling import Scaling
+from tinyvae.data.variables import Variable, that_fit
 from tinyvae.figures import gallery, panels, picture
 
 SHAPE = (6, 5)
@@ -385,6 +387,21 @@ def test_rows_of_features_are_drawn_with_names_or_as_lines(rng, width):
         assert ("feature_with…long_name_0" in words(fig)) == (width == 4)
         assert ("41 names find no room" in words(fig).replace("\n", " ")) == (width == 41)
         assert_nothing_clipped(fig)
+
+
+def test_the_categories_that_find_no_room_in_a_table_s_figures_are_named(rng):
+    kinds = Variable("kind", "categorical", tuple(f"k{i}" for i in range(39)))
+    listed = (kinds, Variable("size", low=-9.0, high=9.0), Variable("legs", low=0.0, high=8.0))
+    assert that_fit(listed, 40) == list(listed[1:]) and that_fit(listed, 41) == list(listed)
+    assert that_fit(listed, 1) == []
+    x = rng.standard_normal((20, 41)).astype("float32")
+    data = dataset(rng, image_shape=None, variables=listed)
+    names = tuple(name for v in listed for name in v.features)
+    data = dataclasses.replace(data, x_train=x, x_test=x, feature_names=names)
+    fig = gallery.figure("reconstructions", VAE(41, 2, hidden=(4,)), data)
+    text = words(fig).replace("\n", " ")
+    assert "Without room here: kind (39 categories)" in text and "−9 … 9" in text
+    assert "size" in text and "kind=k1" not in text
 
 
 def test_each_number_has_its_own_range_and_categories_are_bars(rng):

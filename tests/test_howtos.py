@@ -115,7 +115,13 @@ def claim_training(names):
     assert np.array_equal(theta, names["once"].parameters.theta)
 
 
+def claim_outliers(names):
+    X, vae = names["X"], names["vae"]
+    assert (vae.predict(X) == -1).sum() == 9 and np.isfinite(vae.impute(X)).all()
+
+
 CLAIMS = {
+    "scikit-learn: Find outliers, and fill in missing cells": claim_outliers,
     "scikit-learn: Choose its settings by cross-validation": claim_search,
     "scikit-learn: Hand its codes on in a pipeline": claim_pipeline,
     "own-data: A table in a text file": claim_table,

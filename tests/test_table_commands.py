@@ -4,6 +4,7 @@ and what is odd gets one line."""
 import csv
 import json
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,16 @@ def test_samples_of_a_table_are_drawn_and_kept_within_the_range_that_was_seen(ru
     assert cli.main([*command, "--unbounded", "--mean"]) == 0
     assert "500 samples, 4 wide" in capsys.readouterr().out
     assert np.std([float(row[1]) for row in read("s.csv")[1]]) < np.std(free)
+
+
+def test_train_names_the_command_that_fills_in_and_it_can_be_pasted(capsys):
+    write(animals(), "an imals.csv")
+    np.save("x.npy", np.where(np.arange(60).reshape(20, 3) % 7, 0.5, np.nan))
+    for data, out in (("an imals.csv", "filled.csv"), ("x.npy", "filled.npy")):
+        options = ["--missing", "--hidden", "4", "--epochs", "1", "--no-figures"]
+        assert cli.main(["train", "--dataset", data, *options]) == 0
+        line = capsys.readouterr().out.strip().splitlines()[-1]
+        assert cli.main(shlex.split(line, comments=True)[3:]) == 0 and Path(out).exists()
 
 
 def test_score_has_a_share_for_each_column(run):

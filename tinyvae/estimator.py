@@ -22,15 +22,14 @@ except ImportError:
     raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
 
 from tinyvae import checks, evaluate
-from tinyvae.data.blocks import blocks
 from tinyvae.data.preparation import CHOOSING
+from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
 from tinyvae.train import recipes
 from tinyvae.train.checkpoint import build, model_config
 from tinyvae.train.loop import fit
 
 ELBO_SAMPLES = 10  # draws of z per example behind a score
-BLOCK = 10_000  # rows that pass through the model at once
 FLOATS = [np.float64, np.float32]
 
 
@@ -50,8 +49,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     Parameters
     ----------
     latent_dim : int, default=2
-    hidden : tuple of int, default=(64, 64)
-        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model.
+    hidden : tuple of int or "auto", default="auto"
+        Widths of the encoder's hidden layers, mirrored by the decoder; () for a linear model, which
+        "auto" takes for fewer than 100 rows; for more it takes (64, 64).
     activation : {"relu", "tanh", "sigmoid", "softplus"}, default="softplus"
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
         "bernoulli" is for data in [0, 1].
@@ -75,7 +75,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     n_iter_no_change : int or "auto", default="auto"
         "auto" takes 10 to 30, fewer of many rows.
     batch_size : int, default=32
-    lr : float, default=3e-3
+    lr : float or "auto", default="auto"
+        "auto" takes 0.003, and 0.03 for a linear model.
     lr_schedule : {"constant", "step", "cosine"}, default="step"
     optimizer : {"adam", "sgd"}, default="adam"
     kl_warmup : float, default=0
@@ -127,8 +128,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     """
 
     latent_dim: int = 2
-    hidden: tuple[int, ...] = recipes.TABLE["hidden"]
-    activation: str = recipes.TABLE["activation"]
+    hidden: tuple[int, ...] | str = "auto"
+    activation: str = "softplus"
     likelihood: str = "gaussian"
     sigma: float | str = "per-feature"
     output: str = "identity"
@@ -140,8 +141,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     early_stopping: bool = True
     validation_fraction: float = CHOOSING
     n_iter_no_change: int | str = "auto"
-    batch_size: int = recipes.TABLE["batch_size"]
-    lr: float = recipes.TABLE["lr"]
+    batch_size: int = 32
+    lr: float | str = "auto"
     lr_schedule: str = "step"
     optimizer: str = "adam"
     kl_warmup: float = 0
@@ -182,8 +183,11 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             checks.observed_columns("X", X)
         self.mean_, self.scale_ = self._units(X)
         u = self._standardized(X)
+        given = None if self.hidden == "auto" else checks.widths("hidden", self.hidden)
+        recipe = recipes.table(len(X), given)
+        rate = recipe["lr"] if self.lr == "auto" else cast(float, self.lr)
         model = VAE(
-            X.shape[1], self.latent_dim, hidden=self.hidden, activation=self.activation,
+            X.shape[1], self.latent_dim, hidden=recipe["hidden"], activation=self.activation,
             likelihood=self.likelihood, sigma=self.sigma, output=self.output,
             reconstruction_weight=self.reconstruction_weight,
             n_classes=0 if labels is None else len(self.classes_),
@@ -197,8 +201,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         if labels is not None:
             of_labels = {"labels": labels[train], "validation_labels": labels[held_out]}
         self.history_ = fit(
-            model, u[train], epochs=self._epochs(len(train)), batch_size=self.batch_size,
-            lr=self.lr, lr_schedule=self.lr_schedule, optimizer=self.optimizer,
+            model, u[train], epochs=self._epochs(len(train)), batch_size=self.batch_size, lr=rate,
+            lr_schedule=self.lr_schedule, optimizer=self.optimizer,
             kl_warmup=self.kl_warmup, progress=self.verbose, threads=self.threads, missing=missing,
             validation=u[held_out] if wait else None, patience=wait, **of_labels,
         )  # fmt: skip
@@ -262,12 +266,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             mu.
         """
         X, labels = self._rows(X, y)
-        u = self._standardized(X)
-        parts = [
-            self.model_.encode(u[rows], labels=None if labels is None else labels[rows])[0]
-            for rows in blocks(len(u), BLOCK)
-        ]
-        return np.concatenate([self._to_numpy(mu, X.dtype) for mu in parts])
+        mu, _ = by_blocks(self.model_, self.model_.encode, self._standardized(X), labels)
+        return mu.astype(X.dtype)
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Return what codes decode to, in the units of X.
@@ -289,12 +289,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         n, L = Z.shape[1], self.model_.latent_dim
         if n != L:
             raise ValueError(f"X has {n} columns, but codes of this VAE have {L}")
-        labels = self._labels(y, len(Z))
-        parts = [
-            self.model_.decode(Z[rows], labels=None if labels is None else labels[rows])
-            for rows in blocks(len(Z), BLOCK)
-        ]
-        return np.concatenate([self._in_units(x_hat, Z.dtype) for x_hat in parts])
+        (x_hat,) = by_blocks(self.model_, self.model_.decode, Z, self._labels(y, len(Z)))
+        return self._in_units(x_hat, Z.dtype)
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Return a score of each row, in nats: its ELBO, or its importance-sampled log p(x).
@@ -513,10 +509,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
 
     def _in_units(self, x: Any, dtype: np.dtype) -> np.ndarray:
         """Return what the model decoded (N, D), on the host, in the units of X."""
-        return (self._to_numpy(x) * self.scale_ + self.mean_).astype(dtype)
-
-    def _to_numpy(self, array: Any, dtype: np.dtype | None = None) -> np.ndarray:
-        return np.array(self.model_.backend.to_numpy(array), dtype=dtype)
+        return (self.model_.backend.to_numpy(x) * self.scale_ + self.mean_).astype(dtype)
 
     @property
     def _n_features_out(self) -> int:

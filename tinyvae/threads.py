@@ -2,8 +2,8 @@
 
 NumPy releases Python's lock while it computes, so a second Python thread keeps a second core busy.
 What is computed stays the same, to the last bit for any number of threads: a product is cut between
-its rows, so each of its numbers is the same sum in the same order, and only after every `ROWS`th of
-them, so a kernel of the matrix library meets the same rows side by side. Meanwhile that library is
+its rows, so each of its numbers is the same sum in the same order, and only after every `ROWS`-th,
+so a kernel of the matrix library meets the same rows side by side. Meanwhile that library is
 held to one thread: its own threads wait for each other within every product, which takes many times
 as long where another program keeps a core busy.
 """

@@ -255,6 +255,105 @@ class Text(nn.Module):
         return nll + kl_rows(mu, logvar).mean()
 
 
+class TeacherForced(nn.Module):
+    """The tokens so far give the next one; rows and places are merged."""
+
+    def __init__(self, reduction="sum"):
+        super().__init__()
+        self.embed, self.mu, self.logvar = nn.Embedding(11, H), nn.Linear(H, L), nn.Linear(H, L)
+        self.begin, self.out, self.reduction = nn.Linear(L, H), nn.Linear(H, 11), reduction
+        self.gru = nn.GRU(H, H, batch_first=True)
+
+    def loss(self, tokens):
+        embedded = self.embed(tokens)
+        h = embedded.mean(1)
+        mu, logvar = self.mu(torch.tanh(h)), self.logvar(torch.tanh(h))
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        states, _ = self.gru(embedded[:, :-1], self.begin(z)[None])
+        logits = self.out(states.reshape(-1, H))
+        nll = F.cross_entropy(logits, tokens[:, 1:].reshape(-1), reduction=self.reduction)
+        return (nll / len(tokens) if self.reduction == "sum" else nll) + kl_rows(mu, logvar).mean()
+
+
+class Segmentation(nn.Module):
+    """The prior sees the image, the posterior the mask too; the mask is the target."""
+
+    def __init__(self):
+        super().__init__()
+        self.prior, self.posterior = nn.Linear(D, 2 * L), nn.Linear(2 * D, 2 * L)
+        self.decoder = nn.Linear(L + D, D)
+
+    def loss(self, batch):
+        image, mask = batch
+        p, q = (
+            Normal(pair[:, :L], pair[:, L:].exp())
+            for pair in (self.prior(image), self.posterior(torch.cat([image, mask], 1)))
+        )
+        y = self.decoder(torch.cat([q.rsample(), image], 1))
+        nll = F.binary_cross_entropy_with_logits(y, mask, reduction="sum") / len(mask)
+        return nll + kl_divergence(q, p).sum(1).mean()
+
+
+class Weighted(Tutorial):
+    """A β of 2, under its name."""
+
+    beta = 2.0
+
+    def loss(self, x):
+        recon_x, mu, logvar = self(x)
+        return 0.5 * ((recon_x - x) ** 2).sum() + self.beta * kl_sum(mu, logvar)
+
+
+class Quantised(nn.Module):
+    """A vector-quantised autoencoder: no VAE."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.codes, self.decoder = (
+            nn.Linear(D, L), nn.Embedding(7, L), nn.Linear(L, D)
+        )  # fmt: skip
+
+    def loss(self, x):
+        h = self.encoder(x)
+        code = self.codes(torch.cdist(h, self.codes.weight).argmin(1))
+        x_hat = self.decoder(h + (code - h).detach())
+        return F.mse_loss(x_hat, x) + F.mse_loss(code, h.detach()) + F.mse_loss(h, code.detach())
+
+
+class Classifier(Tutorial):
+    """A classifier beside the VAE."""
+
+    def __init__(self):
+        super().__init__()
+        self.classify = nn.Linear(D, 10)
+
+    def loss(self, x):
+        return tutorial_loss(*(lambda r, mu, s: (r, x, mu, s))(*self(x))) + F.cross_entropy(
+            self.classify(x), torch.arange(len(x)) % 10
+        )
+
+
+def discrepancy(r, x, mu, s):
+    """A Wasserstein autoencoder's loss."""
+    prior = torch.randn_like(mu)
+
+    def kernel(a, b):
+        return torch.exp(-((a[:, None] - b[None]) ** 2).mean(-1)).mean()
+
+    return bce(r, x) + kernel(mu, mu) + kernel(prior, prior) - 2 * kernel(mu, prior)
+
+
+def total_correlation(model, x):
+    """A Monte Carlo KL, and a term that is 0 where all examples are alike."""
+    mu, logvar = model.encode(x)
+    z = model.reparameterize(mu, logvar)
+    every = -0.5 * (logvar + (z[:, None] - mu) ** 2 / logvar.exp())  # (B, B, L)
+    joint = torch.logsumexp(every.sum(2), 1) + (L - 1) * torch.log(torch.tensor(float(len(x))))
+    correlation = joint - torch.logsumexp(every, 1).sum(1)
+    own = -0.5 * (logvar + (z - mu) ** 2 / logvar.exp()).sum(1)
+    return bce(model.decode(z), x) + (own + 0.5 * z.square().sum(1) + 5 * correlation).sum()
+
+
 class Annealed(Tutorial):
     """A weight that grows with every step."""
 
@@ -358,11 +457,33 @@ RIGHT = {
     "a schedule": lambda: whole(Annealed(), images()),
     "evaluation metrics beside": lambda: tutorial(
         lambda r, x, mu, s: (bce(r, x) + kl_sum(mu, s), bce(r, x).item(), kl_sum(mu, s).item())),
+    "the body of a loop": lambda: {**tutorial(), "step": _loop},
+    "two passes in a step": lambda: {**tutorial(), "step": lambda m, x: (
+        m(x), tutorial_loss(*(lambda r, mu, s: (r, x, mu, s))(*m(x))))[1]},
+    "Huber, δ = 0.3": lambda: logits_model(
+        lambda r, x, mu, s: F.huber_loss(r, x, reduction="sum", delta=0.3) + kl_sum(mu, s)),
+    "a factor of the covariance": lambda: tutorial(reparameterize=lambda self, mu, s:
+        torch.distributions.MultivariateNormal(mu, torch.diag_embed(s.exp())).rsample()),
+    "teacher forcing": lambda: whole(TeacherForced(), tokens(), lambda m, x: m.loss(x)),
+    "segmentation": lambda: whole(Segmentation(), (images(), images().round()),
+                                  lambda m, b: m.loss(b)),
+    "β = 2 under its name": lambda: whole(Weighted(), images()),
     "one head cut by slices": lambda: tutorial(
         encode=lambda self, x: (
             (h := torch.cat([self.fc21(g := F.relu(self.fc1(x))), self.fc22(g)], 1))[:, :L],
             h[:, L:])),
 }  # fmt: skip
+
+
+def _loop(model, x):
+    """The body of a training loop, which returns a number for the log."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    recon_x, mu, logvar = model(torch.autograd.Variable(x))
+    loss = tutorial_loss(recon_x, x, mu, logvar)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {"loss": loss.item()}
 
 
 def _with_optimizer(model, x):
@@ -463,6 +584,19 @@ WRONG = {
     "x_hat beside another target": ("wiring-x", lambda: tutorial(
         lambda r, x, mu, s: bce(r, torch.full_like(x, 0.5)) + kl_sum(mu, s))),
     "learned prior without its variance": ("kl-form", lambda: conditional_prior(wrong=True)),
+    "one number for a row": ("noise-shared-over-latents", _sampler(
+        lambda mu, s: mu + torch.exp(s / 2) * torch.randn(len(mu), 1))),
+    "mu left out": ("sampler-mean", _sampler(lambda mu, s: torch.exp(s / 2) * torch.randn_like(s))),
+    "z by NumPy": ("gradient-cut", _sampler(lambda mu, s: torch.from_numpy(
+        (mu + torch.exp(s / 2) * torch.randn_like(mu)).detach().numpy()))),
+    "a loss made anew": ("gradient-cut", lambda: tutorial(lambda r, x, mu, s: torch.tensor(
+        tutorial_loss(r, x, mu, s).item(), requires_grad=True))),
+    "KL(p ‖ q)": ("kl-form", lambda: tutorial(lambda r, x, mu, s: bce(r, x) + kl_divergence(
+        Normal(0.0, 1.0), Normal(mu, torch.exp(s / 2))).sum())),
+    "rows shuffled": ("wiring-x", lambda: tutorial(
+        lambda r, x, mu, s: bce(r, x[torch.randperm(len(x))]) + kl_sum(mu, s))),
+    "teacher forcing, mean over tokens": ("pixel-mean", lambda: whole(
+        TeacherForced(reduction="mean"), tokens(), lambda m, x: m.loss(x))),
     "text, mean over tokens": ("pixel-mean", lambda: whole(
         Text(reduction="mean"), tokens(), lambda m, x: m.loss(x))),
 }  # fmt: skip
@@ -477,3 +611,14 @@ def _decodes_mu(self, x):
 def _exchanged(self, x):
     mu, logvar = self.encode(x)
     return self.decode(self.reparameterize(mu, logvar)), logvar, mu
+
+
+OPEN = {  # what is no plain VAE: not judged, never accused, never called right
+    "vector-quantised": lambda: whole(Quantised(), images()),
+    "a classifier beside": lambda: whole(Classifier(), images()),
+    "Wasserstein": lambda: tutorial(discrepancy, forward=lambda self, x: (
+        self.decode(self.encode(x)[0]), *self.encode(x))),
+    "total correlation": lambda: {**tutorial(), "step": total_correlation},
+    "rows as columns": lambda: tutorial(lambda r, x, mu, s: kl_sum(mu, s)
+        + bce(r, x.view(-1, 6, 8).transpose(1, 2).reshape(-1, D))),
+}  # fmt: skip

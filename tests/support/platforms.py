@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import sysconfig
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def pretend(platform: str) -> None:
     warnings.filterwarnings("error", category=EncodingWarning, module="tinyvae")
     if platform == "win32":
         sys.modules["msvcrt"] = Msvcrt()
+        tempfile.TemporaryFile = tempfile.NamedTemporaryFile  # as that module does there
         for name in ("replace", "rename", "unlink", "remove", "open"):
             setattr(os, name, refusing(getattr(os, name)))
 
@@ -88,7 +90,7 @@ def _is_open(path: str | os.PathLike) -> bool:
     """Return whether this process has a file open, or mapped; False where there is no /proc."""
     place = os.path.realpath(path)
     try:
-        mapped = Path("/proc/self/maps").read_text(errors="replace")
+        mapped = Path("/proc/self/maps").read_text("utf-8", "replace")
         opened = [
             os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()
         ]

@@ -22,6 +22,7 @@ from tinyvae.audit.reconstruction import Reconstruction
 
 CLOSE = 5e-3  # of β, beside the uncertainty of a Monte Carlo estimate
 PLACES = {"B": "the batch", "L": "latents", "D": "pixels"}
+OF_SIZES = ("pixel-mean", "kl-power", "batch-reduction-mismatch", "kl-mean-over-latents")
 SIZES = {"B": "the batch size", "L": "the latent size", "D": "the number of pixels"}
 
 

@@ -123,9 +123,8 @@ class Function:
         """Return the numbers of objects, with `own` also of the code, under a weight's name."""
         named = list(frameworks.reachable(self.function)) if own else []
         for item in self.objects():
-            settings = getattr(item, "__dict__", None)
-            if isinstance(settings, dict) and not isinstance(item, (type(sys), type)):
-                named += settings.items()
+            if hasattr(item, "__dict__") and not isinstance(item, (type(sys), type)):
+                named += _settings(item).items()
         return {
             str(name): float(number)
             for name, number in named

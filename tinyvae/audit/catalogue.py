@@ -98,7 +98,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
             "balance-unclear balance beta-unclear scale-read-as sizes-hard-coded is-elbo "
             "arguments-swapped terms-apart noise-given sigma-optimal loss-whole "
             "squared-error-no-half gradient-float32 gradient-scaled gradients step head-confined "
-            "data target-hidden other-terms sigma-learned prior-learned"
+            "data target-hidden other-terms validation sigma-learned prior-learned"
         ).split(),
         ("", ""),
     ),

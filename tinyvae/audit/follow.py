@@ -5,6 +5,7 @@ loss in it, and make functions of them by replacing arrays inside the step.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,7 @@ def tape_of(step: Callable, model: Any, x: Any) -> Any:
     elif "jax" in kinds:
         from tinyvae.audit.jax_tape import JaxTape as Tape
     elif "tensorflow" in kinds:
-        raise NotFollowed("a step of TensorFlow is not followed: pass sample= and objective=")
+        from tinyvae.audit.tensorflow_tape import TensorFlowTape as Tape
     else:
         from tinyvae.audit.numpy_tape import NumpyTape as Tape
     return Tape(step, model)
@@ -200,7 +201,7 @@ class StepFunction(Function):
                 value = values[role]
                 if int(np.prod(np.shape(value))) != int(np.prod(rows)):
                     raise ValueError(f"the step's {role} has the shape {rows}")
-                value = value.reshape(rows)
+                value = value if tuple(value.shape) == rows else _reshaped(value, rows)
                 replace[key] = value if rows == own else _repeated(value, own)
         if self.seed is not None:
             replace |= fixed_noise(self.step, self.pieces, B, self.seed)
@@ -295,6 +296,12 @@ class StepFunction(Function):
         items = list(frameworks.leaves(result, "step"))
         self.narrow = any(array.dtype != np.float64 for _, array in items)
         return [(key, array.astype(np.float64)) for key, array in items]
+
+
+def _reshaped(value: Any, shape: tuple[int, ...]) -> Any:
+    if hasattr(value, "reshape"):
+        return value.reshape(shape)
+    return sys.modules["tensorflow"].reshape(value, shape)
 
 
 def _repeated(value: Any, shape: tuple[int, ...]) -> Any:

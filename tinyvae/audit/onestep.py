@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyvae.audit.findings import Finding, error, note, unjudged, value
+from tinyvae.audit.findings import Finding, error, note, unjudged, unseen, value
 from tinyvae.audit.follow import Pieces, Step, StepFunction, fixed_noise
 from tinyvae.audit.frameworks import to_numpy
-from tinyvae.audit.measure import Term
+from tinyvae.audit.measure import LOSS_KEYS, Term
 from tinyvae.audit.reconstruction import Reconstruction
 from tinyvae.audit.scales import READINGS
 
@@ -216,6 +216,27 @@ def audit_second_output(function: StepFunction, term: Term, found: Reconstructio
                 return [note("sigma-learned", "the decoder gives σ too: a Gaussian likelihood")]
     text = "the decoder has further outputs, whose part in the likelihood was not recognised"
     return [unjudged("reconstruction-unknown", text)]
+
+
+def audit_validation(step: Step) -> Finding:
+    """Return whether the model's validation_step gives what the training step gives."""
+    own = getattr(step.tape.model, "validation_step", None)
+    if not callable(own):
+        return unseen("validation", "only the training step was followed, no evaluation")
+    losses = []
+    try:
+        for function in (step.step, lambda model, x: model.validation_step(x, 0)):
+            items = type(step.tape)(function, step.tape.model).run(step.x, seed=9).items
+            number = [i for i, (name, *_) in enumerate(items) if LOSS_KEYS.fullmatch(name)]
+            losses.append(float(to_numpy(items[(number or [0])[0]][1], "it").sum()))
+    except Exception as failure:
+        why = "it returns nothing" if isinstance(failure, IndexError) else str(failure)
+        text = f"validation_step was not compared ({' '.join(why.split())[:120]}): let it return "
+        return unseen("validation", text + "its loss")
+    if abs(losses[1] - losses[0]) <= 1e-5 * abs(losses[0]):
+        return value("validation", "validation_step gives the training step's loss")
+    text = f"validation_step gives {losses[1]:.4g} where the training step gives {losses[0]:.4g}, "
+    return note("validation", text + "under one noise: another objective, or another sampler")
 
 
 def usual_step(model: Any) -> tuple[Callable, str]:

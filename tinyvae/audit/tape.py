@@ -87,6 +87,7 @@ class Graph:
             for key in op.inputs:
                 self.consumers.setdefault(key, []).append(number)
         self._net: dict[Key, bool] = {}
+        self.paired = False  # whether the decoder is an inner product of rows
 
     def op(self, key: Key) -> Op | None:
         """Return the operation that made an array, None for what was there before."""
@@ -118,7 +119,7 @@ class Graph:
         if op.name not in PRODUCTS or len(set(inputs)) < 2 or len(sources) > 1:
             return False
         sums = [n for n in self.consumers.get((number, 0), ()) if "sum" in self.ops[n].name]
-        self._net[(sums or [number])[0], 0] = True
+        self._net[(sums or [number])[0], 0] = self.paired = True
         return True
 
     def before_shapes(self, key: Key) -> Key:

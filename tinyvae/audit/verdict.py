@@ -215,7 +215,12 @@ def _audit_step(
         findings = _with_wiring(audited, findings)
     except ValueError as failure:
         return Report([*findings, unjudged("step", str(failure))], checked, None, allow)
+    if followed.graph.paired:  # x_hat has a row for each pair of the batch's rows
+        findings = [f for f in findings if not (f.kind == "error" and f.name in balance.OF_SIZES)]
+        text = "x_hat is made of pairs of rows: how it is reduced was not judged"
+        findings.append(unjudged("balance-unclear", text))
     findings += onestep.audit_data(followed, audited.reconstruction)
+    findings.append(onestep.audit_validation(followed))
     checked = [*checked, *audited.checked]
     return Report(findings, checked, audited.beta_found, allow, audited.framework)
 

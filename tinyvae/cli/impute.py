@@ -113,7 +113,7 @@ def _write_array(
     if out.suffix == ".npy":
         write_atomically(out, lambda file: np.save(file, filled if several else filled[0]))
         return int(gaps.sum())
-    names = outputs.feature_names(run)
+    names = [v.name for v in outputs.units(run)[1]]
     draws = np.repeat(np.arange(len(filled)) + 1, len(gaps))[:, None]
     parts = [draws] * several + [filled.reshape(-1, filled.shape[-1])]
     outputs.write_table(out, ["draw"] * several + names, parts)

@@ -82,7 +82,8 @@ TABLE = {
         ("latent_dim", _latent_dims, "N[,N…]", 2, "latent dimensions; of several numbers, such as"
             " 1,2,5,10, each is trained, and the runs are compared"),
         ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
-            " by the decoder; none for a linear model (default: 256,128; tables: 64,64)"),
+            " by the decoder; none for a linear model (default: 256,128; tables: 64,64,"
+            " and none for fewer than 100 rows)"),
         ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
         ("likelihood", ("gaussian", "bernoulli", "mixed"), None, None, "p(x|z); mixed takes each"
             " column of a table by its kind: number, 0 and 1, category (default: mixed for a table"
@@ -182,13 +183,14 @@ def check_resume(p: Parser, given: dict) -> None:
             p.error(f"{flag(name)} does not go with --resume: the run's config.json fixes it")
 
 
-def defaults(dataset: Any) -> dict:
-    """Return the settings that depend on the data: those that suit its kind, its number of rows,
-    and, for data of one's own, when to stop."""
-    own = dataset.options["name"] not in NAMES
-    found: dict[str, Any] = dict(recipes.TABLE if own and not dataset.image_shape else IMAGES)
-    n, size = len(dataset.x_train), found["batch_size"]
-    found["epochs"] = recipes.epochs(n, size) if found == recipes.TABLE else default_epochs(dataset)
+def defaults(dataset: Any, given: dict) -> dict:
+    """Return the settings that depend on the data, beside those given: what suits their kind and
+    their number of rows, and, for data of one's own, when to stop."""
+    own, n = dataset.options["name"] not in NAMES, len(dataset.x_train)
+    table = own and not dataset.image_shape
+    found = recipes.table(n, given.get("hidden")) if table else dict(IMAGES)
+    size = given.get("batch_size", found["batch_size"])
+    found["epochs"] = recipes.epochs(n, size) if table else default_epochs(dataset)
     if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:
         found["patience"] = recipes.patience(n, size)
     return found | BUILT_IN.get(dataset.options["name"], {})

@@ -117,18 +117,9 @@ def moved(n: int) -> str:
     return f"{cells} moved into the range of the rows trained on (not with --unbounded)"
 
 
-def feature_names(run: Run) -> list[str]:
-    """Return the names of the columns of a run's data, or x1, x2, … where they have none."""
-    return [v.name for v in units(run)[1]]
-
-
 def model_columns(run: Run) -> list[str]:
     """Return the names of the model's columns, of which a category has several."""
-    names: list[str] = []
-    for v in units(run)[1]:
-        several = v.kind == "categorical"
-        names += [f"{v.name}={word}" for word in v.categories] if several else [v.name]
-    return names
+    return [name for v in units(run)[1] for name in v.features]
 
 
 def numbered(name: str, n: int) -> list[str]:

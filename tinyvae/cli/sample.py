@@ -6,10 +6,14 @@ from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
 from tinyvae.models import VAE
 
+DESCRIPTION = """\
+Make new data: points of the prior N(0, I), decoded. Images are the mean of p(x|z); rows of a table
+are drawn from it, and kept within the range of the rows that were trained on."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    p = inputs.parser("sample", "Make new data: points of the prior N(0, I), decoded.")
+    p = inputs.parser("sample", DESCRIPTION)
     p.add("-n", terminal.COUNT, "N", 64, "how many")
     outputs.add_out(p, "samples.png, .npy or .csv")
     p.add(*inputs.SEED)

@@ -4,10 +4,12 @@ figures show and what to try next."""
 import argparse
 import importlib
 import io
+import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data import NAMES, Dataset, load_dataset, relative_paths
+from tinyvae.data.csv_reader import is_text
 from tinyvae.data.dataset import counted
 from tinyvae.data.preparation import hold_out
 from tinyvae.data.rows import mean_log_size, value_range
@@ -143,7 +146,7 @@ def _new(given: dict, ranks: Communicator, end: str) -> tuple[Run, Dataset]:
         Run(given["out"]).check_free()
     own = {name: chosen[name] for name in options.DATA if name in chosen}
     dataset = ranks.first_then_others(lambda: _loaded(chosen, own))
-    chosen = options.DEFAULTS | options.defaults(dataset) | given
+    chosen = options.DEFAULTS | options.defaults(dataset, given) | given
     if dataset.options["validation"] == 0 and chosen.pop("patience", None):
         terminal.note("--patience has no effect with --validation 0: no rows choose the epoch")
     objective = {"elbo": "VAE", "iwae": "IWAE"}[chosen["objective"]]
@@ -266,9 +269,14 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
         yield "tinyvae three-panels", "the picture that explains the VAE"
     elif isinstance(model, VAE):
         label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""
-        kind = "png" if dataset.image_shape else "csv" if dataset.feature_names else "npy"
+        kind = "png" if dataset.image_shape else "csv" if dataset.variables else "npy"
         out = f" --out samples.{kind}"
         yield f"tinyvae sample {run.quoted}{label}{out}", "new data"
+        if dataset.missing:
+            path = dataset.options["name"].removeprefix(os.getcwd() + os.sep)
+            out = f"filled.{'csv' if is_text(Path(path)) else 'npy'}"
+            what = f"tinyvae impute {run.quoted} {shlex.quote(path)} --out {out}"
+            yield what, "missing cells filled in"
 
 
 def _report(model: Autoencoder, dataset: Dataset, history: History) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data.dataset import counted
-from tinyvae.data.variables import MISSING_NUMBERS, number
+from tinyvae.data.variables import MISSING_NUMBERS, Variable, number
 
 SUFFIXES = (".csv", ".tsv", ".txt")  # each may end in .gz too
 DELIMITERS = ("\t", ";", "|", ",", " ")  # in this order, where a file allows several
@@ -25,6 +25,27 @@ PLAIN = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?")
 UNNAMED = ("", "Unnamed: 0")  # as pandas calls such a column when it writes it again
 Line = tuple[int, list[str]]  # its number, from 1, and its cells
 Columns = str | int | Sequence[str | int] | None
+
+
+class Wanted(NamedTuple):
+    """What is asked of a file.
+
+    Parameters
+    ----------
+    labels : name or number, from 1, of the column that holds labels
+    header : whether the first line names the columns: "yes", "no", or "auto" by what it holds
+    columns, drop : which columns to take, or to leave out: names, numbers or ranges such as 2-5
+    categorical : which columns of numbers are codes of categories; those of words are anyway
+    like : the columns of a trained run, which are found by their names, in whatever order, and
+        whose categories are known; each row stays, whether anything is observed in it or not
+    """
+
+    labels: str | int | None = None
+    header: str = "auto"
+    columns: Columns = None
+    drop: Columns = None
+    categorical: Columns = None
+    like: Sequence[Variable] | None = None
 
 
 class Layout(NamedTuple):

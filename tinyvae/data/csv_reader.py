@@ -6,10 +6,9 @@ import csv
 import gzip
 import itertools
 import math
-import re
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,17 +18,14 @@ import numpy as np
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.data import csv_layout, variables
 from tinyvae.data.csv_layout import Columns as Columns
-from tinyvae.data.csv_layout import Layout, items, opened, rows_of
+from tinyvae.data.csv_layout import Layout, Wanted, opened, rows_of
 from tinyvae.data.csv_layout import is_text as is_text
+from tinyvae.data.csv_problems import AMOUNT, Bad, no_categories, not_numbers
 from tinyvae.data.dataset import counted
-from tinyvae.data.variables import MISSING_NUMBERS, Variable, number
+from tinyvae.data.variables import MISSING_NUMBERS, number
 
 MOST_CATEGORIES = 500  # of a column
 FEW_VALUES = 2  # so many categories are taken even where each row has its own
-
-THOUSANDS, DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), re.compile(r"[+-]?\d*,\d+")
-AMOUNT = re.compile(r"[+-]?[$€£¥]?\s?[\d.,]+\s?[%$€£¥]?")  # or a number with a sign that is none
-Bad = dict[int, list[tuple[int, str]]]  # of a column: the lines and cells that are no numbers
 
 
 class Contents(NamedTuple):
@@ -41,27 +37,6 @@ class Contents(NamedTuple):
     named: bool  # whether a header names them
     remark: str  # what is left out
     categories: dict[str, tuple[str, ...]]  # by name, of the columns of words
-
-
-class Wanted(NamedTuple):
-    """What is asked of a file.
-
-    Parameters
-    ----------
-    labels : name or number, from 1, of the column that holds labels
-    header : whether the first line names the columns: "yes", "no", or "auto" by what it holds
-    columns, drop : which columns to take, or to leave out: names, numbers or ranges such as 2-5
-    categorical : which columns of numbers are codes of categories; those of words are anyway
-    like : the columns of a trained run, which are found by their names, in whatever order, and
-        whose categories are known; each row stays, whether anything is observed in it or not
-    """
-
-    labels: str | int | None = None
-    header: str = "auto"
-    columns: Columns = None
-    drop: Columns = None
-    categorical: Columns = None
-    like: Sequence[Variable] | None = None
 
 
 def read(path: Path, labels: str | int | None = None, **options: Any) -> Contents:
@@ -118,36 +93,12 @@ def _contents(
 ) -> Contents:  # fmt: skip
     """Return the contents of a file to train on: an index goes, words become categories, and rows
     without a value go too."""
-    kept, by_choice = layout.kept, wanted.columns is not None
-    if not by_choice and kept[0] == 0 and layout.unnamed and len(x):
-        named = words.get(0)
-        if len(set(named)) == len(named) if named else _index(x[:, 0]):
-            x, kept = x[:, 1:], kept[1:]
-            what = "names" if words.pop(0, None) else "counts"
-            remarks.append(f"its unnamed first column {what} the rows and is left out")
-            if not kept:
-                raise ValueError(f"{path} is empty: it has no column but the rows' numbers")
-    unnamed = [not (layout.head or ["-"] * len(layout.columns))[j].strip() for j in kept]
-    empty = np.isnan(x).all(axis=0) & unnamed & [j not in words for j in kept]
-    if empty.any() and not empty.all():
-        remarks.append(f"{counted(int(empty.sum()), 'unnamed column')} without any value left out")
-        x, kept = x[:, ~empty], [j for j, gone in zip(kept, empty, strict=True) if not gone]
-    if not by_choice and len(x) > 2 and x[0, 0] in (0, 1) and (np.diff(x[:, 0]) == 1).all():
-        name = layout.columns[kept[0]]
-        remarks.append(f"column {name} counts the rows: drop it, unless that is meant")
+    kept = _columns_with_data(layout, wanted, x, words, remarks)
+    if not kept:
+        raise ValueError(f"{path} is empty: it has no column but the rows' numbers")
+    x = x[:, [layout.kept.index(j) for j in kept]]
     csv_layout.check_different(path, layout, kept)
-    asked, categories = _codes(path, wanted, layout), {}
-    many, own = {}, {}  # columns of too many categories, and of nearly one for each row
-    for j, column in sorted(words.items()):
-        values, found = variables.coded(column, asked=j in asked)
-        x[:, kept.index(j)], categories[layout.columns[j]] = values, found
-        n, K = int((~np.isnan(values)).sum()), len(found)
-        if K > MOST_CATEGORIES:
-            many[j] = K, n
-        elif max(FEW_VALUES, n // 2) < K and j not in asked:
-            own[j] = K, n
-    if many or own:
-        raise _no_categories(path, layout, wanted, many, own)
+    categories = _categories(path, layout, wanted, kept, x, words)
     observed = ~np.isnan(x).all(axis=1)
     if not observed.all():
         remarks.append(f"{counted(int((~observed).sum()), 'row')} without any value left out")
@@ -166,6 +117,56 @@ def _contents(
         classes = np.array(layout.classes)[codes.astype(int)]
     names = tuple(layout.columns[j] for j in kept)
     return Contents(x, classes, names, layout.head is not None, ", ".join(remarks), categories)
+
+
+def _columns_with_data(
+    layout: Layout, wanted: Wanted, x: np.ndarray, words: dict[int, list[str]], remarks: list[str]
+) -> list[int]:
+    """Return the places of the columns x (N, V) that are data: no index, nor empty without a
+    name."""
+    kept = layout.kept
+    if wanted.columns is None and kept[0] == 0 and len(x):
+        named = words.get(0)
+        index = len(set(named)) == len(named) if named else _index(x[:, 0])
+        if layout.unnamed and index:
+            what = "names" if named else "counts"
+            words.pop(0, None)
+            remarks.append(f"its unnamed first column {what} the rows and is left out")
+            kept, x = kept[1:], x[:, 1:]
+        elif len(x) > 2 and x[0, 0] in (0, 1) and (np.diff(x[:, 0]) == 1).all():
+            remarks.append(
+                f"column {layout.columns[0]} counts the rows: drop it, unless that is meant"
+            )
+    if layout.head is None:
+        return kept
+    empty = [
+        j not in words and not layout.head[j].strip() and bool(np.isnan(values).all())
+        for j, values in zip(kept, x.T, strict=True)
+    ]
+    if any(empty) and not all(empty):
+        remarks.append(f"{counted(sum(empty), 'unnamed column')} without any value left out")
+        kept = [j for j, gone in zip(kept, empty, strict=True) if not gone]
+    return kept
+
+
+def _categories(
+    path: Path, layout: Layout, wanted: Wanted, kept: list[int], x: np.ndarray,
+    words: dict[int, list[str]],
+) -> dict[str, tuple[str, ...]]:  # fmt: skip
+    """Return the categories of the columns of words, by name, and write their numbers into x."""
+    asked, categories = _codes(path, wanted, layout), {}
+    many, own = {}, {}  # columns of too many categories, and of nearly one for each row
+    for j, column in sorted(words.items()):
+        values, found = variables.coded(column, asked=j in asked)
+        x[:, kept.index(j)], categories[layout.columns[j]] = values, found
+        n, K = int((~np.isnan(values)).sum()), len(found)
+        if K > MOST_CATEGORIES:
+            many[j] = K, n
+        elif max(FEW_VALUES, n // 2) < K and j not in asked:
+            own[j] = K, n
+    if many or own:
+        raise no_categories(path, layout, wanted, many, own)
+    return categories
 
 
 def _codes(path: Path, wanted: Wanted, layout: Layout) -> set[int]:
@@ -203,7 +204,7 @@ def _values(
         if is_text or not odd:
             bad.pop(j, None)
     if bad:
-        raise _not_numbers(path, bad, layout, wanted)
+        raise not_numbers(path, bad, layout, wanted)
     lines, columns = _words(path, layout, texts)
     if like is not None:
         for place, (v, j) in enumerate(zip(like, layout.kept, strict=True)):
@@ -279,53 +280,6 @@ def _words(path: Path, layout: Layout, places: set[int]) -> tuple[list[int], dic
             for j in places:
                 found[j].append(cells[j].strip())
     return lines, found
-
-
-def _not_numbers(path: Path, bad: Bad, layout: Layout, wanted: Wanted) -> InputError:
-    """Return the error for cells that are no numbers, and what can be done about them."""
-    words = [
-        (line, j, cell)
-        for j, cells in bad.items()
-        for line, cell in cells
-        if cell.lower() not in MISSING_NUMBERS
-    ]
-    line, j, cell = min(words)
-    place = f"{path}, line {line}, column {layout.columns[j]}"
-    if THOUSANDS.fullmatch(cell):
-        problem = f"{place}: {cell!r} has a comma"
-        remedy = "remove it where it separates thousands; write a decimal comma as a point"
-        return InputError(problem, remedy=remedy)
-    if DECIMAL_COMMA.fullmatch(cell):
-        problem = f"{path} has numbers with decimal commas"
-        return InputError(problem, remedy="write them with decimal points")
-    problem = f"{place}: {cell!r} is not a finite number"
-    if wanted.like is not None:
-        return InputError(problem, remedy="correct it, or leave the cell empty")
-    out = Argument("drop", csv_layout.option(layout, [j], *items(wanted.drop)))
-    remedy = ["leave the cell empty (missing), or the column out with ", out]
-    if AMOUNT.fullmatch(cell):
-        remedy.insert(0, "write the number alone, ")
-    if number(cell) is None:
-        codes = csv_layout.option(layout, [j], *items(wanted.categorical))
-        remedy += [", or take it as categories with ", Argument("categorical", codes)]
-    return InputError(problem, remedy=remedy)
-
-
-def _no_categories(
-    path: Path, layout: Layout, wanted: Wanted, many: dict[int, tuple[int, int]],
-    own: dict[int, tuple[int, int]],
-) -> InputError:  # fmt: skip
-    """Return the error for columns of words that are no categories, which several rows share."""
-    first, *more = found = sorted(many | own)
-    K, n = (many | own)[first]
-    which = f"column{'s' * bool(more)} {', '.join(layout.columns[j] for j in found)}"
-    problem = f"{path}: {which}: {K:,} different values in {counted(n, 'row')} are no categories"
-    out = csv_layout.option(layout, found, *items(wanted.drop))
-    remedy = ["leave out with ", Argument("drop", out)]
-    if not many:
-        codes = csv_layout.option(layout, found, *items(wanted.categorical))
-        remedy += [", or take as categories with ", Argument("categorical", codes)]
-    return InputError(problem, remedy=remedy)
 
 
 def _index(values: np.ndarray) -> bool:

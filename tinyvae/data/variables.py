@@ -79,6 +79,18 @@ def places(variables: Iterable[Variable]) -> list[slice]:
     return [slice(*pair) for pair in itertools.pairwise(ends)]
 
 
+def that_fit(variables: Sequence[Variable], most: int) -> list[Variable]:
+    """Return the variables that a picture with room for so many of the model's columns shows: those
+    of the most categories go first. None at all, where there are too many numbers."""
+    kept = list(variables)
+    while sum(v.width for v in kept) > most:
+        widest = max(kept, key=lambda v: v.width)
+        if widest.width == 1:
+            return []
+        kept.remove(widest)
+    return kept
+
+
 def pairs(variables: Iterable[Variable]) -> list[tuple[str, int]]:
     """Return the `columns` of a model with likelihood "mixed"."""
     found: list[tuple[str, int]] = []

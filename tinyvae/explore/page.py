@@ -11,9 +11,10 @@ from tinyvae import __version__, checks
 from tinyvae.core.columns import Categorical, Mixed
 from tinyvae.core.errors import Argument, InputError
 from tinyvae.core.likelihood import Bernoulli
+from tinyvae.data.variables import that_fit
 from tinyvae.explore.assemble import MODEL, escaped, fill, read, script, to_base64, to_json
 from tinyvae.explore.assemble import write as write
-from tinyvae.explore.payload import Payload, collect, plot_kind
+from tinyvae.explore.payload import MOST_BARS, Payload, collect, plot_kind
 from tinyvae.models import VAE, Autoencoder
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "noun": noun,
         "a_noun": "an image" if noun == "image" else "a row of values",
         "told": told,
-        "plot": PLOTS[plot_kind(dataset) or "line"],
+        "plot": PLOTS[plot_kind(dataset) or "line"] + _left_out(dataset),
         "n_features": f"{model.n_features:,}",
         "likelihood": _about_likelihood(model),
         "origin": f"new Float64Array({model.latent_dim}){', 0' if model.n_classes else ''}",
@@ -135,6 +136,14 @@ def _words(model: Autoencoder, dataset: Dataset, title: str | None) -> dict[str,
         "footer": f"{dataset.describe()}. Made with tinyvae {__version__}.",
     }
     return escaped(words)
+
+
+def _left_out(dataset: Dataset) -> str:
+    """A sentence on the columns that have no bars, or ""."""
+    listed = dataset.variables or ()
+    fitting = that_fit(listed, MOST_BARS) or listed
+    names = [f"{v.name} ({v.width} categories)" for v in listed if v not in fitting]
+    return f" Without room here: {', '.join(names)}." if names else ""
 
 
 def _about_likelihood(model: Autoencoder) -> str:

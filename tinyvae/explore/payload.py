@@ -13,6 +13,7 @@ from tinyvae import checks
 from tinyvae.core.columns import Categorical, Columns, Fill, Mixed
 from tinyvae.core.latent import kl, reparameterize
 from tinyvae.core.layers import Dense, ReLU, Sequential, Sigmoid, Softplus, Tanh
+from tinyvae.data.variables import that_fit
 from tinyvae.device import seed_sequence
 from tinyvae.models import VAE, Autoencoder
 
@@ -82,7 +83,8 @@ def plot_kind(dataset: Dataset) -> str | None:
     """Return how a row is drawn: "bars", "line", or None for an image."""
     if dataset.image_shape:
         return None
-    return "bars" if dataset.n_features <= MOST_BARS else "line"
+    few = dataset.n_features <= MOST_BARS or that_fit(dataset.variables or (), MOST_BARS)
+    return "bars" if few else "line"
 
 
 def _as_floats(values: np.ndarray, precision: str, what: str) -> np.ndarray:
@@ -152,6 +154,14 @@ def _likelihood(model: Autoencoder) -> dict[str, Any]:
     raise ValueError(f"the page can't compute the likelihood {kind}: it knows {known}")
 
 
+def _shown(dataset: Dataset) -> list[int]:
+    """Return which features have a bar: all, unless the categories of a table are too many."""
+    listed = dataset.variables or ()
+    fitting = that_fit(listed, MOST_BARS) or listed
+    flags = [v in fitting for v in listed for _ in range(v.width)] or [True] * dataset.n_features
+    return [d for d, flag in enumerate(flags) if flag]
+
+
 def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
     """Return what pictures.js needs to show rows x (N, D) of a data set."""
     names = dataset.label_names
@@ -170,6 +180,7 @@ def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None)
         "image_shape": dataset.image_shape and list(dataset.image_shape),
         "label_names": names and [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
+        "shown": _shown(dataset),
         "shares": [v.kind != "gaussian" for v in dataset.variables or () for _ in range(v.width)],
         "scaling": dataset.scaling.to_config(),
         "low": low,

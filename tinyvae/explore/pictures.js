@@ -12,6 +12,7 @@ export class Pictures {
     this.shape = dataset.image_shape;
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = dataset.plot === "bars";
+    this.shown = dataset.shown; // the features that have a bar
     if (this.shape) return;
     this.shares = dataset.shares ?? []; // which features are probabilities
     const ranges = Array.from(examples[0], (_, d) => {
@@ -34,7 +35,7 @@ export class Pictures {
   /** The height in pixels that a large plot needs; null for images, which are scaled. */
   get height() {
     if (this.shape) return null;
-    return this.bars ? this.names.length * ROW + 8 : 240;
+    return this.bars ? this.shown.length * ROW + 8 : 240;
   }
 
   /** Value d of x in the units of the data. */
@@ -79,8 +80,8 @@ export class Pictures {
   }
 
   barPlot(context, { clientWidth: width, clientHeight: height }, x, beside, large) {
-    const [left, right] = large ? [Math.min(150, 0.34 * width), width - 76] : [3, width - 3];
-    const row = large ? ROW : (height - 6) / x.length;
+    const [left, right] = large ? [Math.min(200, 0.34 * width), width - 76] : [3, width - 3];
+    const row = large ? ROW : (height - 6) / this.shown.length;
     const across = (value, d) => {
       const [low, high] = this.ranges[d];
       const inside = Math.min(high, Math.max(low, value));
@@ -88,8 +89,9 @@ export class Pictures {
     };
     context.font = `13px ${theme.font}`;
     context.textBaseline = "middle";
-    x.forEach((value, d) => {
-      const y = (large ? 4 : 3) + d * row;
+    this.shown.forEach((d, place) => {
+      const value = x[d];
+      const y = (large ? 4 : 3) + place * row;
       const zero = across(0, d);
       const bar = [Math.min(zero, across(value, d)), Math.abs(across(value, d) - zero)];
       context.fillStyle = theme.rule;
@@ -138,7 +140,7 @@ export class Pictures {
   /** x in words, for screen readers; null for images and for plots of many values. */
   words(x) {
     if (!this.bars) return null;
-    return Array.from(x, (value, d) => `${this.names[d]} ${this.told(value, d)}`).join(", ");
+    return this.shown.map((d) => `${this.names[d]} ${this.told(x[d], d)}`).join(", ");
   }
 
   /** Value d of x in the units of the data, in few characters; a probability in per cent. */
@@ -157,9 +159,11 @@ export function readable(value) {
   return text.replace("-", "−");
 }
 
+/** A name without its middle, where it is wider. */
 function shortened(context, name, width) {
   if (context.measureText(name).width <= width) return name;
-  let length = name.length;
-  while (length > 1 && context.measureText(`${name.slice(0, length)}…`).width > width) length--;
-  return `${name.slice(0, length)}…`;
+  const cut = (n) => `${name.slice(0, Math.ceil(n / 2))}…${name.slice(name.length - Math.floor(n / 2))}`;
+  let length = name.length - 1;
+  while (length > 1 && context.measureText(cut(length)).width > width) length--;
+  return cut(length);
 }

@@ -40,12 +40,15 @@ class Features(NamedTuple):
         Each feature has a scale of its own, from the low to the high that stand beside it.
     shares : array (D,) of bool, or None
         Which features are probabilities, of 0 and 1 or of categories: they are drawn as bars.
+    left_out : str
+        Columns that there is no room for.
     """
 
     names: Sequence[str] | None = None
     unit: str = "value"
     ranges: np.ndarray | None = None
     shares: np.ndarray | None = None
+    left_out: str = ""
 
     def panels(
         self, n: int, D: int, columns: int, title: str, subtitle: str
@@ -62,6 +65,8 @@ class Features(NamedTuple):
             subtitle += f" {D} names find no room: features are counted as in the table, from 1."
         if few and ranges is not None:
             subtitle += " Each number is drawn on its own range, which stands at the right."
+        if self.left_out:
+            subtitle += f" Without room here: {plain(self.left_out)}."
         fig = page(10.4, 1.3 + rows * (height + 0.85) - 0.1, title, subtitle)
         axes = []
         for k in range(n):

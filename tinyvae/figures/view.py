@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae.core.latent import kl
-from tinyvae.data.variables import places
+from tinyvae.data.variables import places, that_fit
 from tinyvae.evaluate.passes import by_blocks, posterior
 from tinyvae.figures.features import FEW, Features
 from tinyvae.models import VAE
@@ -104,21 +104,34 @@ class View:
         return str(names[label]) if names else str(label)
 
     def rows_of(self, x: np.ndarray) -> np.ndarray:
-        """Return rows x (…, D) of a table in the units that its figures have: the data's own, where
-        each feature has a range."""
-        return x if self.features.ranges is None else self.dataset.scaling.undo(x)
+        """Return what figures show of rows x (…, D) of a table: in the data's own units, where each
+        feature has a range."""
+        own = self.features.ranges is not None
+        return self.dataset.scaling.undo(x)[..., self.shown] if own else x
 
     @cached_property
     def features(self) -> Features:
-        """What the columns of a table are."""
+        """What the columns that figures show of a table are."""
         listed, D = self.dataset.variables or (), self.dataset.n_features
         standardised = self.dataset.scaling.kind == "standardize"
         unit = "standardised value" if standardised else "value"
-        if not listed or D > FEW:
+        if not (fitting := that_fit(listed, FEW)):
             return Features(self.dataset.feature_names, unit)
         ranges = np.array([[0.0, 1.0]] * D)
         for v, place in zip(listed, places(listed), strict=True):
             if v.low is not None and v.high is not None:
                 ranges[place] = (v.low, v.high) if v.low < v.high else (v.low - 1, v.low + 1)
         shares = np.repeat([v.kind != "gaussian" for v in listed], [v.width for v in listed])
-        return Features(self.dataset.feature_names, unit, ranges, shares)
+        names = (
+            [name for v in fitting for name in v.features] if self.dataset.feature_names else None
+        )
+        out = ", ".join(f"{v.name} ({v.width} categories)" for v in listed if v not in fitting)
+        names = names if self.dataset.feature_names else None
+        return Features(names, unit, ranges[self.shown], shares[self.shown], out)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Which features (D,) of a table its figures show: all, unless categories are many."""
+        listed = self.dataset.variables or ()
+        fitting = that_fit(listed, FEW) or listed
+        return np.repeat([v in fitting for v in listed], [v.width for v in listed])

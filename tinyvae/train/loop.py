@@ -371,7 +371,9 @@ def _finish(t: _Training) -> None:
     if running is not None:
         _settle(t, draws=1 + SETTLED // len(t.x_train))
         if t.progress and t.ranks.first:
-            stopping.note_floor(model.backend.to_numpy(model.likelihood.variance), MIN_VARIANCE)
+            names = ((t.run.config if t.run else {}).get("data") or {}).get("feature_names")
+            variance = model.backend.to_numpy(model.likelihood.variance)
+            stopping.note_floor(variance, MIN_VARIANCE, names)
     if t.best:
         t.best = checkpoint.weights(model)
         checkpoint.set_weights(model, last)

@@ -49,11 +49,12 @@ def note_best(best_epoch: Any, elbos: list[float]) -> None:
     print(f"note: best at epoch {best_epoch}{last}", file=sys.stderr)
 
 
-def note_floor(variance: np.ndarray, floor: float) -> None:
+def note_floor(variance: np.ndarray, floor: float, names: Any = None) -> None:
     """Say on stderr which features have their σ² at its floor."""
     columns = np.flatnonzero(variance <= floor * (1 + 1e-6)).tolist()
     if columns:
-        some = ", ".join(map(str, columns[:10])) + (", …" if len(columns) > 10 else "")
-        problem = f"σ² is at its floor, {floor:g}, in column {some} (counted from 0)"
+        some = ", ".join(str(names[d] if names else d) for d in columns[:10])
+        some += ", …" * (len(columns) > 10) + " (counted from 0)" * (not names)
+        problem = f"σ² is at its floor, {floor:g}, in column {some}"
         remedy = "fine where a column follows from others; else standardise the data"
         print(f"note: {problem}: {remedy}", file=sys.stderr)
