@@ -27,6 +27,12 @@ L = 2
 PART = 0.7  # of the rows, to train on
 GAPS = 0.2  # of the cells that are missing
 KINDS = {"iris": 2, "wine": 2, "breast cancer": 0, "penguins": 2}  # the class that is the outlier
+TITLES = {
+    "error": "Mean squared error of the reconstruction",
+    "imputation": "Missing cells: root mean squared error",
+    "columns mixed up": "Outliers made by mixing up the columns: area under the ROC curve",
+    "another class": "Another class as outliers: area under the ROC curve",
+}
 Scores = dict[str, Any]
 
 
@@ -224,21 +230,20 @@ def report(results: dict[str, list], sizes: dict[str, tuple]) -> Iterator[str]:
     """Yield the Markdown tables."""
     first = next(iter(results.values()))[0]
     names = list(first["log p(x)"])
+    yield "## Held-out log p(x), nats, ± standard error over the test rows\n"
     yield from _head(["table", "rows × columns", *names, "tinyvae − FactorAnalysis"])
     for name, rows in results.items():
         cells = [name, "{} × {}".format(*sizes[name])]
         cells += ["{:.2f} ± {:.2f}".format(*mean(rows, "log p(x)", who)) for who in names]
         yield _row([*cells, "{:+.2f} ± {:.2f}".format(*mean(rows, "difference", "tinyvae"))])
-    for what, digits in (("error", 3), ("imputation", 3), ("columns mixed up", 3),
-                         ("another class", 3)):  # fmt: skip
+    for what, title in TITLES.items():
         some = {name: rows for name, rows in results.items() if what in rows[0]}
         if some:
             names = list(next(iter(some.values()))[0][what])
-            yield f"\n{what}\n"
+            yield f"\n## {title}\n"
             yield from _head(["table", *names])
             for name, rows in some.items():
-                values = [f"{mean(rows, what, who):.{digits}f}" for who in names]
-                yield _row([name, *values])
+                yield _row([name, *(f"{mean(rows, what, who):.3f}" for who in names)])
 
 
 def _head(names: list[str]) -> Iterator[str]:

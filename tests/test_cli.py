@@ -637,15 +637,55 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
 
 @pytest.mark.parametrize(
     ("name", "rows", "expected"),
-    [("digits", 4500, (4e-3, 20)), ("shapes", 4876, (4e-3, 20)), ("mnist", 60_000, (4e-3, 10)),
+    [("digits", 4500, (4e-3, 20)), ("shapes", 4876, (4e-3, 20)), ("mnist", 60_000, (1e-3, 20)),
      ("fashion-mnist", 60_000, (1e-3, 20))],
 )  # fmt: skip
 def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, expected):
     class Known:
         x_train, options, image_shape = np.zeros((rows, 1)), {"name": name}, (28, 28)
 
-    found = defaults(Known)
+    found = defaults(Known, {})
     assert (found["lr"], found["epochs"]) == expected and found["batch_size"] == 100
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "given", "expected"),
+    [
+        (99, None, {}, {"hidden": (), "lr": 3e-2, "epochs": 600, "patience": 30}),
+        (100, None, {}, {"hidden": (64, 64), "lr": 3e-3, "epochs": 600, "patience": 30}),
+        (100, None, {"hidden": ()}, {"hidden": (), "lr": 3e-2}),
+        (20_000, None, {}, {"hidden": (64, 64), "epochs": 60, "patience": 10}),
+        (2_000, None, {"batch_size": 200}, {"epochs": 600, "patience": 30}),
+        (2_000, (8, 8), {}, {"hidden": (256, 128), "lr": 1e-3, "patience": 30}),
+        (9, None, {}, {"patience": None}),  # too few to hold some out
+        (100, None, {"validation": 0}, {"patience": None}),
+    ],
+)
+def test_data_of_ones_own_have_settings_by_their_kind_and_size(rows, shape, given, expected):
+    asked = {"name": "x.csv", "validation": given.get("validation")}
+
+    class Own:
+        x_train, image_shape, options = np.zeros((rows, 1)), shape, asked
+
+    found = {"patience": None} | defaults(Own, given)
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_table_is_cut_in_three_by_default_and_not_at_all_with_validation_0(table, capsys):
+    data = ["--dataset", str(table[0] / "t.csv"), "--labels", "kind", "--no-figures"]
+    assert cli.main(["train", *data, "--epochs", "3", "--out", "r"]) == 0
+    told = capsys.readouterr()
+    assert (
+        "of the rows to train on, 46 to fit, 8 to choose the epoch by (--patience 30)" in told.out
+    )
+    assert "note: best at epoch" in told.err and len(load("r").sigma) == 3
+    whole = [*data, "--epochs", "3", "--validation", "0", "--patience", "2"]
+    assert cli.main(["train", *whole, "--out", "s"]) == 0
+    told = capsys.readouterr()
+    assert "no row is held out to choose an epoch by: the last is kept" in told.out
+    assert "note: --patience has no effect with --validation 0: no rows choose" in told.err
+    run = open_run("s")
+    assert len(run.dataset.x_train) == 60 and run.histories[0].best_epoch is None
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(5000, 60), (1000, 300), (200, 600)])

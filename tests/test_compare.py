@@ -76,6 +76,7 @@ def test_training_several_ends_with_their_table(capsys):
     place = next(i for i, line in enumerate(out) if "120 test rows" in line)
     assert {line.split()[0] for line in out[place + 2 : place + 4]} == {"s-latent-1", "s-latent-3"}
     assert "no row is held out to choose an epoch by: the last is kept" in "\n".join(out)
+    assert cli.main([*command, *FAST, "--out", "q"]) == 0 and capsys.readouterr().out == ""
     assert cli.main([*command, *FAST, "--out", "s"]) == 2
     assert "s-latent-1 exists and is not empty" in capsys.readouterr().err
 

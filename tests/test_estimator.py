@@ -189,6 +189,9 @@ def test_a_deep_copy_gives_the_same():
         ({"epochs": "many"}, "epochs must be a whole number"),
         ({"contamination": 0}, r"contamination must lie in \(0, 0\.5\], not 0"),
         ({"contamination": 0.6}, r"contamination must lie in \(0, 0\.5\], not 0\.6"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
+        ({"lr": "fast"}, "lr must be a finite number above 0"),
+        ({"hidden": "wide"}, "hidden must be a sequence of layer widths"),
         ({"conditional": True}, "requires y to be passed"),
         ({"threads": 0}, "threads .* must be a whole number"),
         ({"early_stopping": 1}, "early_stopping must be True or False"),
@@ -309,6 +312,8 @@ def test_a_conditional_model_knows_each_class():
         vae.transform(table)
     with pytest.raises(ValueError, match="y has the class 'rose': it takes a class of each row"):
         vae.transform(table[:1], ["rose"])
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        VAEEstimator(conditional=True).fit(table, table[:, 0])
     with pytest.raises(ValueError, match="y has 1 rows for 2"):
         vae.transform(table[:2], ["setosa"])
 

@@ -196,6 +196,19 @@ def test_train_names_the_command_that_fills_in_and_it_can_be_pasted(capsys):
         assert cli.main(shlex.split(line, comments=True)[3:]) == 0 and Path(out).exists()
 
 
+def test_a_run_does_not_go_on_with_other_words(run, capsys):
+    write(animals(), "a.csv")
+    assert cli.main(["train", "--dataset", "a.csv", "--epochs", "1", *FAST, "--out", "r"]) == 0
+    text = Path("a.csv").read_text()
+    for old, new in (("elk", "emu"), (",n\n", ",m\n"), ("legs", "feet")):
+        Path("a.csv").write_text(text.replace(old, new))
+        for command in (["train", "--resume", "r", "--epochs", "2"], ["evaluate", "r"]):
+            assert cli.main(command) == 2
+            assert "as many rows as then, but other columns or categories" in one_line(capsys)
+    Path("a.csv").write_text(text)
+    assert cli.main(["evaluate", "r", "--quiet"]) == 0
+
+
 def test_score_has_a_share_for_each_column(run):
     assert cli.main(["score", *run, "--samples", "50", "--out", "s.csv"]) == 0
     names, rows = read("s.csv")
@@ -277,6 +290,7 @@ def test_a_row_of_which_nothing_is_known_is_filled_from_the_prior_and_said(run, 
     ("command", "message"),
     [
         ("impute {run} {data} --out f.npy", "--out f.npy: a table is filled in as .csv"),
+        ("impute {run} head.csv --out f.csv", "head.csv is empty: it has no row"),
         ("impute {run} {data} --draws 0 --out f.csv", "--draws: the value must be"),
         ("impute {run} {data} --out {data}", "would overwrite DATA"),
         ("sample {run} --out s.npy", "s.npy: column kind holds words: write a .csv"),
@@ -305,6 +319,7 @@ def test_what_cannot_be_gets_one_line(run, command, message, capsys):
     run, data = run
     write([animals()[1], ["fox", *animals()[2][1:]]], "fox.csv")
     write([row[1:] for row in animals()], "bare.csv", NAMES[1:])
+    write([], "head.csv")
     write([[f"no{i}", i % 4] for i in range(30)], "ids.csv", ["id", "a"])
     write([[i % 3, i % 4] for i in range(30)], "twice.csv", ["a", "a"])
     write([["1.5", "2"]], "one.csv", ["a", "b"])

@@ -236,6 +236,26 @@ def test_kit_has_stubs_for_students_and_solutions_for_teachers(source):
         assert set(exercises) == numbers, "the stub of an exercise is in both"
 
 
+def test_a_check_does_not_praise_the_function_that_it_handed_on(capsys):
+    handed_on = latent_space.nearest(lambda z, codes: z)
+    assert handed_on is latent_space.nearest_code
+    latent_space.nearest(handed_on)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("not yet: the nearest code. To do: run the cell of your answer again")
+    with pytest.raises(AssertionError, match="has not passed"):
+        judge.require("latent_space.nearest")
+
+
+def test_a_right_answer_is_handed_on_and_gives_arrays(capsys):
+    def nearest(z, codes):
+        return [int(((codes - point) ** 2).sum(axis=1).argmin()) for point in z]
+
+    handed_on = latent_space.nearest(nearest)
+    assert capsys.readouterr().out.startswith("✓")
+    assert handed_on.__wrapped__ is nearest
+    assert isinstance(handed_on(np.zeros((2, 1)), np.ones((3, 1))), np.ndarray)
+
+
 def test_a_graded_check_raises_until_it_has_passed(capsys):
     latent_space.stretched_codes("a")
     with pytest.raises(AssertionError, match=r"latent_space\.stretched_codes has not passed"):

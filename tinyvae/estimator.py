@@ -17,6 +17,7 @@ try:
     )
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array, check_random_state, column_or_1d
+    from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 except ImportError:
     raise ImportError("VAEEstimator needs scikit-learn: pip install scikit-learn") from None
@@ -174,6 +175,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         X = self._validated(X)
         labels = self._classes(X, y)
         checks.integer("importance_samples", self.importance_samples, 0)
+        checks.integer("batch_size", self.batch_size, 1)
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
         checks.choice("optimizer", self.optimizer, ["adam", "sgd"])
         if not 0 < checks.number("contamination", self.contamination) <= 0.5:
@@ -454,6 +456,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
                 "a conditional model requires y to be passed, but the target y is None"
             )
         check_consistent_length(X, y)
+        check_classification_targets(y)
         self.classes_, labels = np.unique(column_or_1d(y), return_inverse=True)
         return labels
 

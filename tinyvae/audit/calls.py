@@ -1,7 +1,5 @@
 """Calling a function under audit: what works is found once and kept, what fails gets one line."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import sys
@@ -63,7 +61,7 @@ class Function:
 
     @property
     def named(self) -> bool:
-        """Whether the function's own parameter names told the order of its arguments."""
+        """Return whether the function's own parameter names told the order of its arguments."""
         return self.settled is not None and self.settled[0].named
 
     @property
@@ -88,7 +86,7 @@ class Function:
         return frameworks.drawn(result, self._key()) if self.name == "sample" else result
 
     def uses(self, role: str) -> bool:
-        """Whether the function takes this role besides those it must."""
+        """Return whether the function takes this role besides those it must."""
         return any(role in arrangement.roles() for arrangement in self.arrangements)
 
     def flip_prior(self) -> bool:

@@ -1,7 +1,5 @@
 """The named errors: the line of code that usually causes each, and its correction."""
 
-from __future__ import annotations
-
 CATALOGUE: dict[str, tuple[str, str]] = {
     # The sampler
     "sampler-std": ("std = torch.exp(logvar)", "std = torch.exp(0.5 * logvar)"),

@@ -1,7 +1,5 @@
 """Find the sampler and the loss in somebody's class or module, by the names that people use."""
 
-from __future__ import annotations
-
 import inspect
 from types import ModuleType
 from typing import Any
@@ -35,7 +33,7 @@ DEFAULTS = {"latent": 5, "pixels": 784, "hidden": 32}
 
 
 def instance(found: Any, name: str, sizes: dict[str, int]) -> Any:
-    """An object of a class, made with sizes where its arguments ask for them; in training mode.
+    """Make an object of a class, with sizes where its arguments ask for them; in training mode.
 
     Raises
     ------
@@ -76,7 +74,7 @@ SIZES = [
 
 
 def signature_of(found: type) -> list[inspect.Parameter]:
-    """The parameters of a class's constructor."""
+    """Return the parameters of a class's constructor."""
     try:
         return list(inspect.signature(found).parameters.values())
     except (TypeError, ValueError):
@@ -125,7 +123,7 @@ def _along(home: Any, path: str) -> Any:
 
 
 def _fits(role: str, function: Any) -> bool:
-    """Whether a function of the right name takes arguments of the right kind."""
+    """Return whether a function of the right name takes arguments of the right kind."""
     if not callable(function):
         return False
     if inspect.isclass(function):

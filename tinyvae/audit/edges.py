@@ -6,9 +6,9 @@ All in float32, where 1 − 1e-8 is 1 and exp(−104) is 0.
 import numpy as np
 
 from tinyvae.audit.findings import Finding, error, note
+from tinyvae.audit.forms import Reconstruction
 from tinyvae.audit.frameworks import plain, reachable
 from tinyvae.audit.measure import Term
-from tinyvae.audit.reconstruction import Reconstruction
 
 LOGITS = {"jax": 87.0}  # XLA flushes denormal numbers, as exp(−100) is in float32, to 0
 
@@ -80,7 +80,7 @@ def audit_extremes(term: Term) -> list[Finding]:
 
 
 def _by_library(term: Term) -> bool:
-    """Whether a framework's own kl_divergence computes it: it takes σ, and can do no better."""
+    """Return whether a framework's own kl_divergence computes it, which can do no better."""
     functions = [term.function.function, *(v for _, v in reachable(term.function.function))]
     codes = [f.__code__ for f in map(plain, filter(callable, functions)) if f]
     names = {name for code in codes for name in code.co_names}

@@ -4,14 +4,13 @@ Sizes are primes, so that 1/B, 1/L and 1/D are never confused. A function that i
 leaves only the number itself: then say which of 1/B, 1/L, 1/D it equals, if only one fits.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinyvae.audit.measure import Sizes, Term
+from tinyvae.audit.measure import Term
+from tinyvae.audit.sizes import Sizes
 
 NAMES = ("B", "L", "D")
 NICE = (1.0, 0.5, 2.0)
@@ -34,7 +33,7 @@ class Law:
     def __getitem__(self, name: str) -> float:
         return self.powers.get(name) or 0.0
 
-    def over(self, other: Law) -> Law:
+    def over(self, other: "Law") -> "Law":
         """Return the quotient of two laws."""
         powers = {n: self[n] - other[n] for n in NAMES}
         fixed, odd = self.fixed | other.fixed, self.odd | other.odd

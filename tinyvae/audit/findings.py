@@ -1,9 +1,8 @@
 """What an audit found, for people (text, HTML in notebooks) and for programs (a dictionary)."""
 
-from __future__ import annotations
-
 import html
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from tinyvae.audit.catalogue import CATALOGUE, in_framework
 
@@ -52,29 +51,11 @@ class Finding:
         return "\n".join(lines)
 
 
-def unjudged(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """Return what keeps a VAE from being called right, without being known to be wrong."""
-    return Finding("not judged", name, message, statistic, expected)
-
-
-def unseen(name: str, message: str) -> Finding:
-    """Return what lies outside of the functions that were given."""
-    return Finding("not looked at", name, message)
-
-
-def error(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """Return something that makes the VAE wrong."""
-    return Finding("error", name, message, statistic, expected)
-
-
-def note(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """Return a choice worth knowing."""
-    return Finding("note", name, message, statistic, expected)
-
-
-def value(name: str, message: str, statistic: float | None = None, expected=None) -> Finding:
-    """Return a measurement."""
-    return Finding("value", name, message, statistic, expected)
+error = partial(Finding, "error")
+unjudged = partial(Finding, "not judged")
+unseen = partial(Finding, "not looked at")
+note = partial(Finding, "note")
+value = partial(Finding, "value")
 
 
 @dataclass

@@ -4,8 +4,6 @@ PyTorch, JAX, TensorFlow, Keras, Chainer or CuPy expects, and what it returns co
 Nothing is imported here: a function of a framework can only exist where that framework already is.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import random
@@ -52,12 +50,12 @@ MAKERS: dict[str, Callable[[np.ndarray, ModuleType, Any], Any]] = {
 
 
 def owner_of(function: Callable) -> Any:
-    """The object that a bound method belongs to, or the callable object itself."""
+    """Return the object that a bound method belongs to, or the callable object itself."""
     return getattr(function, "__self__", function)
 
 
 def plain(function: Callable) -> FunctionType | None:
-    """The Python function behind a method, a module, a layer, or a compiled function."""
+    """Return the Python function behind a method, a module, a layer, or a compiled function."""
     for name in ("__wrapped__", "python_function"):  # jax.jit, tf.function
         function = getattr(function, name, function)
     owner = owner_of(function)
@@ -69,7 +67,7 @@ def plain(function: Callable) -> FunctionType | None:
 
 
 def reachable(function: Callable, depth: int = 3) -> Iterator[tuple[str, Any]]:
-    """Names and values that a function's code refers to: globals, closures, and theirs in turn."""
+    """Yield names and values that a function's code refers to, and theirs in turn."""
     owner, whole = owner_of(function), function
     function = plain(function)
     if function is None:
@@ -100,7 +98,7 @@ def _root(module_name: str) -> str:
 
 
 def candidates(function: Callable) -> list[str]:
-    """Frameworks whose arrays to try on a function, the likeliest first."""
+    """Return frameworks whose arrays to try on a function, the likeliest first."""
     votes: dict[str, int] = {}
     for _, value in reachable(function):
         homes = [value.__name__] if isinstance(value, ModuleType) else []
@@ -121,14 +119,14 @@ def candidates(function: Callable) -> list[str]:
 
 
 def maker(name: str, function: Callable) -> Wrap:
-    """What turns a NumPy array into an array of the framework `name`."""
+    """Return what turns a NumPy array into an array of the framework `name`."""
     make, owner = MAKERS[name], owner_of(function)
     module = sys.modules.get(name, np)
     return lambda array: make(array, module, owner)
 
 
 def to_numpy(value: Any, where: str) -> np.ndarray:
-    """Any framework's array or number as NumPy's, or one clear line in a ValueError.
+    """Return any framework's array or number as NumPy's, or one clear line in a ValueError.
 
     Raises
     ------

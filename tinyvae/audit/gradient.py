@@ -6,8 +6,6 @@ pass that uses other noise than the forward pass (no relation at all). Medians o
 the kinks of ReLU harmless.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 
@@ -84,7 +82,7 @@ class Slopes:
         self.right = [n for n in pairs if n not in self.wrong]
 
     def same(self, analytic: np.ndarray, numeric: np.ndarray) -> bool:
-        """Equal within what central differences can tell, in the median over the seeds."""
+        """Return whether slopes are equal within what differences tell, in the median."""
         relative, h, digits = (3e-2, 3e-3, 1e-7) if self.narrow else (1e-5, 1e-5, 2e-16)
         floor = 20 * digits * self.loss / h
         gap = np.median(np.abs(analytic - numeric))
@@ -132,7 +130,7 @@ def _names(names: list[str]) -> str:
 
 
 def _factor(analytic: np.ndarray, numeric: np.ndarray, slopes: Slopes) -> float | None:
-    """r where analytic = r · numeric under every seed, else None."""
+    """Return r where analytic = r · numeric under every seed, else None."""
     with np.errstate(all="ignore"):
         ratios = analytic / numeric
     if not np.isfinite(ratios).all():
@@ -142,7 +140,7 @@ def _factor(analytic: np.ndarray, numeric: np.ndarray, slopes: Slopes) -> float 
 
 
 def _constant_gap(slopes: Slopes, name: str) -> bool:
-    """Whether analytic − numeric is one number under all seeds, while the slope itself varies."""
+    """Return whether analytic − numeric is one number under all seeds, the slope itself none."""
     gap = slopes.analytic[name] - slopes.numeric[name]
     spread = np.median(np.abs(gap - np.median(gap)))
     moves = np.median(np.abs(slopes.numeric[name] - np.median(slopes.numeric[name])))
@@ -151,7 +149,7 @@ def _constant_gap(slopes: Slopes, name: str) -> bool:
 
 
 def _draws_differ(model: Model) -> bool:
-    """Whether a gradient uses up another amount of noise than a loss: see what comes next."""
+    """Return whether a gradient uses up another amount of noise than a loss does."""
     model.loss(0)
     after_loss = model.loss(None)
     model.gradient(0)
@@ -160,7 +158,7 @@ def _draws_differ(model: Model) -> bool:
 
 
 def _unrelated(model: Model, slopes: Slopes) -> bool:
-    """Whether logvar's gradient ignores the loss's noise, entry by entry, for a single example.
+    """Return whether logvar's gradient ignores the loss's noise, entry by entry, for one example.
 
     With one example, a wrong factor leaves analytic = c + r · numeric over the seeds (the KL adds
     the constant); other noise leaves no relation, no noise r = 0. And mu's entries stay right: a
@@ -186,7 +184,7 @@ def _unrelated(model: Model, slopes: Slopes) -> bool:
 
 
 def _entries(model: Model, slopes: Slopes, name: str) -> tuple[int, int, int, int]:
-    """How many entries of a vector are right, scattered, off by a fixed law, or noise-blind."""
+    """Count the entries of a vector: right, scattered, off by a fixed law, blind to noise."""
     size = model.parameters[name].size
     most, seeds = (16, range(24)) if slopes.count == SEEDS else (6, range(12))
     picked = range(size) if size <= most else np.linspace(0, size - 1, most).astype(int)

@@ -1,7 +1,5 @@
 """Somebody's loss, gradient and parameters, under a noise that is held still."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,13 +41,13 @@ class Model:
         self.after_loss = False
 
     def loss(self, seed: int | None) -> float:
-        """The loss under a seed, or with the noise that comes next where None."""
+        """Return the loss under a seed, or with the noise that comes next where None."""
         if seed is not None:
             self.seed(seed)
         return scalar_loss(self.loss_function, self.x)
 
     def gradient(self, seed: int) -> dict[str, np.ndarray]:
-        """The hand-written gradient under a seed, by block."""
+        """Return the hand-written gradient under a seed, by block."""
         self.seed(seed)
         if self.after_loss:
             scalar_loss(self.loss_function, self.x)
@@ -81,7 +79,7 @@ class Model:
         return self.raw_gradient()
 
     def slope(self, name: str, direction: np.ndarray, seed: int) -> float:
-        """The central difference of the loss along a direction of one block."""
+        """Return the central difference of the loss along a direction of one block."""
         array = self.parameters[name]
         before = array.copy()
         h = (3e-3 if self.narrow else 1e-5) / max(float(np.abs(direction).max()), 1e-30)

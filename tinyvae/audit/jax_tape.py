@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import Key, Op, Stopped, Trace
+from tinyvae.audit.tape import Key, Op, Stopped, Tape, Trace
 
 INLINE = {  # primitives that hold a jaxpr, under the name of the parameter that holds it
     "pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr",
@@ -21,13 +21,13 @@ DRAWS = {"_normal": "normal", "_normal_real": "normal", "_uniform": "uniform",
          "_truncated_normal": "uniform"}  # fmt: skip
 
 
-class JaxTape:
+class JaxTape(Tape):
     """Traces step(model, x) once for each shape of x, and evaluates it operation by operation."""
 
     framework = "jax"
 
     def __init__(self, step: Callable, model: Any) -> None:
-        self.step, self.model = step, model
+        super().__init__(step, model)
         self.traced: dict[Any, Any] = {}
         self.compiled: dict[Any, Any] = {}
         self.count = 0
@@ -52,15 +52,8 @@ class JaxTape:
                 self.traced[shapes] = jax.make_jaxpr(run)(*(leaves[i] for i in floats)), floats
         return self.traced[shapes], leaves
 
-    def run(
-        self,
-        x: Any,
-        replace: dict[Key, Any] | None = None,
-        until: Key | None = None,
-        seed: int | None = None,
-        gradients: bool = False,
-    ) -> Trace:
-        """Return the trace of one run; with replacements, compiled and with its results alone."""
+    def run(self, x: Any, replace=None, until=None, seed=None, gradients=False) -> Trace:
+        """Return the trace of one run."""
         (closed, floats), leaves = self._jaxpr(x)
         self.count += 1
         random = np.random.default_rng(self.count + 1000 if seed is None else seed)

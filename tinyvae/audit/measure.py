@@ -1,40 +1,19 @@
 """One number out of anybody's loss function, at any sizes, with every argument set at will."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 
-from tinyvae.audit.calls import Function, as_shape, numbers_in
-from tinyvae.audit.frameworks import TooCoarse, candidates
+from tinyvae.audit.calls import Function, numbers_in
+from tinyvae.audit.frameworks import TooCoarse
 from tinyvae.audit.scales import Reading
+from tinyvae.audit.sizes import Sizes, candidates_of
 
 REPEATS = 32  # calls that a random term is averaged over
 ROWS = 499  # rows of each of them, where the function takes any number
 LOSS_KEYS = re.compile("loss|total|objective|elbo|cost", re.IGNORECASE)
-
-
-class Sizes(NamedTuple):
-    """A batch of B examples of the shape `pixels`, with latents of the shape `latents`."""
-
-    B: int
-    latents: tuple[int, ...]
-    pixels: tuple[int, ...]
-    classes: int = 1  # of a categorical likelihood, whose x_hat has a number for each
-
-    @property
-    def L(self) -> int:
-        """Return how many latent dimensions an example has."""
-        return int(np.prod(self.latents))
-
-    @property
-    def D(self) -> int:
-        """Return how many numbers an example has."""
-        return int(np.prod(self.pixels)) // self.classes
 
 
 class Term:
@@ -233,29 +212,11 @@ class Term:
         )
 
     def _settle(self, batch, latent, pixels) -> Sizes:
-        """The first sizes that the function takes."""
-        hints = numbers_in(self.function.function)
-        images = [n for n in hints["any"] if 64 <= n <= 20_000 and n % 2 == 0 and n != 100]
-        known = [(n,) for n in [*hints["pixels"], *images] if n >= 16]
-        shapes = [pixels] if pixels else [(29,), *known[:4], (1, 5, 7), (5, 7, 1)]
-        if not pixels and candidates(self.function.function)[0] in ("tensorflow", "keras"):
-            shapes[-2:] = shapes[:-3:-1]  # channels last there
-        if not pixels:
-            shapes += [(3, 5, 7), (5, 7, 3), (5, 7)]
-            shapes += [shape for (n,) in known[:4] for shape in _images(n)]
-            shapes += [(784,), (1, 28, 28), (28, 28, 1), (28, 28), (3, 32, 32), (32, 32, 3)]
-            shapes += [(3, 64, 64), (64, 64, 3), (1, 32, 32), (1, 64, 64)]
-        if "x" not in self.roles:
-            shapes = [(1,)]
-        small = [n for n in hints["any"] if n <= 256]
-        Ls = [as_shape(latent)] if latent else [(5,)]
-        if not latent:
-            Ls += [(n,) for n in [*hints["latent"][:3], *small[:4]]] + [(5, 3, 2)]
-        Bs = [batch] if batch else [self.function.rows, *hints["batch"][:2]]
-        order = [(Bs[0], Ls[0], shape) for shape in shapes]
-        order += [(B, L, shape) for shape in shapes[:8] for L in Ls for B in Bs]
+        """Find the first sizes that the function takes."""
+        known = "x" in self.roles
+        tried = candidates_of(self.function, known, batch, latent, pixels)
         first: Exception | None = None
-        for sizes in dict.fromkeys(Sizes(*item) for item in order):
+        for sizes in tried:
             try:
                 items = self.raw(sizes, x=self.target, x_hat=0.5)
                 self.keys = list(range(len(items)))[:1]
@@ -270,7 +231,7 @@ class Term:
         raise first
 
     def _insisted(self, sizes: Sizes) -> frozenset[str]:
-        """Those of B, L and D that were not the first choice: the function refused others."""
+        """Return those of B, L and D whose first choice the function refused."""
         first = {
             "B": sizes.B == self.function.rows,
             "L": sizes.latents == (5,),
@@ -289,7 +250,7 @@ class Term:
             self.random, self.function.seed = random, None
 
     def accepts(self, sizes: Sizes) -> bool:
-        """Whether the function takes these sizes too."""
+        """Return whether the function takes these sizes too."""
         try:
             return bool(np.isfinite(self(sizes, x=self.target, x_hat=0.5)))
         except Exception:
@@ -339,13 +300,3 @@ class Term:
                 sizes_of[x_hat] = size
         if sizes_of and sizes_of.get(1e-6, np.inf) > 1.0:
             self.x_hat = min(sizes_of, key=sizes_of.get)
-
-
-def _images(n: int) -> list[tuple[int, ...]]:
-    """Shapes of square images of n numbers, or of n pixels on a side."""
-    shapes = []
-    for channels in (1, 3):
-        side = round((n / channels) ** 0.5)
-        for edge in {side} if side * side * channels == n else {n} if 16 <= n <= 128 else set():
-            shapes += [(channels, edge, edge), (edge, edge, channels)]
-    return shapes

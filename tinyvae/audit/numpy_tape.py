@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import Key, Op, Stopped, Trace, arrays_in, with_arrays
+from tinyvae.audit.tape import Key, Op, Stopped, Tape, Trace, arrays_in, with_arrays
 
 DRAWS = ("randn", "normal", "standard_normal", "rand", "random", "uniform", "random_sample")
 
@@ -75,24 +75,17 @@ class Followed(np.ndarray):
         return np.clip(self, *args, **kwargs)
 
 
-class NumpyTape:
+class NumpyTape(Tape):
     """Runs step(model, x) with arrays that remember."""
 
     framework = "numpy"
 
     def __init__(self, step: Callable, model: Any) -> None:
-        self.step, self.model = step, model
+        super().__init__(step, model)
         self.weights = {id(a) for a in _arrays_of(model)}
 
-    def run(
-        self,
-        x: Any,
-        replace: dict[Key, Any] | None = None,
-        until: Key | None = None,
-        seed: int | None = None,
-        gradients: bool = False,
-    ) -> Trace:
-        """Return the trace of one run; with `until`, up to the array of that key."""
+    def run(self, x: Any, replace=None, until=None, seed=None, gradients=False) -> Trace:
+        """Return the trace of one run."""
         if seed is not None:
             frameworks.reseed(seed)
         self.trace, self.replace, self.until = Trace(), replace or {}, until

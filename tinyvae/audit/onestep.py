@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from tinyvae.audit.findings import Finding, error, note, unjudged, unseen, value
-from tinyvae.audit.follow import Pieces, Step, StepFunction, fixed_noise
+from tinyvae.audit.follow import Pieces, Step
+from tinyvae.audit.forms import Reconstruction
 from tinyvae.audit.frameworks import to_numpy
 from tinyvae.audit.measure import LOSS_KEYS, Term
-from tinyvae.audit.reconstruction import Reconstruction
+from tinyvae.audit.probe import StepFunction, fixed_noise
 from tinyvae.audit.scales import READINGS
 
 FAR = (-60.0, -20.0, 20.0, 60.0)  # where confined heads have reached their ends

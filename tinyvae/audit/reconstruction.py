@@ -4,130 +4,20 @@ Constant images x = t and x_hat = p give the loss of one pixel as a function of 
 batch then tells whether the pixels add up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyvae.audit.categories import by_logits, categorical
 from tinyvae.audit.findings import Finding, error, note, unjudged, value
+from tinyvae.audit.forms import FORMS, PROBABILITIES, SWAPPED_TARGETS, Reconstruction, sigmoid
 from tinyvae.audit.measure import Term
 
 TARGETS = np.array([0.0, 0.25, 0.6, 1.0])
-PROBABILITIES = np.array([0.03, 0.2, 0.5, 0.8, 0.97])
-
-
-def cross_entropy(t: np.ndarray, p: np.ndarray, lift: float = 0.0) -> np.ndarray:
-    """−t log(p + lift) − (1 − t) log(1 − p + lift), with 0 log 0 = 0."""
-    with np.errstate(all="ignore"):
-        one = np.where(t > 0, -t * np.log(p + lift), 0.0)
-        return one + np.where(t < 1, -(1 - t) * np.log(1 - p + lift), 0.0)
-
-
-def _logits(t: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0.0, y) - t * y
-
-
-def _sigmoid(y: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * y)
-
-
-def _total(f: Callable) -> Callable:
-    return lambda x, x_hat: f(x, x_hat).sum()
-
-
-def _norm(axis: int | None) -> Callable:
-    def norm(x: np.ndarray, x_hat: np.ndarray) -> float:
-        d = (x - x_hat).reshape(len(x), -1)
-        return np.sqrt(np.square(d).sum(axis=axis)).sum()
-
-    return norm
-
-
-# Name → (loss of one pixel, loss of a batch). Several batch forms may agree on constant images.
-FORMS: dict[str, tuple[Callable, Callable]] = {}
-for _name, _pixel in {
-    "squared error": lambda t, p: (t - p) ** 2,
-    "cross-entropy": cross_entropy,
-    "cross-entropy on logits": _logits,
-    "absolute error": lambda t, p: np.abs(t - p),
-    "cross-entropy of tanh output": lambda t, p: cross_entropy(t, 0.5 * (p + 1)),
-    "Poisson": lambda t, p: p - t * np.log(p),
-    "Poisson on logs": lambda t, p: np.exp(p) - t * p,
-    "squared error of the sigmoid": lambda t, p: (t - _sigmoid(p)) ** 2,
-    "squared error of the tanh": lambda t, p: (t - np.tanh(p)) ** 2,
-    "squared error of 2 sigmoid − 1": lambda t, p: (t - 2 * _sigmoid(p) + 1) ** 2,
-    "absolute error of the sigmoid": lambda t, p: np.abs(t - _sigmoid(p)),
-    "cross-entropy of data in [−1, 1]": lambda t, p: cross_entropy(0.5 * (t + 1), 0.5 * (p + 1)),
-    "cross-entropy on logits of data in [−1, 1]": lambda t, p: _logits(0.5 * (t + 1), p),
-    "cross-entropy of binarised targets": lambda t, p: cross_entropy(1.0 * (t > 0), p),
-    "cross-entropy of targets binarised at ½": lambda t, p: cross_entropy(1.0 * (t > 0.5), p),
-    "cross-entropy on logits of binarised targets": lambda t, p: _logits(1.0 * (t > 0), p),
-    "cross-entropy on logits of targets binarised at ½": lambda t, p: _logits(1.0 * (t > 0.5), p),
-    "cross-entropy on the sigmoid of probabilities": lambda t, p: _logits(t, _sigmoid(p)),
-    "Bernoulli log of the right class only": lambda t, p: np.where(t > 0, -t * np.log(p), 0.0),
-}.items():
-    FORMS[_name] = (_pixel, _total(_pixel))
-for _lift in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
-    _lifted = lambda t, p, lift=_lift: cross_entropy(t, p, lift)  # noqa: E731
-    FORMS[f"cross-entropy with {_lift:g} in the logarithm"] = (_lifted, _total(_lifted))
-for _clip in (0.1, 0.05):
-    _clipped = lambda t, p, c=_clip: cross_entropy(t, np.clip(p, c, 1 - c))  # noqa: E731
-    FORMS[f"cross-entropy clipped at {_clip:g}"] = (_clipped, _total(_clipped))
-FORMS["norm of each example's error"] = (FORMS["absolute error"][0], _norm(1))
-FORMS["norm of the batch's error"] = (FORMS["absolute error"][0], _norm(None))
-# Log of the batch's mean squared error: σ at its best value (Rybkin et al. 2021).
-FORMS["log of the squared error"] = (
-    lambda t, p: np.log((t - p) ** 2),
-    lambda x, x_hat: x.size * np.log(np.mean((x - x_hat) ** 2)),
-)
-FORMS["log of the squared error of the sigmoid"] = (
-    lambda t, p: np.log((t - _sigmoid(p)) ** 2),
-    lambda x, x_hat: x.size * np.log(np.mean((x - _sigmoid(x_hat)) ** 2)),
-)
-# The arguments the other way round.
-FORMS["swapped cross-entropy"] = (
-    lambda t, p: cross_entropy(p, t),
-    _total(lambda x, x_hat: cross_entropy(x_hat, x)),
-)
-FORMS["swapped cross-entropy on logits"] = (
-    lambda t, p: _logits(p, t),
-    _total(lambda x, x_hat: _logits(x_hat, x)),
-)
-FORMS["swapped cross-entropy of the sigmoid"] = (
-    lambda t, p: cross_entropy(_sigmoid(p), t),
-    _total(lambda x, x_hat: cross_entropy(_sigmoid(x_hat), x)),
-)
-SWAPPED_TARGETS = np.array([0.1, 0.25, 0.6, 0.9])  # a logarithm of x needs x within (0, 1)
-
-
-@dataclass
-class Reconstruction:
-    """What was found.
-
-    `weight` is the factor of Σ (over batch and pixels) of the negative log likelihood of σ = 1:
-    of ½ (x − x_hat)² for the squared error.
-    """
-
-    form: str = "unknown"
-    weight: float = 0.0
-    findings: list[Finding] = field(default_factory=list)
-    categories: str = ""  # where a categorical likelihood has its axis of classes
-
-    @property
-    def squared(self) -> bool:
-        """Whether its scale σ is free to choose, so that no balance is wrong in itself."""
-        return "cross-entropy" not in self.form
-
-    @property
-    def known(self) -> bool:
-        """Return whether the formula was recognised."""
-        return self.form != "unknown"
 
 
 def _fit(term: Term, pixel: Callable, t: np.ndarray, p: np.ndarray, values: np.ndarray):
-    """Factor and constant of a form, or None where it does not explain the values."""
+    """Return factor and constant of a form, or None where it does not explain the values."""
     with np.errstate(all="ignore"):
         e = pixel(t, p)
     if not (np.isfinite(e).all() and np.isfinite(values).all()):
@@ -173,12 +63,12 @@ def audit_reconstruction(term: Term) -> Reconstruction:
         if abs(per_cell * total(x, x_hat) + c - mixed) > 20 * tolerance:
             continue
         return _placed(term, _described(term, name, per_cell, a))
-    found = _even(term) or _categorical(term) or _by_logits(term) or _by_outputs(term)
+    found = _even(term) or categorical(term) or by_logits(term) or _by_outputs(term)
     return _placed(term, found or _unrecognised(term, t, values))
 
 
 def _even(term: Term) -> Reconstruction | None:
-    """A rising, even function of x − x_hat, whatever it is: −log p of a location's family."""
+    """Find any rising, even function of x − x_hat: −log p of a location's family."""
     if term.target == 1 or term.tokens:
         return None
     d, rng = np.linspace(0, 0.7, 5), np.random.default_rng(5)
@@ -236,84 +126,8 @@ def _placed(term: Term, found: Reconstruction) -> Reconstruction:
     return found
 
 
-def _by_logits(term: Term) -> Reconstruction | None:
-    """A cross-entropy of scores over classes, whatever the tokens: a shift, or teacher forcing."""
-    pixels, rng = term.sizes.pixels, np.random.default_rng(9)
-    for place in ("last", "first") if len(pixels) > 1 else ():
-        axis = -1 if place == "last" else 0
-        K, seen, expected = pixels[axis], [], []
-        for scale in (0.5, 1.0, 1.5, 2.0):
-            v, d = scale * rng.standard_normal((2, K))
-            center = np.full(pixels, 0.0) + (v if place == "last" else v[:, None])
-            turn = d if place == "last" else d[:, None]
-            f = [term(x_hat=center + h * turn, x=term.target) for h in (1, -1, 0)]
-            seen.append([f[0] + f[1] - 2 * f[2], term(x_hat=center + 1, x=term.target) - f[2]])
-            expected.append(_log_sum(v + d) + _log_sum(v - d) - 2 * _log_sum(v))
-        (bend, shift), expected = np.array(seen).T, np.array(expected)
-        a = float(bend @ expected / (expected @ expected))
-        tolerance = 1e-3 * np.abs(bend).max() + 1e-5 * abs(f[2])
-        if a > 0 and max(np.abs(bend - a * expected).max(), np.abs(shift).max()) <= tolerance:
-            term.sizes = term.sizes._replace(classes=K)
-            cells = term.sizes.B * term.sizes.D
-            found = Reconstruction("cross-entropy over categories", a / cells, categories=place)
-            text = "the tokens are not those of x: the form was read from x_hat alone"
-            found.findings.append(note("target-hidden", text))
-            return found
-    return None
-
-
-def _log_sum(v: np.ndarray) -> float:
-    return float(np.log(np.exp(v).sum()))
-
-
-def _log_softmax(y: np.ndarray) -> np.ndarray:
-    y = y - y.max(axis=-1, keepdims=True)
-    return y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
-
-
-def _categorical(term: Term) -> Reconstruction | None:
-    """A cross-entropy over classes, of tokens or of one-hot data, on logits or on logarithms."""
-    pixels, B, rng = term.sizes.pixels, term.sizes.B, np.random.default_rng(8)
-    labels = term.function.labels(B)
-    places = [term.tokens] if term.tokens else ["last", "first"]
-    for place in places if len(pixels) > 1 or labels is not None else ():
-        flat = labels is not None and int(np.prod(pixels)) // int(np.prod(labels.shape[1:]))
-        shape = (*labels.shape[1:], flat) if flat else pixels
-        if place == "first" and flat:
-            shape = (flat, *labels.shape[1:])
-        K = shape[-1 if place == "last" else 0]
-        if int(np.prod(shape)) != int(np.prod(pixels)) or K < 2:
-            continue
-        rows = []
-        for _ in range(7):
-            y = rng.standard_normal((B, *shape))
-            scores = y if place == "last" else np.moveaxis(y, 1, -1)
-            chosen = labels
-            if labels is None:
-                chosen = rng.integers(1 if term.tokens else 0, K, scores.shape[:-1])
-            one_hot = np.eye(K)[chosen]
-            x = one_hot if place == "last" else np.moveaxis(one_hot, -1, 1)
-            x = chosen if term.tokens else x
-            seen = term(x=x.reshape(B, *pixels) if x.size == y.size else x,
-                        x_hat=y.reshape(B, *pixels))  # fmt: skip
-            logs = _log_softmax(scores)
-            entry = -np.take_along_axis(logs, chosen[..., None], -1)[..., 0]
-            plain = -np.take_along_axis(scores, chosen[..., None], -1)[..., 0]
-            shown = chosen != 0
-            rows.append((seen, entry.sum(), (entry * shown).sum(), plain.sum()))
-        seen, *columns = np.array(rows).T
-        for column in columns:
-            basis = np.stack([column, np.ones_like(column)], axis=1)
-            (a, c), *_ = np.linalg.lstsq(basis, seen, rcond=None)
-            if np.abs(basis @ (a, c) - seen).max() < 1e-4 * np.ptp(seen):
-                term.sizes = term.sizes._replace(classes=K)
-                form = "cross-entropy over categories"
-                return Reconstruction(form, float(a), categories=place)
-    return None
-
-
 def _by_outputs(term: Term) -> Reconstruction | None:
-    """The form as a function of x_hat alone, whatever the target: one made from x, or another."""
+    """Find the form as a function of x_hat alone, whatever the target."""
     for grid, forms in ((np.linspace(-4, 4, 9), UNBOUNDED), (np.linspace(0.04, 0.96, 9), BOUNDED)):
         values = np.array([term(x=term.target, x_hat=p) for p in grid])
         if not np.isfinite(values).all():
@@ -339,14 +153,14 @@ def _by_outputs(term: Term) -> Reconstruction | None:
 UNBOUNDED = {
     "squared error": (np.square, lambda p: p),
     "cross-entropy on logits": (lambda p: np.logaddexp(0.0, p), lambda p: p),
-    "squared error of the sigmoid": (lambda p: _sigmoid(p) ** 2, _sigmoid),
+    "squared error of the sigmoid": (lambda p: sigmoid(p) ** 2, sigmoid),
     "squared error of the tanh": (lambda p: np.tanh(p) ** 2, np.tanh),
 }
 BOUNDED = {"cross-entropy": (lambda p: -np.log(p), lambda p: -np.log(1 - p))}
 
 
 def _moves(term: Term) -> bool:
-    """Whether the loss depends on an x_hat that varies (a softmax ignores constants)."""
+    """Return whether the loss depends on an x_hat that varies (a softmax ignores constants)."""
     rng = np.random.default_rng(3)
     shape = (term.sizes.B, *term.sizes.pixels)
     x = np.full(shape, term.target)
@@ -355,7 +169,7 @@ def _moves(term: Term) -> bool:
 
 
 def _unrecognised(term: Term, t: np.ndarray, values: np.ndarray) -> Reconstruction:
-    """A form that none of those known explains: its weight is taken relative to its own size."""
+    """Return a form that none of those known explains."""
     text = "neither a squared or absolute error nor a cross-entropy that is known here: whether "
     text += "it is a likelihood was not judged; pass reconstruction=, or allow it"
     if not np.isfinite(values).all():
@@ -364,7 +178,7 @@ def _unrecognised(term: Term, t: np.ndarray, values: np.ndarray) -> Reconstructi
 
 
 def _norm_weight(term: Term, name: str, a: float) -> float:
-    """Constant images have an error of √D (an example's) or √(B D) (the batch's) per unit."""
+    """Return the weight of a norm: an image's is √D (the batch's √(B D)) per unit."""
     B, D = term.sizes.B, term.sizes.D
     return a / (B * D**0.5) if "example" in name else a / (B * D) ** 0.5
 
@@ -397,7 +211,7 @@ def _described(term: Term, name: str, per_cell: float, a: float) -> Reconstructi
 
 
 def _clipping(term: Term, a: float, swapped: bool) -> list[Finding]:
-    """How far −log x_hat rises as x_hat goes to 0 while x = 1."""
+    """Return how far −log x_hat rises as x_hat goes to 0 while x = 1."""
 
     def at(p: float) -> float:
         return term(x=p, x_hat=1.0) if swapped else term(x=1.0, x_hat=p)

@@ -3,8 +3,6 @@
 Names decide where they are telling ("recon_x", "z_log_var"), the documented order where not.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable
@@ -15,26 +13,11 @@ EXACT = {
     "eps": {"eps", "epsilon", "noise"},
     "key": {"rng", "key", "rng_key", "prng_key", "random_key", "rngs"},
     "step": {"step", "steps", "global_step", "epoch", "iteration", "n_iter", "current_epoch"},
-    "beta": {
-        "anneal",
-        "kl_anneal",
-        "annealing",
-        "kl_annealing",
-        "anneal_factor",
-        "w_kl",
-        "kl_w",
-        "lambda_kl",
-        "kl_lambda",
-        "beta_kl",
-        "weight_kl",
-        "kl_factor",
-        "kl_weight",
-        "kld_weight",
-        "kl_coeff",
-        "kld_coeff",
-        "kl_beta",
-        "kl_coef",
-    },
+    "beta": set(
+        "anneal kl_anneal annealing kl_annealing anneal_factor w_kl kl_w lambda_kl kl_lambda "
+        "beta_kl weight_kl kl_factor kl_weight kld_weight kl_coeff kld_coeff kl_beta "
+        "kl_coef".split()
+    ),
     "s": {"s", "sd", "lv", "scale", "var", "sig", "logs", "stddev"},
     "training": {"training", "train", "is_training", "is_train"},
     "mu": {"m", "mu", "loc", "avg", "average"},
@@ -59,7 +42,7 @@ PATTERNS = [
 
 
 def role_of(name: str) -> str | None:
-    """What a parameter of this name most likely is: x, x_hat, mu, s, z, eps, key, beta or None."""
+    """Return what a parameter of this name most likely is: x, x_hat, mu, s, z, … or None."""
     name = name.lower()
     for role, names in EXACT.items():
         if name in names:
@@ -68,7 +51,7 @@ def role_of(name: str) -> str | None:
 
 
 def signature(function: Callable) -> list[inspect.Parameter] | None:
-    """The parameters that positions can fill, or None where Python cannot tell or *args stands."""
+    """Return the parameters that positions can fill, None where Python cannot tell."""
     owner = type(function)
     for name in ("forward", "call"):  # modules and layers hide their own behind __call__
         if not inspect.isroutine(function) and hasattr(owner, name):
@@ -94,7 +77,7 @@ class Arrangement:
         self.names: dict[str, str] = {}  # role → parameter
 
     def arguments(self, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments and keyword arguments for these values of the roles."""
+        """Return the arguments and keyword arguments for these values of the roles."""
 
         def fill(slot: Any) -> Any:
             return tuple(values[r] for r in slot) if isinstance(slot, tuple) else values[slot]
@@ -103,13 +86,13 @@ class Arrangement:
         return [fill(slot) for slot in self.positions], keywords
 
     def roles(self) -> set[str]:
-        """The roles that this arrangement uses."""
+        """Return the roles that this arrangement uses."""
         slots = [*self.positions, *self.keywords.values()]
         return {r for slot in slots for r in (slot if isinstance(slot, tuple) else (slot,))}
 
 
 def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangement]:
-    """Ways to pass the roles `wanted`, the likeliest first.
+    """Return ways to pass the roles `wanted`, the likeliest first.
 
     Raises
     ------
@@ -153,7 +136,7 @@ def arrangements(function: Callable, wanted: tuple[str, ...]) -> list[Arrangemen
 
 
 def _of_prior(required: list[inspect.Parameter]) -> dict[str, str]:
-    """Parameter name → role for the mean and s of a learned prior, where q and p are given."""
+    """Return parameter name → role for a learned prior, where q and p are given."""
     found = {}
     for role in ("mu", "s"):
         pair = [p.name for p in required if role_of(p.name) == role]
@@ -165,7 +148,7 @@ def _of_prior(required: list[inspect.Parameter]) -> dict[str, str]:
 
 
 def _assign(parameters: list[inspect.Parameter], wanted: tuple[str, ...]) -> dict[str, str]:
-    """Parameter name → role: by name first, then what is left over, in order."""
+    """Return parameter name → role: by name first, then what is left over, in order."""
     required = [p for p in parameters if p.default is p.empty]
     of_prior = _of_prior(required) if "mu" in wanted else {}
     if of_prior:

@@ -4,8 +4,6 @@ Six levels of log σ² and three of mu run through every row, column and call in
 about 115,000 draws: a wrong σ of 2 % and noise shared along any axis stand out from chance.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -21,20 +19,6 @@ LOGVARS = np.array([-4.0, -2.75, -1.5, -0.25, 1.0, 2.0])
 MUS = np.array([-1.5, 0.0, 2.0])
 DRAWS, MAX_CALLS = 115_200, 2048
 PERIOD = 18  # calls after which levels and means come round
-
-# σ as a function of s, beyond those that a scale explains.
-MISTAKES = {
-    "exp(¼ s)": lambda s: np.exp(0.25 * s),
-    "1, whatever s": np.ones_like,
-    "exp(−½ s)": lambda s: np.exp(-0.5 * s),
-    "exp(2 s)": lambda s: np.exp(2 * s),
-    "exp(exp(½ s))": lambda s: np.exp(np.exp(0.5 * s)),
-    "exp(exp(s))": lambda s: np.exp(np.exp(s)),
-    "s²": np.square,
-    "√|s|": lambda s: np.sqrt(np.abs(s)),
-    "softplus(½ s)": lambda s: np.logaddexp(0, 0.5 * s),
-    "1 + s": lambda s: np.abs(1 + s),
-}
 
 
 class Draws:
@@ -53,8 +37,8 @@ class Draws:
         self.sd = np.sqrt(self.variance)
         self.u = self.rest / np.maximum(self.sd, 1e-300)[level]
 
-    def slice(self, keep: tuple[slice, slice, slice]) -> Draws:
-        """The same without the copies along an axis."""
+    def slice(self, keep: tuple[slice, slice, slice]) -> "Draws":
+        """Return the same without the copies along an axis."""
         return Draws(self.e[keep], self.level[keep], self.mean[keep])
 
 
@@ -197,7 +181,7 @@ def _draw(
 
 
 def _sharing(draws: Draws) -> tuple[list[Finding], Draws]:
-    """Sums of standardised noise: their squares add up to χ² unless the noise is shared.
+    """Test sums of standardised noise: their squares add up to χ² unless the noise is shared.
 
     Each axis is tested on one slice of the others, so that sharing along another axis is no alarm,
     and a shared axis is cut to one copy before the next test.
@@ -264,7 +248,7 @@ def _scale(
         return [], scale
     noise = Z * np.sqrt(0.5 / draws.freedom) + 2e-3  # of log sd
     logs = np.log(np.maximum(draws.sd, 1e-300))
-    names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | MISTAKES
+    names = {scales.WORDS[name]: f for name, f in scales.READINGS.items()} | scales.MISTAKES
     fits = []
     for name, reading in names.items():
         with np.errstate(all="ignore"):

@@ -19,6 +19,19 @@ READINGS: dict[str, Callable[[Array], Array]] = {
     "softplus": lambda s: np.logaddexp(0.0, s),
     "√softplus": lambda s: np.sqrt(np.logaddexp(0.0, s)),
 }
+# σ as a function of s, beyond those that a scale explains.
+MISTAKES = {
+    "exp(¼ s)": lambda s: np.exp(0.25 * s),
+    "1, whatever s": np.ones_like,
+    "exp(−½ s)": lambda s: np.exp(-0.5 * s),
+    "exp(2 s)": lambda s: np.exp(2 * s),
+    "exp(exp(½ s))": lambda s: np.exp(np.exp(0.5 * s)),
+    "exp(exp(s))": lambda s: np.exp(np.exp(s)),
+    "s²": np.square,
+    "√|s|": lambda s: np.sqrt(np.abs(s)),
+    "softplus(½ s)": lambda s: np.logaddexp(0, 0.5 * s),
+    "1 + s": lambda s: np.abs(1 + s),
+}
 SCALES = ("logvar", "logstd", "std", "var")
 
 WORDS = {

@@ -1,7 +1,5 @@
 """tinyvae's own VAE under the audit, through its public methods alone."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from tinyvae.audit.findings import Report
@@ -37,11 +35,11 @@ class Probe:
         return vae, vae.forward(x)
 
     def objective(self, x, x_hat, mu, logvar):
-        """The loss of `VAE.forward`."""
+        """Return the loss of `VAE.forward`."""
         return self._forward(x, x_hat, mu, logvar)[1].loss
 
     def sample(self, mu, logvar):
-        """The z that `VAE.forward` gives its decoder."""
+        """Return the z that `VAE.forward` gives its decoder."""
         x = np.zeros((len(mu), 1), self.dtype)
         return self._forward(x, x, mu, logvar)[0].decoder.seen
 
@@ -60,7 +58,7 @@ class Gradients:
         self.vae.noise = np.random.default_rng(number)
 
     def loss(self, x):
-        """The loss with the next noise."""
+        """Return the loss with the next noise."""
         return self.vae.forward(x).loss
 
     def gradient(self, x):
@@ -70,7 +68,7 @@ class Gradients:
         return {name: array.copy() for name, array in self.vae.parameters.gradients.items()}
 
     def arguments(self) -> dict:
-        """What `audit` takes."""
+        """Return what `audit` takes."""
         names = {name: self.vae.parameters[name] for name in self.vae.parameters}
         functions = {"loss": self.loss, "gradient": self.gradient, "seed": self.seed}
         return {**functions, "parameters": names, "pixels": 11}

@@ -4,8 +4,6 @@ One audit makes fewer than 60 random tests. Each gets the level α = 1e-11, so b
 correct model is accused in fewer than 60 × 1e-11 < 1e-9 of all audits.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -16,7 +14,7 @@ Z = 6.81  # P(|N(0, 1)| > 6.81) < 1e-11
 
 
 def chi_square_bounds(n: float) -> tuple[float, float]:
-    """Bounds that a χ² variable with n degrees of freedom leaves with probability below 2 α.
+    """Return bounds that a χ² variable with n degrees of freedom leaves with probability below 2 α.
 
     Laurent & Massart (2000), lemma 1: P(X − n ≥ 2√(n t) + 2 t) ≤ e^−t, P(n − X ≥ 2√(n t)) ≤ e^−t.
     """
@@ -25,7 +23,7 @@ def chi_square_bounds(n: float) -> tuple[float, float]:
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """The distribution function of N(0, 1)."""
+    """Return the distribution function of N(0, 1)."""
     return 0.5 * (1 + np.array([math.erf(v / math.sqrt(2)) for v in np.ravel(x)])).reshape(x.shape)
 
 
@@ -34,7 +32,7 @@ EXPECTED = normal_cdf(EDGES)
 
 
 def distance_from_normal(sample: np.ndarray) -> tuple[float, float]:
-    """Kolmogorov–Smirnov distance from N(0, 1), taken at 251 points, and its threshold.
+    """Return the Kolmogorov–Smirnov distance from N(0, 1), taken at 251 points, and its threshold.
 
     Dvoretzky–Kiefer–Wolfowitz, with Massart's constant: P(D > d) ≤ 2 exp(−2 n d²); fewer points
     can only make D smaller.

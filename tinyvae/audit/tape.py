@@ -45,8 +45,8 @@ NOISE = frozenset(  # draw numbers
     ).split()
 )
 SHAPED = frozenset(  # take another array for its shape alone
-    "randn_like rand_like zeros_like ones_like empty_like full_like new_empty new_zeros new_ones new "
-    "new_full new_tensor size empty".split()
+    "randn_like rand_like zeros_like ones_like empty_like full_like new_empty new_zeros new_ones "
+    "new new_full new_tensor size empty".split()
 )
 PRODUCTS = frozenset("mul __mul__ multiply".split())
 BIASES = frozenset("add __add__ __radd__ add_ __iadd__ bias_add sub subtract".split())
@@ -232,3 +232,25 @@ def with_arrays(value: Any, kind: type | tuple[type, ...], change: Callable[[Any
     if isinstance(value, (tuple, list)):
         return type(value)(with_arrays(v, kind, change) for v in value)
     return value
+
+
+class Tape:
+    """Runs step(model, x) and records it; each framework has its own."""
+
+    framework = ""
+
+    def __init__(self, step: Callable, model: Any) -> None:
+        self.step, self.model = step, model
+
+    def run(self, x: Any, replace=None, until=None, seed=None, gradients=False) -> Trace:
+        """Return the trace of one run.
+
+        Parameters
+        ----------
+        x : the batch
+        replace : {key: array} that stand in the place of those of the step
+        until : key of an array after which the run may end
+        seed : whole number that holds the noise still
+        gradients : whether to remember what autograd needs
+        """
+        raise NotImplementedError

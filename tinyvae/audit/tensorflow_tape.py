@@ -11,12 +11,13 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks  # what TensorFlow's own debugger sees
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import NOISE, SHAPES, Key, Op, Stopped, Trace
+from tinyvae.audit.tape import NOISE, SHAPES, Key, Op, Stopped, Tape, Trace
 
 NAMES = {  # where the words of the other tapes differ
     "batch_mat_mul_v2": "matmul", "batch_mat_mul": "matmul", "mat_mul": "matmul",
     "conv2_d": "conv2d", "conv3_d": "conv3d", "conv2_dbackprop_input": "conv_transpose2d",
-    "conv3_dbackprop_input_v2": "conv_transpose3d", "depthwise_conv2d_native": "conv2d", "max_pool": "max_pool2d", "avg_pool": "avg_pool2d",
+    "conv3_dbackprop_input_v2": "conv_transpose3d", "depthwise_conv2d_native": "conv2d",
+    "max_pool": "max_pool2d", "avg_pool": "avg_pool2d",
     "fused_batch_norm_v3": "batch_norm", "random_standard_normal": "normal",
     "stateless_random_normal_v2": "normal", "stateless_random_normal": "normal",
     "random_uniform": "uniform", "stateless_random_uniform_v2": "uniform", "add_v2": "add",
@@ -28,28 +29,21 @@ NAMES = {  # where the words of the other tapes differ
 SHAPED = ("shape", "zeros_like", "ones_like", "fill", "range")
 
 
-class TensorFlowTape:
+class TensorFlowTape(Tape):
     """Traces step(model, x) once for each shape of x and each set of replaced arrays."""
 
     framework = "tensorflow"
 
     def __init__(self, step: Callable, model: Any) -> None:
-        self.step, self.model = step, model
+        super().__init__(step, model)
         self.traced: dict[Any, tuple[Callable, _Recorder, list]] = {}
         owners = (model, getattr(model, "optimizer", None))
         found = [v for owner in owners for v in getattr(owner, "variables", None) or ()]
         found += [v for v in frameworks.arrays_of(model) if hasattr(v, "assign")]
         self.saved = [(v, frameworks.to_numpy(v, "it").copy()) for v in found]
 
-    def run(
-        self,
-        x: Any,
-        replace: dict[Key, Any] | None = None,
-        until: Key | None = None,
-        seed: int | None = None,
-        gradients: bool = False,
-    ) -> Trace:
-        """Return the trace of one run; with `until`, up to the array of that key."""
+    def run(self, x: Any, replace=None, until=None, seed=None, gradients=False) -> Trace:
+        """Return the trace of one run."""
         replace = replace or {}
         if seed is not None:
             frameworks.reseed(seed)
@@ -62,7 +56,8 @@ class TensorFlowTape:
         function, recorder, names = self.traced[shapes, dtypes, until]
         values = [tf.cast(tf.convert_to_tensor(value), tf.float32) for value in replace.values()]
         items, made = function(arrays, values)
-        self._restore("f")
+        if recorder.writes:
+            self._restore("f")
         if until:
             return Trace(values={until: made[0]})
         trace = Trace(recorder.trace.ops, shapes=recorder.trace.shapes)
@@ -136,6 +131,7 @@ class _Recorder:
         self.graph, self.replace, self.trace = graph, replace, Trace()
         self.keys: dict[int, Key] = {}
         self.alive: list[Any] = []  # so that no id is used again
+        self.writes = False
         self.derived: list[Any] = []  # what a gradient was taken of
         for number, array in enumerate(frameworks.arrays_of(x)):
             self._note(array, ("x", number))
@@ -154,6 +150,7 @@ class _Recorder:
         name = op_type if isinstance(op_type, str) else op_type.decode()
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         name, made = NAMES.get(name, name), list(outputs or ())
+        self.writes |= name.startswith(("assign", "resource_apply"))
         if graph is not self.graph or not made or made[0].dtype == tf.resource:
             return None
         if name in ("read_variable_op", "const", "placeholder"):

@@ -8,34 +8,27 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from tinyvae.audit import frameworks
-from tinyvae.audit.tape import NOISE, SHAPED, Key, Op, Stopped, Trace, arrays_in, with_arrays
+from tinyvae.audit.tape import NOISE, SHAPED, Key, Op, Stopped, Tape, Trace, arrays_in, with_arrays
 
 MEANS = ("mean", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
          "l1_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss", "kl_div",
          "gaussian_nll_loss", "poisson_nll_loss")  # fmt: skip
 
 
-class TorchTape:
+class TorchTape(Tape):
     """Runs step(model, x) and records every operation on tensors."""
 
     framework = "torch"
 
     def __init__(self, step: Callable, model: Any) -> None:
-        self.step, self.model = step, model
+        super().__init__(step, model)
         modules = [m for m in _modules(model)]
         every = [p for module in modules for p in module.parameters()]
         self.parameters = [p for p in every if p.is_floating_point()]  # no counters of seeds
         self.saved = [p.detach().clone() for p in self.parameters]
 
-    def run(
-        self,
-        x: Any,
-        replace: dict[Key, Any] | None = None,
-        until: Key | None = None,
-        seed: int | None = None,
-        gradients: bool = False,
-    ) -> Trace:
-        """Return the trace of one run; with `until`, up to the array of that key."""
+    def run(self, x: Any, replace=None, until=None, seed=None, gradients=False) -> Trace:
+        """Return the trace of one run."""
         if seed is not None:
             frameworks.reseed(seed)
         mode = _Recorder(self, x, replace or {}, until)

@@ -1,7 +1,5 @@
 """The pieces around the loss: what the encoder and the decoder return, and a whole loss(x)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +10,7 @@ from tinyvae.audit.findings import Finding, error, note
 
 
 def sizes_to_try(function: Callable, given: object, kind: str, default: list[tuple]) -> list[tuple]:
-    """Shapes of one row: what was given, or what the code mentions, then the usual ones."""
+    """Return shapes of one row: what was given, or what the code mentions, then the usual ones."""
     if given:
         return [given if isinstance(given, tuple) else (given,)]
     hints = numbers_in(function)
@@ -22,7 +20,7 @@ def sizes_to_try(function: Callable, given: object, kind: str, default: list[tup
 def call_with_rows(
     function: Function, role: str, rows: int, shapes: list[tuple], dtype: str
 ) -> tuple[tuple, list[tuple[str, np.ndarray]]]:
-    """The first shape that a function of one argument takes, and what it returned."""
+    """Find the first shape that a function of one argument takes, and what it returns."""
     rng = np.random.default_rng(4)
     first: Exception | None = None
     for shape in dict.fromkeys(shapes):
@@ -39,7 +37,7 @@ IMAGES = [(784,), (64,), (1, 28, 28), (28, 28, 1), (28, 28), (3, 32, 32), (3, 64
 
 
 def audit_encoder(encode: Callable, wrap, pixels, dtype: str) -> list[Finding]:
-    """mu and s must have a row for each example, and the same shape."""
+    """Check that mu and s have a row for each example, and the same shape."""
     function = Function(encode, "encode", ("x",), wrap)
     shapes = sizes_to_try(encode, pixels, "pixels", IMAGES)
     _, items = call_with_rows(function, "x", 7, shapes, dtype)
@@ -56,7 +54,7 @@ def audit_encoder(encode: Callable, wrap, pixels, dtype: str) -> list[Finding]:
 
 
 def audit_decoder(decode: Callable, form: str, wrap, latent, dtype: str) -> list[Finding]:
-    """What the decoder returns must be what the reconstruction takes: probabilities or logits."""
+    """Judge whether the decoder returns what the loss takes: probabilities or logits."""
     function = Function(decode, "decode", ("z",), wrap)
     default = [(2,), (20,), (8,), (10,), (16,), (32,), (64,), (100,), (128,)]
     shapes = sizes_to_try(decode, latent, "latent", default)
@@ -76,7 +74,7 @@ def audit_decoder(decode: Callable, form: str, wrap, latent, dtype: str) -> list
 
 
 def scalar_loss(function: Function, x: np.ndarray) -> float:
-    """A whole loss(x) as one number: the first item, averaged over rows."""
+    """Return a whole loss(x) as one number: the first item, averaged over rows."""
     array = function(x=x)[0][1]
     number = float(array.reshape(len(array), -1).sum(axis=1).mean()) if array.ndim else float(array)
     if not np.isfinite(number):
@@ -85,7 +83,7 @@ def scalar_loss(function: Function, x: np.ndarray) -> float:
 
 
 def audit_loss(loss: Callable, wrap, pixels, batch, dtype: str) -> list[Finding]:
-    """Whether a whole loss draws noise; its terms cannot be told apart from outside."""
+    """Return whether a whole loss draws noise; its terms cannot be told apart from outside."""
     function = Function(loss, "loss", ("x",), wrap)
     shapes = sizes_to_try(loss, pixels, "pixels", IMAGES)
     shape, _ = call_with_rows(function, "x", batch or 7, shapes, dtype)
@@ -99,7 +97,7 @@ def audit_loss(loss: Callable, wrap, pixels, batch, dtype: str) -> list[Finding]
 
 
 def as_parameters(parameters: object) -> dict[str, np.ndarray]:
-    """Named NumPy arrays that can be altered in place."""
+    """Return named NumPy arrays that can be altered in place."""
     if parameters is None:
         raise ValueError("gradient needs parameters=: a mapping of names to NumPy arrays")
     if not hasattr(parameters, "keys"):
@@ -116,7 +114,7 @@ def as_parameters(parameters: object) -> dict[str, np.ndarray]:
 
 
 def as_gradients(result: object, names: list[str]) -> dict[str, np.ndarray]:
-    """What a gradient function returned, under the parameters' names."""
+    """Return what a gradient function returned, under the parameters' names."""
     if hasattr(result, "keys"):
         result = {str(name): result[name] for name in result}
     elif isinstance(result, (list, tuple)) and len(result) == len(names):

@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     p = inputs.parser("impute", DESCRIPTION)
     inputs.add_data(p)
-    outputs.add_out(p, "filled.csv, or .npy of an array", ".csv", ".npy")
+    what = "filled.csv (.tsv, .txt), whose separators are those of DATA; or .npy of an array"
+    outputs.add_out(p, what, ".csv", ".tsv", ".txt", ".npy")
     text = "this many tables, one below the other, with a first column `draw`, for multiple"
     p.add("--draws", terminal.COUNT, "M", None, f"{text} imputation")
     p.add("--samples", terminal.COUNT, "S", 1000, "draws of z for each row")
@@ -41,7 +42,7 @@ def _impute(given: argparse.Namespace) -> None:
             problem = f"{run.path} holds an autoencoder, which has no distribution to impute from"
             raise ValueError(f"{problem}: train a vae")
         text = given.data not in NAMES and csv_reader.is_text(Path(given.data))
-        if text and given.out.suffix != ".csv":
+        if text and given.out.suffix == ".npy":
             raise ValueError(f"--out {given.out}: a table is filled in as .csv")
         x, labels = inputs.read(run, given.data, given.data_dir, missing=True)
         x = np.asarray(x[:])

@@ -68,7 +68,7 @@ def _train_each(parser: terminal.Parser, given: dict, sizes: tuple[int, ...]) ->
         with ExitStack() as undo:
             run = _train(parser, given | {"latent_dim": L} | outs.get(L, {}), undo, end)
             runs.append(run.path)
-    if first and given.get("model") != "autoencoder":
+    if first and given.get("model") != "autoencoder" and "quiet" not in given:
         print("\n" + compare.table([open_run(path) for path in runs], COMPARED))
 
 

@@ -51,6 +51,8 @@ def read(path: Path, labels: str | int | None = None, **options: Any) -> Content
         x, classes, words = _values(path, layout, wanted, remarks)
     if like is None:
         return _contents(path, layout, wanted, x, classes, words, remarks)
+    if not len(x):
+        raise ValueError(f"{path} is empty: it has no row")
     names = tuple(layout.columns[j] for j in layout.kept)
     return Contents(x, classes, names, layout.head is not None, "", {})
 

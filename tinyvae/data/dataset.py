@@ -177,6 +177,8 @@ class Dataset:
             problem = f"{then} then, {today} now"
         elif config.get("checksum", found["checksum"]) != found["checksum"]:
             problem = "as many rows as then, but other values or labels"
+        elif _words(config.get("variables")) not in (None, _words(self.to_config()["variables"])):
+            problem = "as many rows as then, but other columns or categories"
         elif "scaling" in config and not self.scaling.is_near(
             Scaling.from_config(config["scaling"])
         ):
@@ -187,3 +189,8 @@ class Dataset:
             f"{self.options['name']} has changed since the run began: {problem};"
             " put it back as it was, or train a new run"
         )
+
+
+def _words(variables: list[dict] | None) -> list | None:
+    """Return the names and categories of variables, as a configuration tells of them."""
+    return variables and [(v["name"], *v["categories"]) for v in variables]

@@ -35,7 +35,7 @@ from tinyvae import figures, load_dataset
 
 digits = load_dataset("digits")
 print(digits.x_train.shape, "numbers from", digits.x_train.min(), "to", digits.x_train.max())
-figures.image_grid(digits.x_train[:36], (28, 28), columns=18, title="The first 36 of them")
+figures.image_grid(digits.x_train[:36], (28, 28), columns=18, title="36 training pictures")
 
 # %% [markdown]
 # ## The plan
