@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,32 @@ def test_what_does_not_compare_is_said(options, message, tmp_path, capsys):
     capsys.readouterr()
     assert cli.main(["compare", "r-latent-2", out]) == 2
     assert message in capsys.readouterr().err.replace(out, "other")
+
+
+def test_conditional_runs_compare_with_one_another_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with open("y.csv", "w") as file:
+        file.write("a,b,y\n" + "".join(f"{i % 7}.5,{i % 5}.5,{'nm'[i % 2]}\n" for i in range(60)))
+    for out, more in ("c", ["--labels", "y", "--conditional"]), ("u", ["--drop", "y"]):
+        assert cli.main(["train", "--dataset", "y.csv", *more, *FAST, "--out", out]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", "u", "c", "--samples", "9"]) == 2
+    assert "c is conditional, with log p(x|label), and u is not" in capsys.readouterr().err
+    assert cli.main(["compare", "c", "c", "--samples", "9"]) == 0
+    Path("y.csv").rename("moved.csv")
+    assert cli.main(["compare", "c", "c", "--samples", "9"]) == 2
+    assert "name its new place with --dataset" in capsys.readouterr().err
+    assert cli.main(["compare", "c", "c", "--samples", "9", "--dataset", "moved.csv"]) == 0
+
+
+def test_of_a_single_row_there_is_no_standard_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("few.csv").write_text("a,b\n1,2\n3,1\n2,2.5\n4,0\n")
+    train = ["train", "--dataset", "few.csv", "--latent-dim", "1,2", "--out", "f", *FAST]
+    assert cli.main(train) == 0
+    assert cli.main(["compare", "f-latent-1", "f-latent-2", "--samples", "9"]) == 0
+    head, _, first, second = lines(capsys)[:4]
+    assert head.startswith("log p(x) of 1 test row,") and "±" not in first + second
 
 
 def test_one_run_alone_is_no_comparison(capsys):

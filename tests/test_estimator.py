@@ -202,13 +202,45 @@ def test_a_deep_copy_gives_the_same():
         ),
         ({"standardize": "yes"}, "standardize must be one of auto, True, False"),
         ({"standardize": True, "output": "sigmoid"}, r"takes rows out of \[0, 1\]: leave it out"),
-        ({"likelihood": "bernoulli"}, r"spans \[0, 16\]"),
+        ({"likelihood": "bernoulli"}, r"^X spans \[0, 16\]"),
+        ({"likelihood": "mixed"}, "likelihood must be one of gaussian, bernoulli, not 'mixed'"),
     ],
 )
 def test_unfit_parameters_get_one_clear_line(parameters, message):
     with pytest.raises(ValueError, match=message) as caught:
         small(**parameters).fit(16 * X)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["a", "b"], np.array(["2020-01-01", "2021"], "M8[s]")])
+def test_a_column_of_words_or_dates_in_a_frame_is_named(words):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "n": pandas.array([1, None], "Int64"), "c": words})
+    with pytest.raises(ValueError, match="column 'c' of X does not hold numbers: encode it"):
+        small().fit(frame)
+    assert small().fit(frame[["a", "n"]].astype({"a": object})).n_features_in_ == 2
+
+
+def test_a_feature_whose_variance_is_no_float_is_refused():
+    with pytest.raises(ValueError, match=r"X has differences in column 1 .* too small"):
+        small().fit(X[:, 20:22] * [1, 1e-300])
+
+
+def test_without_a_validation_fraction_no_row_is_held_out():
+    vae = small(early_stopping=True, validation_fraction=0.0).fit(X)
+    np.testing.assert_array_equal(vae.transform(X), small().fit_transform(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_rate_of_a_linear_model_is_lower_for_many_features(rng):
+    """At 0.03, exp(logvar) of 300 features overflows what training can mend."""
+    A, sigma = rng.standard_normal((3, 300)), rng.uniform(0.2, 1, 300)
+    table, new = (
+        rng.standard_normal((n, 3)) @ A + sigma * rng.standard_normal((n, 300)) for n in (60, 200)
+    )
+    how = {"latent_dim": 3, "random_state": 0, "importance_samples": 20, "threads": 1}
+    given, by_default = (VAEEstimator(**how, **lr).fit(table) for lr in ({"lr": 0.03}, {}))
+    assert by_default.score(new) > max(PCA(3).fit(table).score(new), given.score(new) + 200)
 
 
 def test_codes_of_another_width_are_refused():

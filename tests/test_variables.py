@@ -122,6 +122,21 @@ def test_codes_become_categories_where_they_are_named():
     )
 
 
+def test_codes_keep_the_zeros_that_they_have_in_all_rows():
+    write("zip,b\n" + "".join(f"{['01004', '90210', '7.0'][i % 3]},{i}.5\n" for i in range(12)))
+    data = load_dataset("x.csv", categorical="zip", validation=0)
+    assert data.variables[0].categories == ("7.0", "01004", "90210")
+    assert data.cells(data.x_train)["zip"][:3] == ["01004", "90210", "7.0"]
+    write("zip,b\n1004,0.5\n7,1.5\n", "new.csv")  # as a spreadsheet writes them
+    x = read_matrix("new.csv", config_of(data))
+    assert data.cells(x)["zip"] == ["01004", "7.0"]
+
+
+def test_floats_beyond_64_bits_are_no_whole_numbers():
+    write("a,b\n1e30,1\n2e30,2\n4e30,9223372036854774784\n")
+    assert [v.whole for v in load_dataset("x.csv", validation=0).variables] == [False, True]
+
+
 def test_a_column_of_numbers_and_a_word_is_asked_about():
     write("k,b\n1,2\n2,3\n3+,4\n1,5\n2,6\n3+,8\n1,2\n1,9\n")
     with pytest.raises(InputError, match=r"line 4, column k: '3\+' is not a finite number"):
@@ -200,6 +215,18 @@ def test_what_is_filled_in_is_all_that_changes_in_a_file():
     assert text.filled({(2, 1): 5}, draw=2).splitlines()[2] == '2,"7",5,"x"'
 
 
+def test_a_byte_order_mark_stays_first_and_a_column_named_draw_stays_beside_the_draws():
+    write("\ufeffdraw,b\n1,2\n,3\n5,NA\n")
+    text = text_like("x.csv", config_of(load_dataset("x.csv", validation=0)))
+    assert text.header(draw=False) + text.filled({}) == "\ufeffdraw,b\n1,2\n,3\n5,NA\n"
+    assert text.header(draw=True) == "\ufeffdraw_,draw,b\n"
+    write("\ufeff1.5,2\n,3\n5,NA\n7,8\n", "y.csv")
+    text = text_like("y.csv", config_of(load_dataset("y.csv", validation=0)))
+    assert text.header(draw=True) + text.filled({(1, 0): 4}, draw=1) == (
+        "\ufeff1,1.5,2\n1,4,3\n1,5,NA\n1,7,8\n"
+    )
+
+
 @pytest.mark.parametrize("text", ["1  .2\n3 NA\n 5 6\n", "1|.2\n3|\n5|6\n", "1\t.2\n\t4\n5\t6"])
 def test_other_separators_stay(text):
     write(text, "x.txt")
@@ -259,6 +286,7 @@ def test_new_data_of_another_kind_get_one_line(old, new, message):
     with pytest.raises(ValueError) as error:
         read_matrix("new.csv", config)
     assert message in str(error.value) and "\n" not in str(error.value)
+    assert "drop" not in str(error.value)  # what has no such option
 
 
 # What cannot be trained on

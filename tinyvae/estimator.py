@@ -58,6 +58,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         "bernoulli" is for data in [0, 1].
     sigma : float, "auto" or "per-feature", default="per-feature"
         Standard deviation of the Gaussian; "auto" learns one, "per-feature" one of each feature.
+        With the latter a small code may go to features that are nearly constant, as pixels at the
+        rim of images are, whose few other values are rare and tell much; "auto" sees the whole.
     output : {"identity", "sigmoid"}, default="identity"
         "sigmoid" keeps the Gaussian's mean in [0, 1].
     conditional : bool, default=False
@@ -73,11 +75,12 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         `n_iter_no_change` epochs in a row without a better ELBO on them, and keep the weights of
         the best epoch. With lr_schedule="step" the rate first falls, and the wait begins anew.
     validation_fraction : float, default=0.15
+        With 0, no rows are held out, and the training does not stop early.
     n_iter_no_change : int or "auto", default="auto"
         "auto" takes 10 to 30, fewer of many rows.
     batch_size : int, default=32
     lr : float or "auto", default="auto"
-        "auto" takes 0.003, and 0.03 for a linear model.
+        "auto" takes 0.003; for a linear model 0.03, and less of more than 66 features.
     lr_schedule : {"constant", "step", "cosine"}, default="step"
     optimizer : {"adam", "sgd"}, default="adam"
     kl_warmup : float, default=0
@@ -178,15 +181,18 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         checks.integer("batch_size", self.batch_size, 1)
         checks.choice("dtype", self.dtype, ["auto", "float32", "float64"])
         checks.choice("optimizer", self.optimizer, ["adam", "sgd"])
+        checks.choice("likelihood", self.likelihood, ["gaussian", "bernoulli"])
         if not 0 < checks.number("contamination", self.contamination) <= 0.5:
             raise ValueError(f"contamination must lie in (0, 0.5], not {self.contamination!r}")
         missing = bool(np.isnan(X).any())
         if missing:
             checks.observed_columns("X", X)
+        if self.likelihood == "bernoulli":
+            checks.unit_interval("X", np.nanmin(X), np.nanmax(X))
         self.mean_, self.scale_ = self._units(X)
         u = self._standardized(X)
         given = None if self.hidden == "auto" else checks.widths("hidden", self.hidden)
-        recipe = recipes.table(len(X), given)
+        recipe = recipes.table(len(X), X.shape[1], given)
         rate = recipe["lr"] if self.lr == "auto" else cast(float, self.lr)
         model = VAE(
             X.shape[1], self.latent_dim, hidden=recipe["hidden"], activation=self.activation,
@@ -429,7 +435,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         checks.flag("early_stopping", self.early_stopping)
         part = checks.fraction("validation_fraction", self.validation_fraction)
         order = np.random.default_rng(seed).permutation(len(X))
-        if not self.early_stopping or len(X) < recipes.LEAST_ROWS:
+        if not self.early_stopping or not part or len(X) < recipes.LEAST_ROWS:
             return np.arange(len(X)), order[:0]
         needed = np.argmax(~np.isnan(X[order]), axis=0)  # (D,)
         free = order[np.setdiff1d(np.arange(len(X)), needed)]
@@ -439,6 +445,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     def _validated(self, X: Any, reset: bool = True) -> np.ndarray:
         """Return X (N, D) as an array, in which a missing cell is NaN."""
         X = checks.host_array(X) if isinstance(X, np.ma.MaskedArray) else X
+        _check_numbers(X)
         how: dict[str, Any] = {"dtype": FLOATS, "order": "C", "ensure_all_finite": "allow-nan"}
         return validate_data(self, X, reset=reset, **how)
 
@@ -506,7 +513,10 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             raise ValueError(f"{problem} (counted from 0), too large to standardise: divide them")
         low = np.nanmin(X, axis=0)
         constant = low == np.nanmax(X, axis=0)
-        return np.where(constant, low, mean), np.where(constant | (std == 0), 1.0, std)
+        if (tiny := ~constant & (std == 0)).any():
+            place = f"column {int(np.argmax(tiny))} (counted from 0)"
+            raise ValueError(f"X has differences in {place} too small to standardise: multiply it")
+        return np.where(constant, low, mean), np.where(constant, 1.0, std)
 
     def _standardized(self, X: np.ndarray) -> np.ndarray:
         """Return X (N, D) as the model sees it, in the precision of X."""
@@ -543,6 +553,16 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             self.model_ = cast(VAE, build(config, self.backend))
             self.model_.parameters.theta[:] = self.model_.backend.asarray(theta)
             self.model_.likelihood.sigma = sigma
+
+
+def _check_numbers(X: Any) -> None:
+    """Raise ValueError where a data frame has a column of words or dates."""
+    for name in X.select_dtypes(exclude=["number", "bool"]) if hasattr(X, "select_dtypes") else ():
+        try:
+            np.asarray(X[name], float)
+        except (TypeError, ValueError):
+            remedy = "encode it, as scikit-learn's OneHotEncoder does, or leave it out"
+            raise ValueError(f"column {name!r} of X does not hold numbers: {remedy}") from None
 
 
 def _seed(random_state: Any) -> int:

@@ -35,14 +35,18 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     p.add("--samples", terminal.COUNT, "N", 500, "draws for each example's log p(x)")
     p.add(*inputs.SEED)
+    inputs.add_moved(p)
     return terminal.run(p, _compare, argv)
 
 
 def _compare(given: argparse.Namespace) -> None:
     if len(given.runs) < 2:
         raise ValueError(f"only {given.runs[0]} is given: name at least two runs")
+    runs = [open_run(run) for run in given.runs]
+    for run in runs:
+        run.moved_to = given.dataset
     with np.errstate(all="ignore"):
-        print(table([open_run(run) for run in given.runs], given.samples, given.seed))
+        print(table(runs, given.samples, given.seed))
 
 
 def table(runs: list[Run], samples: int, seed: int = 0) -> str:
@@ -70,6 +74,10 @@ def _check(first: Run, rows: Dataset, run: Run, dataset: Dataset) -> None:
     if a != b:
         problem = f"{run.path} has likelihood {b}, {first.path} {a}"
         raise ValueError(f"{problem}: their nats do not compare")
+    if bool(run.model.n_classes) != bool(first.model.n_classes):
+        one, other = (run, first) if run.model.n_classes else (first, run)
+        problem = f"{one.path} is conditional, with log p(x|label), and {other.path} is not"
+        raise ValueError(f"{problem}: their nats do not compare")
     x, y = (some.scaling.undo(np.asarray(some.x_test[:])) for some in (rows, dataset))
     if x.shape != y.shape or not np.allclose(x, y, rtol=1e-4, atol=1e-6, equal_nan=True):
         remedy = "train both on the same data, with the same seed and held-out part"
@@ -94,12 +102,17 @@ def _lines(entries: list[Entry], rows: str) -> Iterator[str]:
     close = []
     for entry in ordered:
         less = best.value - entry.value
-        value = f"{entry.value.mean():.2f} ± {standard_error(entry.value):.2f}"
-        behind = "" if entry is best else f"{less.mean():.2f} ± {standard_error(less):.2f}"
+        value, behind = _mean(entry.value), "" if entry is best else _mean(less)
         line = f"{entry.name:<{width}}  {entry.latent:>6}  {entry.active:>6}  {value:<20}{behind}"
         yield line.rstrip()
-        if entry is best or less.mean() <= standard_error(less):
+        if entry is best or less.mean() <= (standard_error(less) or 0):
             close.append(entry)
     fewest = min(close, key=lambda entry: entry.latent)
     if fewest is not best and fewest.latent < best.latent:
         yield f"{fewest.name} has fewer latent numbers, and is no more than one error behind"
+
+
+def _mean(values: np.ndarray) -> str:
+    """Return the mean of values (N,) with its standard error, which a single one does not have."""
+    error = standard_error(values)
+    return f"{values.mean():.2f}" + ("" if error is None else f" ± {error:.2f}")

@@ -63,10 +63,12 @@ def _evaluate(given: argparse.Namespace) -> None:
             moved = "\n" + effects_table(effects, names, f"in {unit}")
         result |= _in_data_units(run, x, result)
         result = {"data": OWN_ROWS if own else given.data, "epochs_trained": run.done} | result
-        if not given.quiet:  # first, as the file may turn out not to be writable
-            print(f"{result['data']}:\n{judge.table(result)}{moved}")
         path = run.path / f"evaluation{'' if own else '-' + Path(given.data).stem}.json"
-        write_text(path, json.dumps(result, indent=2) + "\n")
+        try:
+            write_text(path, json.dumps(result, indent=2) + "\n")
+        finally:  # it is told even where the file cannot be written
+            if not given.quiet:
+                print(f"{result['data']}:\n{judge.table(result)}{moved}")
         if not given.quiet:
             print(f"\nsaved as {path}")
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data import NAMES, csv_reader, preparation, readers
 from tinyvae.data.dataset import counted
-from tinyvae.data.variables import in_range, places
+from tinyvae.data.variables import in_range, places, unused
 from tinyvae.evaluate import impute
 from tinyvae.models import VAE
 from tinyvae.train.files import write_atomically, write_text
@@ -117,5 +117,5 @@ def _write_array(
     names = [v.name for v in outputs.units(run)[1]]
     draws = np.repeat(np.arange(len(filled)) + 1, len(gaps))[:, None]
     parts = [draws] * several + [filled.reshape(-1, filled.shape[-1])]
-    outputs.write_table(out, ["draw"] * several + names, parts)
+    outputs.write_table(out, [unused("draw", names)] * several + names, parts)
     return int(gaps.sum())

@@ -111,8 +111,8 @@ TABLE = {
         ("epochs", whole(1), "N", None, "(default: 60, more for small data; digits, shapes,"
             " mnist, fashion-mnist: 20)"),
         ("batch_size", whole(1), "N", None, "(default: 100; tables: 32)"),
-        ("lr", real(above=True), "RATE", None, "learning rate (default: 0.001; tables: 0.003;"
-            " digits, shapes: 0.004)"),
+        ("lr", real(above=True), "RATE", None, "learning rate (default: 0.001; tables: 0.003,"
+            " up to 0.03 for a linear model; digits, shapes: 0.004)"),
         ("patience", whole(1), "N", None,
             "hold out a part of the training rows (see --validation), stop after N epochs in a row"
             " without a better ELBO on them, and keep the best epoch's weights; lr-schedule step"
@@ -188,7 +188,7 @@ def defaults(dataset: Any, given: dict) -> dict:
     their number of rows, and, for data of one's own, when to stop."""
     own, n = dataset.options["name"] not in NAMES, len(dataset.x_train)
     table = own and not dataset.image_shape
-    found = recipes.table(n, given.get("hidden")) if table else dict(IMAGES)
+    found = recipes.table(n, dataset.n_features, given.get("hidden")) if table else dict(IMAGES)
     size = given.get("batch_size", found["batch_size"])
     found["epochs"] = recipes.epochs(n, size) if table else default_epochs(dataset)
     if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyvae.cli import inputs, outputs, terminal
 from tinyvae.data.dataset import counted
-from tinyvae.data.variables import places
+from tinyvae.data.variables import places, unused
 from tinyvae.evaluate import shares
 from tinyvae.evaluate.passes import by_blocks
 from tinyvae.models import VAE
@@ -57,7 +57,7 @@ def _score(given: argparse.Namespace) -> None:
         columns = np.stack([columns[:, place].sum(axis=1) for place in places(listed)], axis=1)
         outputs.write_table(
             given.out,
-            ["row", name, "rank", *names, "share_kl"],
+            ["row", name, "rank", *names, unused("share_kl", names)],
             [np.arange(len(value))[:, None], value[:, None], rank[:, None], columns, kl[:, None]],
         )
         least = ", ".join(map(str, order[:SHOWN].tolist()))

@@ -72,10 +72,10 @@ def is_text(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[str]]:
+def opened(path: Path, encoding: str = "utf-8-sig") -> Iterator[IO[str]]:
     """Open a text file, compressed or not."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rt", newline="", encoding="utf-8-sig") as file:
+    with opener(path, "rt", newline="", encoding=encoding) as file:
         yield file
 
 
@@ -302,15 +302,17 @@ def is_comment(cells: list[str], layout: Layout) -> bool:
     return len(cells) != len(layout.columns)
 
 
-def check_different(path: Path, layout: Layout, kept: list[int]) -> None:
-    """Raise InputError where two columns that are trained on have one name."""
+def check_different(path: Path, layout: Layout, kept: list[int], may_drop: bool = True) -> None:
+    """Raise InputError where two columns of those `kept` have one name."""
     places: dict[str, int] = {}
     for j in kept:
         name = layout.columns[j]
         if name in places:
             where = f"columns {places[name] + 1} and {j + 1}"
-            remedy = ["rename one, or leave one out with ", Argument("drop", str(j + 1))]
-            raise InputError(f"{path} has two columns {name} ({where})", remedy=remedy)
+            out = [", or leave one out with ", Argument("drop", str(j + 1))] if may_drop else []
+            raise InputError(
+                f"{path} has two columns {name} ({where})", remedy=["rename one", *out]
+            )
         places[name] = j
 
 
@@ -332,11 +334,12 @@ def as_before(path: Path, layout: Layout, names: Sequence[str], named: bool) -> 
             problem = f"{path} has no column {lacking[0]} {has}, which the model was trained on"
             raise InputError(problem, remedy="add it; its cells may be empty")
         twice = [j for j, name in enumerate(layout.columns) if name in names]
-        check_different(path, layout, twice)
+        check_different(path, layout, twice, may_drop=False)
         kept = [layout.columns.index(name) for name in names]
         label = None if layout.label in kept else layout.label  # it was another column's number
         return layout._replace(kept=kept, label=label)
     if len(layout.kept) != len(names):
-        found = counted(len(layout.kept), "column")
-        raise ValueError(f"{path} has {found}, the model was trained on {len(names)}")
+        problem = f"{path} has {counted(len(layout.kept), 'column')}"
+        remedy = "name them in its first line, and those are found" if named else ""
+        raise InputError(f"{problem}, the model was trained on {len(names)}", remedy=remedy)
     return layout

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyvae.data.csv_layout import Layout, cells_of, is_comment, opened
+from tinyvae.data.variables import unused
 
+MARK = "\ufeff"  # the byte order mark, with which a file may begin
 Row = list[str] | str  # the cells as they are written, quotes and all; or a line that is no row
 
 
@@ -24,6 +26,8 @@ class Text:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.layout, self.delimiter = layout, layout.delimiter
+        with opened(path, "utf-8") as file:
+            self.mark = MARK if file.read(1) == MARK else ""
         with opened(path) as file:
             self.before = list(itertools.islice(file, layout.skipped))
             self.rows = [self._row(record) for record in _records(file)]
@@ -49,11 +53,11 @@ class Text:
     def header(self, *, draw: bool) -> str:
         """Return the lines before the rows; with `draw`, the names alone, `draw` first."""
         if not draw:
-            return "".join(self.before)
+            return self.mark + "".join(self.before)
         if self.layout.head is None:
-            return ""
-        names = ["draw", *(_quoted(name, self.delimiter) for name in self.layout.head)]
-        return self.delimiter.join(names) + self.end
+            return self.mark
+        names = [unused("draw", self.layout.head), *self.layout.head]
+        return self.mark + self.delimiter.join(_quoted(n, self.delimiter) for n in names) + self.end
 
     def _row(self, record: str) -> Row:
         """Return the cells of a record as they are written, or the record where it is no row."""

@@ -15,6 +15,7 @@ from tinyvae.core.errors import InputError
 MISSING_NUMBERS = ("", "na", "n/a", "nan", "<na>", "null", "none", "?", "-", ".")  # in any case
 MISSING_WORDS = ("", "NA", "na", "N/A", "n/a", "NaN", "nan", "<NA>", "NULL", "null", "?")
 SHOWN = 10  # categories in an error
+LARGEST = 2.0**63  # that a whole number is: from here on, each float is one
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def found(
     listed = []
     for name, values in zip(names, x.T, strict=True):
         words = categories.get(name, ())
-        whole = not (values % 1 > 0).any()
+        whole = not ((values % 1 > 0) | (np.abs(values) >= LARGEST)).any()
         kind = kind_of(words) if words else "gaussian"
         listed.append(Variable(name, kind, words, whole))
     return listed
@@ -152,32 +153,38 @@ def _is_binary(v: Variable, values: np.ndarray) -> bool:
 
 def coded(words: list[str], asked: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the numbers (N,) of a column's words, NaN where one is missing, and the categories
-    that they stand for; of codes that are `asked` for, 1, 1.0 and 01 are one."""
+    that they stand for; of codes that are `asked` for, 1, 1.0 and 01 are one, which keeps its
+    zeros where it has them in all rows."""
     observed = [w for w in words if w not in MISSING_WORDS]
-    numbers = [number(w) for w in observed]
-    if asked and None not in numbers:
-        names = {w: written(value) for w, value in zip(observed, numbers, strict=True)}
-        categories = [written(value) for value in sorted(set(numbers))]
+    values = {w: number(w) for w in observed}
+    if asked and None not in values.values():
+        spelled: dict[Any, list[str]] = {}
+        for w, value in values.items():
+            spelled.setdefault(value, []).append(w)
+        named = {v: w[0] if len(w) == 1 else written(v) for v, w in sorted(spelled.items())}
+        names = {w: named[value] for w, value in values.items()}
+        categories = list(named.values())
     else:
         names = {w: w for w in observed}
         categories = sorted(names)
     code = {c: k for k, c in enumerate(categories)}
-    values = [code[names[w]] if w in names else math.nan for w in words]
-    return np.array(values, float), tuple(categories)
+    codes = [code[names[w]] if w in names else math.nan for w in words]
+    return np.array(codes, float), tuple(categories)
 
 
 def recoded(words: list[str], lines: list[int], variable: Variable, source: str) -> np.ndarray:
     """Return the numbers (N,) of words of a column whose categories are known; `lines` are the
     words' in the file. Raises InputError for another word."""
     code = {c: k for k, c in enumerate(variable.categories)}
+    of_number = {number(c): k for c, k in code.items()}
     values = []
     for line, word in zip(lines, words, strict=True):
         if word in code:
             values.append(code[word])
         elif word in MISSING_WORDS:
             values.append(math.nan)
-        elif (value := number(word)) is not None and written(value) in code:
-            values.append(code[written(value)])
+        elif (value := number(word)) is not None and value in of_number:
+            values.append(of_number[value])
         else:
             known = ", ".join(variable.categories[:SHOWN]) + ", …" * (len(code) > SHOWN)
             place = f"{source}, line {line}, column {variable.name}: {word!r}"
@@ -199,6 +206,13 @@ def number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+def unused(name: str, names: Sequence[str]) -> str:
+    """Return a name that is none of `names`: this one, with as many _ behind it as that takes."""
+    while name in names:
+        name += "_"
+    return name
 
 
 def written(value: float) -> str:

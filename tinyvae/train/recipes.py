@@ -12,14 +12,20 @@ FEW = 100  # rows of a table, below which its model is linear
 STEPS = 20_000  # that a training on a table takes at most, where its epochs are short
 LEAST_ROWS = 10  # of which some choose the epoch
 WAIT = 1_000  # steps without a better epoch that run the patience out
+LINEAR_RATE = 3e-2
+REACH = 2.0  # that a step of a linear model's weights may move its output, of columns of size 1
 
 
-def table(n_rows: int, hidden: tuple[int, ...] | None = None) -> dict[str, Any]:
+def table(n_rows: int, n_columns: int, hidden: tuple[int, ...] | None = None) -> dict[str, Any]:
     """Return the model's and the optimizer's settings for a table of so many rows to train on; the
-    rate is that of `hidden`, where that is given."""
+    rate is that of `hidden`, where that is given.
+
+    A step of Adam moves each weight by up to the rate, and an output of a linear model by up to the
+    rate times the number of columns: of many columns, the rate is lower, for exp(logvar) to hold.
+    """
     if hidden is None:
         hidden = () if n_rows < FEW else (64, 64)
-    rate = 3e-3 if hidden else 3e-2
+    rate = 3e-3 if hidden else min(LINEAR_RATE, REACH / n_columns)
     return {"hidden": hidden, "activation": "softplus", "batch_size": 32, "lr": rate}
 
 
