@@ -559,7 +559,7 @@ def _check_numbers(X: Any) -> None:
     """Raise ValueError where a data frame has a column of words or dates."""
     for name in X.select_dtypes(exclude=["number", "bool"]) if hasattr(X, "select_dtypes") else ():
         try:
-            np.asarray(X[name], float)
+            X[name].astype(float)
         except (TypeError, ValueError):
             remedy = "encode it, as scikit-learn's OneHotEncoder does, or leave it out"
             raise ValueError(f"column {name!r} of X does not hold numbers: {remedy}") from None
