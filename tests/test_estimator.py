@@ -233,14 +233,14 @@ def test_without_a_validation_fraction_no_row_is_held_out():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_rate_of_a_linear_model_is_lower_for_many_features(rng):
-    """At 0.03, exp(logvar) of 300 features overflows what training can mend."""
+    """At 0.03 a step moves logvar by up to 9, and exp(logvar) takes long to come back."""
     A, sigma = rng.standard_normal((3, 300)), rng.uniform(0.2, 1, 300)
     table, new = (
         rng.standard_normal((n, 3)) @ A + sigma * rng.standard_normal((n, 300)) for n in (60, 200)
     )
     how = {"latent_dim": 3, "random_state": 0, "importance_samples": 20, "threads": 1}
     given, by_default = (VAEEstimator(**how, **lr).fit(table) for lr in ({"lr": 0.03}, {}))
-    assert by_default.score(new) > max(PCA(3).fit(table).score(new), given.score(new) + 200)
+    assert by_default.score(new) > max(PCA(3).fit(table).score(new), given.score(new) + 5)
 
 
 def test_codes_of_another_width_are_refused():
