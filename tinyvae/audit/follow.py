@@ -119,7 +119,7 @@ class Step:
         arrays = list(frameworks.arrays_of(self.x))
         sizes = {self.graph.size(key) for key in outputs}
         rows = [i for i in compared if np.shape(arrays[i])[:1] == (self.B,)]
-        rows.sort(key=lambda i: np.size(arrays[i]) not in sizes)
+        rows.sort(key=lambda i: (int(np.prod(np.shape(arrays[i]))) not in sizes, i))
         self.target = rows[0] if rows else self.target
 
     @property
