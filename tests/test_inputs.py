@@ -123,11 +123,15 @@ def test_masked_and_missing_cells_and_text_are_refused_with_their_place(odd, use
     assert "\n" not in str(error.value)
 
 
-def test_the_estimator_refuses_masked_cells():
+def test_masked_cells_are_missing_ones_to_the_estimator():
     from tinyvae.estimator import VAEEstimator
 
-    with pytest.raises(ValueError, match=r"cell \(1, 2\), counted from 0, is masked"):
-        VAEEstimator(epochs=1).fit(MASKED)
+    first, second = (
+        VAEEstimator(hidden=(8,), epochs=2, early_stopping=False, random_state=0).fit(x)
+        for x in (MASKED, MASKED.filled(np.nan))
+    )
+    np.testing.assert_array_equal(first.model_.parameters.theta, second.model_.parameters.theta)
+    assert first.score(MASKED) == second.score(MASKED.filled(np.nan))
 
 
 def test_a_training_whose_sigma_grows_without_end_says_that_it_diverged():

@@ -439,7 +439,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     def _validated(self, X: Any, reset: bool = True) -> np.ndarray:
         """Return X (N, D) as an array, in which a missing cell is NaN."""
         X = checks.host_array(X) if isinstance(X, np.ma.MaskedArray) else X
-        return validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=reset)
+        how: dict[str, Any] = {"dtype": FLOATS, "order": "C", "ensure_all_finite": "allow-nan"}
+        return validate_data(self, X, reset=reset, **how)
 
     def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Return X (N, D) and labels, checked, where the estimator is fitted."""
@@ -497,7 +498,8 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         if not (learnt if self.standardize == "auto" else self.standardize):
             return np.zeros(D), np.ones(D)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = np.nanmean(X, axis=0, dtype=float), np.nanstd(X, axis=0, dtype=float)
+            double = X.astype(float)  # nanstd takes its differences in the precision of X
+            mean, std = np.nanmean(double, axis=0), np.nanstd(double, axis=0)
         if not np.isfinite(std).all():
             column = int(np.argmin(np.isfinite(std)))
             problem = f"X has values up to {np.nanmax(np.abs(X[:, column])):g} in column {column}"

@@ -15,13 +15,14 @@ import sysconfig
 import tempfile
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 LIBRARIES = ("matplotlib.backends.backend_agg", "PIL.Image", "threadpoolctl", "tqdm.auto")
 LACKING = {
     "win32": {
         os: "fork forkpty register_at_fork sched_getaffinity sched_setaffinity posix_fadvise pread "
         "O_NOFOLLOW O_DIRECTORY O_NONBLOCK O_CLOEXEC O_SYNC fchown getuid geteuid getpgid setsid "
-        "killpg uname statvfs mkfifo sysconf getloadavg",
+        "killpg statvfs mkfifo sysconf getloadavg",
         signal: "SIGALRM SIGHUP SIGKILL SIGPIPE SIGQUIT SIGTSTP SIGUSR1 alarm setitimer",
     },
     "darwin": {os: "sched_getaffinity sched_setaffinity posix_fadvise"},
@@ -34,6 +35,7 @@ def pretend(platform: str) -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     sysconfig.get_config_vars()
+    sys.modules["threadpoolctl"].sys = SimpleNamespace(**vars(sys))  # which asks it again, later
     for module, names in LACKING[platform].items():
         for name in names.split():
             if hasattr(module, name):
