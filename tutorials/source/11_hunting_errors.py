@@ -36,7 +36,7 @@ lab.charts(patients, x_test, digits.y_test)
 # %% [markdown]
 # Take your time with this page, and compare each with the healthy one. What does the KL do? Where
 # are the codes? What is drawn from the prior? Some are plainly ill (which?), some look nearly
-# healthy. These are the ones that get published.
+# healthy. Such errors can be found in published code.
 #
 # The twelve errors, in alphabetical order:
 
