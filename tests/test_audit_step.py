@@ -121,6 +121,37 @@ def test_steps_of_jax(factor, expected):
     assert report.names == expected and report.ok == (not expected), str(report)
 
 
+@pytest.mark.parametrize("factor, expected", [(0.5, []), (1.0, ["sampler-std"])])
+def test_steps_of_tensorflow(factor, expected):
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(0)
+    shapes = {"e": (20, 8), "mu": (8, 3), "s": (8, 3), "d": (3, 20)}
+    weights = {n: tf.Variable(rng.normal(0, 0.3, s).astype("float32")) for n, s in shapes.items()}
+
+    @tf.function
+    def step(w, x):
+        h = tf.tanh(x @ w["e"])
+        mu, s = h @ w["mu"], h @ w["s"]
+        z = mu + tf.exp(factor * s) * tf.random.normal(tf.shape(mu))
+        nll = 0.5 * tf.square(x - z @ w["d"])
+        return tf.reduce_sum(nll) - 0.5 * tf.reduce_sum(1 + s - mu**2 - tf.exp(s))
+
+    report = audit(weights, tf.constant(rng.random((16, 20)).astype("float32")), step=step)
+    assert report.names == expected and report.ok == (not expected), str(report)
+
+
+def test_validation_is_compared_with_training(models):
+    def report(loss):
+        model = models.Annealed()
+        model.validation_step = lambda x, index: loss(*model(x)[:1], x)
+        model.training_step = lambda x, index: models.tutorial_loss(
+            *(lambda r, mu, s: (r, x, mu, s))(*model(x))
+        )
+        return {f.name: f for f in audit(model, models.images()).findings}["validation"]
+
+    assert report(models.bce).kind == "note" and report(lambda r, x: None).kind == "not looked at"
+
+
 @pytest.mark.parametrize(
     "arguments, text",
     [

@@ -16,7 +16,7 @@ import pytest
 from tinyvae import VAE, CalibratedGaussian, Dense, Sigmoid, figures, fit, load
 from tinyvae.cli import evaluate
 from tinyvae.cli import main as cli
-from tinyvae.cli.options import default_epochs, defaults
+from tinyvae.cli.train_options import default_epochs, defaults
 from tinyvae.data import load_dataset, read_labelled
 from tinyvae.data.preparation import hold_out
 from tinyvae.evaluate import elbo, elbo_per_example, log_likelihood

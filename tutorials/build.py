@@ -247,7 +247,7 @@ def _stills(output: dict[str, Any]) -> list[dict[str, Any]]:
         raise RuntimeError(f"a cell shows {page}, of which STILLS names no picture")
     name, alt = STILLS[page]
     picture = base64.b64encode((FOLDER / "images" / name).read_bytes()).decode()
-    link = "A still picture. Run this cell, and the page is here."
+    link = "A still picture of such a page. Run this cell, and yours is here."
     if page.startswith("playground.html"):  # which lies beside the notebooks
         link = f"A still picture. Run this cell, then [open the page]({page})."
     shown = {"image/png": picture}, {"text/markdown": link, "text/plain": link}

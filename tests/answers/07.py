@@ -481,3 +481,15 @@ def quantiles(n):
 # %% right 7.3
 def quantiles(n):
     return NormalDist().quantiles(2 * n)[::2]
+
+
+# %% right 7.2
+def arc(z_first, z_last, steps):  # a rational circle
+    t = np.linspace(0, 1, steps)[:, None]
+    return ((1 - t**2) * z_first + 2 * t * z_last) / (1 + t**2)
+
+
+# %% wrong 7.2: it does not begin at z_first, a = 1 and b = 0: the weights there are a = 1.414, b =
+def arc(z_first, z_last, steps):
+    t = np.linspace(0, 1, steps)[:, None]
+    return np.sqrt(2) * ((1 - t) * z_first + t * z_last)

@@ -501,3 +501,64 @@ def best_width(x, x_hat):
         else:
             a = c
     return (a + b) / 2, f((a + b) / 2)
+
+
+# %% wrong 8.3: nll: B stands where D belongs: a picture has D pixels
+def best_width(x, x_hat):
+    v = ((x - x_hat) ** 2).mean()
+    return v**0.5, 0.5 * len(x) * (np.log(2 * np.pi * v) + 1)
+
+
+# %% wrong 8.3: nll: this is the nll at σ_x = 1, not at the best σ_x
+def best_width(x, x_hat):
+    squares = ((x - x_hat) ** 2).sum(axis=1).mean()
+    return (squares / x.shape[1]) ** 0.5, 0.5 * (squares + x.shape[1] * np.log(2 * np.pi))
+
+
+# %% wrong 8.3: sigma_x: a factor of 2 stands before the mean of the squares
+def best_width(x, x_hat):
+    v = 2 * ((x - x_hat) ** 2).mean()
+    return v**0.5, 0.5 * x.shape[1] * (np.log(2 * np.pi * v) + 1)
+
+
+# %% wrong 8.3: sigma_x: a factor of ½ stands before the mean of the squares
+def best_width(x, x_hat):
+    v = 0.5 * ((x - x_hat) ** 2).mean()
+    return v**0.5, 0.5 * x.shape[1] * (np.log(2 * np.pi * v) + 1)
+
+
+# %% wrong 8.3: sigma_x: this is the logarithm of σ_x²
+def best_width(x, x_hat):
+    v = ((x - x_hat) ** 2).mean()
+    return np.log(v), 0.5 * x.shape[1] * (np.log(2 * np.pi * v) + 1)
+
+
+# %% right 8.3
+def best_width(x, x_hat):
+    v = np.var(np.concatenate([x - x_hat, x_hat - x]))  # whose mean is 0
+    return v**0.5, 0.5 * x.shape[1] * np.log(2 * np.pi * np.e * v)
+
+
+# %% wrong 8.5: loss: weight multiplies k inside the bars; it stands before them
+def kl_target(kl, target, weight):
+    away = weight * kl.sum(axis=1).mean() - target
+    return abs(away), np.full_like(kl, weight * np.sign(away) / len(kl))
+
+
+# %% wrong 8.5: loss: this is max(k, target), as of free bits; |k − target| is asked for
+def kl_target(kl, target, weight):
+    k = kl.sum(axis=1).mean()
+    return weight * max(k, target), np.full_like(kl, weight * (k > target) / len(kl))
+
+
+# %% right 8.5
+def kl_target(kl, target, weight):
+    def loss(kl):
+        return weight * abs(kl.sum() / len(kl) - target)
+
+    dkl = np.zeros_like(kl)
+    for i in np.ndindex(kl.shape):  # central differences
+        step = np.zeros_like(kl)
+        step[i] = 1e-6
+        dkl[i] = (loss(kl + step) - loss(kl - step)) / 2e-6
+    return loss(kl), dkl

@@ -566,3 +566,21 @@ def weights_of_both(nll, mu, logvar, z):
     lp = -0.5 * (z**2).sum(1)
     lq = -0.5 * ((z - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
     return np.logaddexp(-nll, -nll + lp - lq) - np.log(2)
+
+
+# %% wrong 9.3: divided by √N; the mean is over the S draws of a picture
+def standard_error(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return w.std(axis=1) / w.mean(axis=1) / np.sqrt(len(log_w))
+
+
+# %% wrong 9.3: the fraction stands upside down
+def standard_error(log_w):
+    w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
+    return w.mean(axis=1) / w.std(axis=1) / np.sqrt(w.shape[1])
+
+
+# %% right 9.5
+def weights_of_both(nll, mu, logvar, z):
+    log_ratio = 0.5 * (z**2 - (z - mu) ** 2 / np.exp(logvar) - logvar).sum(axis=1)  # of q to p
+    return -nll - np.logaddexp(0, log_ratio) + np.log(2)

@@ -93,7 +93,7 @@ diagnosis = {
     "g": "uniform noise",
     "h": "KL without its half",
     "i": "half missing in dlogvar",
-    "j": "KL divided by B twice",
+    "j": "KL divided by the batch size twice",
     "k": "one noise for the whole batch",
     "l": "KL takes logvar for log sigma",
 }

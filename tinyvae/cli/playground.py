@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from tinyvae.cli import outputs, terminal
-from tinyvae.cli.options import TABLE, flag
+from tinyvae.cli.train_options import TABLE, flag
 
 DEFAULT = ("digits", "shapes")
 OWN = "data of your own"

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyvae import checks, threads
-from tinyvae.cli import compare, options, terminal
+from tinyvae.cli import compare, terminal
+from tinyvae.cli import train_options as options
 from tinyvae.cli.terminal import say
 from tinyvae.core.errors import InputError
 from tinyvae.core.likelihood import Bernoulli
@@ -265,7 +266,7 @@ def _next(model: Autoencoder, dataset: Dataset, run: Run) -> Iterator[tuple[str,
     if model.latent_dim != 2 or not dataset.image_shape:  # else its page is written already
         yield f"tinyvae explore {run.quoted} --open", "its latent space, in a browser"
     if dataset.options["name"] == "digits" and model.latent_dim == 2:
-        yield "tinyvae.train --latent-dim 10", "sharper, and no longer a plane"
+        yield "tinyvae train --latent-dim 10", "sharper, and no longer a plane"
         yield "tinyvae three-panels", "the picture that explains the VAE"
     elif isinstance(model, VAE):
         label = f" --label {shlex.quote(dataset.label_names[0])}" if model.n_classes else ""

@@ -323,7 +323,7 @@ TABLE = {
     "mutual_information": "mutual information I(x; z)",
     "aggregate_kl": "aggregate KL(q(z) ‖ p(z))",
     "active_units": "active units",
-    "kl_per_dimension": "KL of each latent dimension",
+    "kl_per_dimension": "KL of each latent dimension, largest first",
     "mutual_information_gap": "mutual information gap (0 to 1)",
 }
 

@@ -192,8 +192,12 @@ def best_width(function: Any) -> str:
                 right[0] * np.sqrt(B * D / (B * D - 1))
             ),
             "sigma_x: this is the spread of x; the decoder explains a part of it": x.std(),
+            "sigma_x: this is the logarithm of σ_x²": 2 * np.log(right[0]),
         }
         judge.named_mistake(given[0], others)
+        factor = "sigma_x: a factor of {} stands before the mean of the squares; there is none"
+        for name, of in (("2", 2.0), ("½", 0.5)):
+            judge.named_mistake(given[0], {factor.format(name): right[0] * of**0.5})
         judge.same("sigma_x", given[0], right[0], sizes=sizes)
         slips = {
             "nll: the squares are left out; at the best σ_x they add up to ½ D": {"rest": 0.0},
@@ -213,6 +217,10 @@ def best_width(function: Any) -> str:
             "nll: the sign is flipped: this is log p": -right[1],
             "nll: the squares add up to ½ for each of the D pixels": log_part + 0.5,
             "nll: the logarithm counts for each of the D pixels": log_part / D + 0.5 * D,
+            "nll: B stands where D belongs: a picture has D pixels": right[1] * B / D,
+            "nll: this is the nll at σ_x = 1, not at the best σ_x": (
+                0.5 * (D * right[0] ** 2 + D * math.log(2 * math.pi))
+            ),
         }
         judge.named_mistake(given[1], others)
         judge.same("nll", given[1], right[1], sizes=sizes)

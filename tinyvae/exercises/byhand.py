@@ -239,7 +239,7 @@ PATIENTS: dict[str, tuple[type[HandVAE], str]] = {
     "G": (UniformNoise, "uniform noise"),
     "H": (KLWithoutHalf, "KL without its half"),
     "I": (LogvarSlopeWithoutHalf, "half missing in dlogvar"),
-    "J": (KLMeanOverBatchTwice, "KL divided by B twice"),
+    "J": (KLMeanOverBatchTwice, "KL divided by the batch size twice"),
     "K": (NoiseSharedByBatch, "one noise for the whole batch"),
     "L": (KLOfLogSigma, "KL takes logvar for log sigma"),
 }

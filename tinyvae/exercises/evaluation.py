@@ -163,6 +163,8 @@ def standard_error(function: Any) -> str:
         ),
         "it is multiplied by p(x); divide by it": plain * w.mean(axis=1),
         "this is its square, a variance": _error(log_w) ** 2,
+        "divided by √N; the mean is over the S draws of a picture": _error(log_w) * math.sqrt(8.0),
+        "the fraction stands upside down": 1 / (_error(log_w) * 40),
         "the largest log_w is added again: a factor that cancels need not come back": (
             log_w.max(axis=1) + _error(log_w)
         ),

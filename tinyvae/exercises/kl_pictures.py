@@ -71,7 +71,9 @@ def pull(path: np.ndarray | None = None) -> Figure:
     ax = panel(fig, 0.75, 0.95, 5.0, 4.05)
     levels = [0.05, 0.2, 0.5, 1, 2, 3, 4, 6]
     lines = ax.contour(mu, logvar, kl(mu, logvar), levels, cmap=DENSITY, vmin=-3, vmax=6)
-    ax.clabel(lines, fmt="%g", fontsize=7)
+    between = [(-0.3, 0.2), (-0.6, 0.2)]  # places for the numbers, between the arrows
+    between += [(-x, -1.0) for x in (0.8, 1.28, 1.91, 2.37, 2.76)]
+    ax.clabel(lines, fmt="%g", fontsize=8, manual=between)
     mu, logvar = np.meshgrid(np.linspace(-2.7, 2.7, 10), np.linspace(-3.7, 1.7, 10))
     dmu, dlogvar = kl_backward(1.0, mu, logvar)
     ax.quiver(mu, logvar, -dmu, -dlogvar, color=GREY, width=0.004, scale=28)

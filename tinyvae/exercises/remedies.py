@@ -137,6 +137,12 @@ def kl_target(function: Any) -> str:
             "loss: |k − target| is taken for each dimension; the target is for their sum": (
                 weight * np.abs(kl.mean(axis=0) - target).sum()
             ),
+            "loss: weight multiplies k inside the bars; it stands before them": (
+                abs(weight * kl.sum(axis=1).mean() - target)
+            ),
+            "loss: this is max(k, target), as of free bits; |k − target| is asked for": (
+                weight * max(kl.sum(axis=1).mean(), target)
+            ),
         }
         right = _to_target(kl, target, weight)
         judge.named_mistake(loss, {k: v for k, v in each.items() if not np.isclose(v, right)})

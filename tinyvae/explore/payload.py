@@ -180,7 +180,7 @@ def describe_dataset(dataset: Dataset, x: np.ndarray, labels: np.ndarray | None)
         "image_shape": dataset.image_shape and list(dataset.image_shape),
         "label_names": names and [str(name) for name in names],
         "feature_names": dataset.feature_names and [str(name) for name in dataset.feature_names],
-        "shown": _shown(dataset),
+        "shown_features": _shown(dataset),
         "shares": [v.kind != "gaussian" for v in dataset.variables or () for _ in range(v.width)],
         "scaling": dataset.scaling.to_config(),
         "low": low,

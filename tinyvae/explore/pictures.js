@@ -12,7 +12,7 @@ export class Pictures {
     this.shape = dataset.image_shape;
     this.names = dataset.feature_names ?? Array.from(examples[0], (_, d) => `feature ${d + 1}`);
     this.bars = dataset.plot === "bars";
-    this.shown = dataset.shown; // the features that have a bar
+    this.shown = dataset.shown_features; // the features that have a bar
     if (this.shape) return;
     this.shares = dataset.shares ?? []; // which features are probabilities
     const ranges = Array.from(examples[0], (_, d) => {

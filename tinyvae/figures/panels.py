@@ -17,10 +17,10 @@ DRAWS = 24  # from the prior
 
 # Name, what to see, and the weights in the loss.
 PANELS = (
-    ("Reconstruction alone", "codes spread far beyond the prior's circles", {"beta": 0.0}),
-    ("KL alone", "every code is the prior's noise, whatever the digit",
+    ("Reconstruction alone", "no KL: codes leave the circles, draws miss them", {"beta": 0.0}),
+    ("KL alone", "no reconstruction: codes are noise, nothing is learnt",
      {"reconstruction_weight": 0.0}),
-    ("Both", "codes within the circles, equal digits side by side", {}),
+    ("Both", "codes within the circles, draws become digits", {}),
 )  # fmt: skip
 SUBTITLE = (
     "Above: a draw z for each test image, coloured by digit; the circles hold 39 %, 86 % and 99 % "

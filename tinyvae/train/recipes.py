@@ -1,4 +1,5 @@
-"""The settings of a training on people's own data, where none are given.
+"""The settings of a training on people's own data, where none are given (likelihood and sigma:
+`model_arguments` in cli/train_options.py).
 
 Those for tables were chosen together on twelve real tables (benchmarks/tables.py), none for one of
 them: two softplus layers, small batches, an early stop; and few rows get a linear model, which is

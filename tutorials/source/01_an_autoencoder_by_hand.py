@@ -14,8 +14,8 @@
 #
 # **How to use this page.** Read it as it is, or run it cell by cell. In each exercise you replace
 # `...` by your answer, and the cell below tells you at once whether it is right, and if not, what
-# is wrong with it. Hints and solutions are folded up: click to open them. Two things to know:
-# where a cell stops with an error (a `SyntaxError`, a `NameError`), Python keeps the function of
+# is wrong with it. Hints and solutions are folded up: click to open them. Two things to know: where
+# a cell stops with an error (a `SyntaxError`, a `NameError`), Python keeps the function defined
 # before, and the check judges that one; and keep the names of functions and classes, as the checks
 # use them.
 
@@ -79,7 +79,7 @@ y = x @ W + b  # (2, 2)
 print(y)
 
 # %% [markdown]
-# Row 1, column 1 by hand: 1 · 0.5 + 2 · 0.0 + 0 · 1.0 + 0.1 = 0.6. There it is.
+# Row 1, column 1 by hand: 1 · 0.5 + 2 · 0.0 + 0 · 1.0 + 0.1 = 0.6.
 
 # %% [markdown]
 # ## One number for how wrong it is
@@ -102,8 +102,8 @@ print(f"loss {loss_of(y):.3f}")
 # ## In which direction should a weight move?
 #
 # Try it: make `W[0, 0]` a little larger, look at the loss again, and divide the change of the loss
-# by the change of the weight. That is a slope. It is more exact to take a step to both sides, a
-# **central difference**:
+# by the change of the weight. That is a slope. A step to both sides, a **central difference**, is
+# more exact:
 
 # %%
 h = 1e-5
@@ -117,9 +117,9 @@ print(f"slope of the loss along W[0, 0]: {slope:.6f}")
 # The slope is −0.4: the loss falls when `W[0, 0]` grows. So this weight should grow.
 #
 # The slopes along all weights together are the **gradient** of the loss. We need it in every step
-# of the training. The way above costs two runs of the network for each weight; the autoencoder
-# below has about 200,000 weights. That is far too slow to train with. But it needs no calculus, so
-# it is a fine way to *check* a gradient that we get in a faster way: by the chain rule.
+# of the training. The way above computes the loss twice for each weight; the autoencoder below has
+# about 200,000 weights. That is too slow to train with. But it needs no calculus, so it is a fine
+# way to *check* a gradient that we get faster, by the chain rule.
 #
 # The sign ∂ (read "d") stands for such a slope where a function has several variables: ∂loss/∂W_11
 # is the slope of the loss along W_11 while all other numbers are held still. From here on, a `d`
@@ -129,7 +129,7 @@ print(f"slope of the loss along W[0, 0]: {slope:.6f}")
 # %% [markdown]
 # ## The gradient of the loss
 #
-# We begin at the end. With n counting the B examples, and j the outputs,
+# With n counting the B examples, and j the outputs,
 #
 # $$\text{loss} = \frac1B \sum_n \sum_j (y_{nj} - \text{target}_{nj})^2$$
 #
@@ -179,7 +179,7 @@ print(dy)
 #
 # $$dx_{ni} = \sum_j dy_{nj}\, W_{ij}$$
 #
-# Let us look at one entry. `W[0, 0]` has the slope x_11 dy_11 + x_21 dy_21:
+# One entry, `W[0, 0]`, has the slope x_11 dy_11 + x_21 dy_21:
 
 # %%
 print(x[0, 0] * dy[0, 0] + x[1, 0] * dy[1, 0], "by the chain rule")
@@ -188,9 +188,10 @@ print(f"{slope:.6f} by the central difference")
 # %% [markdown]
 # ### Exercise 1.1: the backward pass of a dense layer
 #
-# Write the three sums without a loop. The function gets `dy (B, n_out)`, and what the layer
-# saw: `x (B, n_in)` and `W (n_in, n_out)`. It returns `dx`, `dW`, `db`. The check below moves
-# every weight up and down, as you saw, and compares.
+# To compute y from x is a layer's **forward pass**, to compute these slopes its **backward pass**.
+# Write the three sums without a loop. The function gets `dy (B, n_out)`, and what the layer saw:
+# `x (B, n_in)` and `W (n_in, n_out)`. It returns `dx`, `dW`, `db`. The check moves every weight up
+# and down, and compares.
 
 
 # %% exercise 1.1
@@ -257,7 +258,7 @@ print(gradcheck.check(Dense(3, 2)))
 print(gradcheck.check(np.square, lambda dy, x: dy * x, np.arange(1.0, 13.0).reshape(4, 3)))
 
 # %% [markdown]
-# An error of 0.5, against one in the twelfth digit: there is no doubt between the two.
+# An error of 0.5, against one in the twelfth digit: no doubt.
 
 # %% [markdown]
 # ## Why dense layers alone are not enough
@@ -274,7 +275,7 @@ print(np.allclose((x @ W + b) @ V + c, x @ (W @ V) + (b @ V + c)))
 
 # %% [markdown]
 # Nothing is gained, unless something that is *not* a weighted sum stands between them. The usual
-# choice is very small: set all negative numbers to 0. It is called **ReLU**.
+# choice, **ReLU**, sets all negative numbers to 0.
 #
 # $$y = \max(x, 0)$$
 
@@ -409,11 +410,12 @@ class MyTanh:
 #
 # The encoder is `Dense(784, 128)`, `ReLU`, `Dense(128, 32)`, `ReLU`, `Dense(32, 2)`: it narrows
 # step by step, to the 2 numbers of the code. The decoder is its mirror image, with a sigmoid at
-# the end. The 128 and 32 numbers between are called **hidden units**.
+# the end. The 128 and 32 numbers between are called **hidden units**, and such a row of layers a
+# **neural network**.
 #
 # The forward pass goes from the first layer to the last. The backward pass goes from the last to
-# the first: the `dx` of a layer is the `dy` of the layer before it. That is the chain rule, and it
-# is all there is to "backpropagation".
+# the first: the `dx` of a layer is the `dy` of the layer before it. That is all there is to
+# **backpropagation**.
 
 # %%
 from tinyvae import Parameters, ReLU, Sequential, Sigmoid
@@ -426,10 +428,10 @@ print(inspect.getsource(Sequential.backward))
 # picture itself, which no step of the training needs.)
 #
 # `Parameters` gives every layer its first, random weights. It lays them all into one long vector,
-# `theta`, and the gradient into another, `grad`, in the same order. Each layer's `W` is a view
-# into `theta`, so whoever changes `theta` changes all layers at once. (`"he"`, after Kaiming He,
-# sets the size of the first weights so that the ReLU behind them neither blows up nor fades out
-# what passes.)
+# `theta`, and the gradient into another, `grad`, in the same order. Each layer's `W` is a view into
+# `theta`, so whoever changes `theta` changes all layers at once. (`"he"`, after Kaiming He, sets
+# the size of the first weights so that the ReLU behind them neither blows up nor shrinks what
+# passes.)
 
 # %%
 encoder = Sequential(Dense(784, 128, "he"), ReLU(), Dense(128, 32, "he"), ReLU(), Dense(32, 2))
@@ -445,17 +447,19 @@ for name, array in parameters.items():
 # ## Training
 #
 # Take a batch of 100 pictures. Forward: code them, decode them, and measure. Backward: the
-# gradient. Then move every weight a little against its slope. Repeat.
+# gradient. Then move every weight a little against its slope, by a rule that is called the
+# **optimizer**. Repeat.
 #
 # The plainest step is `theta -= 0.001 * grad`. It has two weaknesses. A batch is a small sample,
-# so its gradient trembles. And one weight may have gradients a thousand times as large as
-# another's, so that no step fits both. **Adam** mends both, for every weight by itself:
+# so its gradient is noisy. And one weight may have gradients a thousand times as large as
+# another's, so that no step fits both. **Adam** helps with both, for every weight by itself:
 #
-# - m, a running mean of the gradients, trembles less: keep a share β₁ of the old m, and add a
+# - m, a running mean of the gradients, is less noisy: keep a share β₁ of the old m, and add a
 #   share 1 − β₁ of the new gradient g;
 # - v, a running mean of their squares, in the same way with β₂, says how large they are;
-# - m and v begin at 0, so after t steps they are too small: by 1 − β₁ᵗ and 1 − β₂ᵗ. Divide by that;
-# - then step by the mean gradient, measured in its own size:
+# - m and v begin at 0, so after t steps they are too small: by 1 − β₁ᵗ and 1 − β₂ᵗ. Dividing by
+#   that gives m̂ and v̂;
+# - then step by the mean gradient, measured in its own size, times a number lr, the learning rate:
 #
 # $$\theta \leftarrow \theta - \text{lr} \cdot \frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
 #
@@ -532,8 +536,7 @@ print(f"to draw the same average picture every time would cost {always:.1f}")
 # %% [markdown]
 # ## What came back
 #
-# These are pictures of the 500 that the network has never seen. Above each the original, below
-# what was drawn from 2 numbers.
+# These are pictures that the network has never seen, and below each what was drawn from 2 numbers.
 
 # %% long
 x_test = digits.x_test[:20]

@@ -58,7 +58,7 @@ gallery.figure("plane", models[0], digits)
 figures.plane(models[1].encode(digits.x_test), digits.y_test, prior=False)
 
 # %% [markdown]
-# Other places, other directions, other distances. In numbers, the range of all codes:
+# Other places, directions and distances. In numbers, the range of all codes:
 
 # %% long
 for model in models:
@@ -97,7 +97,7 @@ check.stretched_codes(prediction)
 prediction = "c"
 
 # %% [markdown]
-# Let us do it. `parameters` goes from names to arrays; the encoder's dense layers are 0, 1, 2:
+# `parameters` goes from names to arrays; the encoder's dense layers are 0, 1, 2:
 
 # %% long
 stretched = models[1]
@@ -144,9 +144,9 @@ figures.image_grid(
 #
 # ### Exercise 2.2: the nearest code
 #
-# Write a function that gets points `z (M, L)` and `codes (N, L)`, and returns for each point the
-# index of the nearest code: an array `(M,)` of whole numbers. Near means: the sum of the squared
-# differences is small.
+# The function gets points `z (M, L)` and `codes (N, L)`, with L numbers in each, and returns for
+# each point the index of the nearest code: an array `(M,)` of whole numbers. Near means: the sum of
+# the squared differences is small.
 
 
 # %% exercise 2.2
@@ -302,9 +302,9 @@ for L in (2, 16):
 
 # %% [markdown]
 # The random draws above were such points, stretched to the size of the codes: 8.4 away from the
-# next. The codes of pictures are only 3.5 away from each other, so they fill a part of the space
-# only. The decoder was trained on these codes alone, so it has learnt nothing about the rest:
-# there it draws whatever happens to come out.
+# nearest code. The codes of pictures are only 3.5 away, so they fill only part of the space. The
+# decoder was trained on these codes alone, so it has learnt nothing about the rest: there it draws
+# whatever happens to come out.
 
 # %% [markdown]
 # ## What would help
@@ -323,7 +323,8 @@ for L in (2, 16):
 # the codes, which no two models share; the shares of the digits; and the distance of a draw.
 #
 # **In the playground:** let [an autoencoder](playground.html#story=autoencoder) train, and look at
-# how far its codes lie outside the circles of N(0, 1), from which its "draws from the prior" come.
+# how far its codes lie outside the circles, in which nearly all draws of `rng.standard_normal` lie
+# (the page calls these "draws from the prior").
 
 # %% [markdown]
 # ## Three questions

@@ -36,7 +36,7 @@ idea.bell(mu + sigma * rng.standard_normal(100_000), mu, sigma)
 # $$N(x;\ \mu, \sigma^2) = \frac1{\sqrt{2\pi\sigma^2}}\, \exp\left(-\tfrac12 \frac{(x -
 # \mu)^2}{\sigma^2}\right)$$
 #
-# Highest at x = mu, and falling on both sides, faster for a small σ.
+# Highest at x = mu, falling on both sides, faster for a small σ.
 #
 # The density of several independent numbers is the product of their densities. With 784 pixels
 # such a product soon becomes too small for a computer. So one works with its logarithm, where
@@ -118,8 +118,9 @@ print("the difference ", (nll - squares).round(2))
 # %% [markdown]
 # ## Black and white: the Bernoulli distribution
 #
-# If a pixel is either ink (1) or paper (0), a better p(x|z) is: ink with probability p, paper with
-# probability 1 − p. This is the **Bernoulli** distribution. Both cases in one formula:
+# If a pixel is either ink (1) or paper (0), a better p(x|z) is: ink with probability p (here a
+# number), paper with probability 1 − p. This is the **Bernoulli** distribution. Both cases in one
+# formula:
 #
 # $$-\log p(x|z) = -\sum_d \big[ x_d \log p_d + (1 - x_d) \log(1 - p_d) \big], \qquad x_d\ \text{is
 # 0 or 1}$$
@@ -148,8 +149,8 @@ with np.errstate(all="ignore"):
 #
 # ### Exercise 3.2: the Bernoulli loss, for any logits
 #
-# Write `nll (B,)` for logits `y (B, D)` and pixels `x (B, D)`, so that it is right for y from
-# −1000 to 1000.
+# Write `nll (B,)` for logits `y (B, D)` and the D pixels of each picture, `x (B, D)`, so that it is
+# right for y from −1000 to 1000.
 
 
 # %% exercise 3.2
@@ -211,7 +212,7 @@ def laplace_nll(x, x_hat, scale):
 # %% [markdown]
 # ## How a picture is made
 #
-# Now tell the story of a picture backwards, from the code to the pixels:
+# Tell the story of a picture backwards, from the code to the pixels:
 #
 # 1. Draw z from N(0, 1), each of its numbers by itself. This distribution is fixed for ever. It is
 #    called the **prior**, p(z): what we know of z before we see a picture. For several numbers it
@@ -235,10 +236,10 @@ def laplace_nll(x, x_hat, scale):
 #
 # $$z \sim N(0, 1) \qquad x\,|\,z \sim N(2 z, 1)$$
 #
-# Here p(x) is known. x is the sum of two independent draws: 2z, with the variance 4, and the
-# noise, with the variance 1. The variances add up to 5. (Both have the mean 0, so a variance is
-# the mean of the square. In (a + b)² = a² + 2ab + b² the middle term has the mean 0, as for any a,
-# b is as often negative as positive.) And such a sum is normal too. That is a theorem; here are
+# Here p(x) is known. x is the sum of two independent draws: 2z, with the variance 4, and the noise,
+# with the variance 1. The variances add up to 5. (Both have the mean 0, so a variance is the mean
+# of the square. In (a + b)² = a² + 2ab + b² the middle term has the mean 0, as b is as often
+# negative as positive, whatever a is.) And such a sum is normal too. That is a theorem; here are
 # draws of x beside the density of N(0, 5):
 
 # %%
@@ -246,7 +247,7 @@ z = rng.standard_normal(100_000)
 idea.bell(2 * z + rng.standard_normal(100_000), 0.0, 5**0.5)
 
 # %% [markdown]
-# So x ~ N(0, 5). Let us test the average above for x = 3.
+# So x ~ N(0, 5). Test the average above for x = 3.
 
 # %%
 x = 3.0
@@ -255,7 +256,7 @@ print(f"log of the mean of p(x|z): {np.log(np.exp(log_density(x, 2 * z, 1.0)).me
 print(f"log p(x), exact:           {log_density(x, 0.0, 5**0.5):.3f}")
 
 # %% [markdown]
-# It works. But most of the draws were wasted: only z near 1.5 explain x = 3. The sharper p(x|z),
+# But most of the draws were wasted: only z near 1.5 explain x = 3. The sharper p(x|z),
 # the more are wasted. And with several latent dimensions each of them must hit:
 
 # %%
@@ -284,7 +285,7 @@ for noise in (1.0, 0.1, 0.01):
 # %% [markdown]
 # ## log p(x) = ELBO + gap
 #
-# Now a little algebra. The second form, p(x, z) = p(x) p(z|x), gives for every z
+# The second form, p(x, z) = p(x) p(z|x), gives for every z
 #
 # $$\log p(x) = \log p(x, z) - \log p(z|x)$$
 #
@@ -298,7 +299,8 @@ for noise in (1.0, 0.1, 0.01):
 # + \underbrace{\mathbb E_{z \sim q}\big[\log q(z|x) - \log p(z|x)\big]}_{\text{gap: } KL(q(z|x)\
 # \|\ p(z|x))}$$
 #
-# The gap is a **KL divergence**. For any two densities q and p of z it is
+# The gap is a **KL divergence** (after Kullback and Leibler). For any two densities q and p of z it
+# is
 #
 # $$KL(q\ \|\ p) = \mathbb E_{z \sim q}\big[\log q(z) - \log p(z)\big]$$
 #
@@ -328,8 +330,8 @@ idea.gap(3.0, [(0.0, 1.0), (1.5, 0.1), (1.2, 1.0), (1.2, 0.2**0.5)])
 #
 # $$\text{ELBO} \le \log p(x)$$
 #
-# It is the **evidence lower bound**. Make it larger, and you push log p(x) up from below. And the
-# gap says how far the encoder's answer is from the true posterior.
+# It is the **evidence lower bound** (the evidence is p(x)). Make it larger, and you push log p(x)
+# up from below. The gap says how far the encoder's answer is from the true posterior.
 
 # %% [markdown]
 # ### Exercise 3.4: the ELBO from draws
@@ -371,7 +373,7 @@ def elbo(x, mu, sigma, eps):
 
 
 # %% [markdown]
-# Now try several answers of an encoder for x = 3:
+# Try several answers of an encoder for x = 3:
 
 # %%
 eps = rng.standard_normal(100_000)
@@ -444,8 +446,8 @@ figures.image_grid(
 )
 
 # %% [markdown]
-# Blurred, because 2 numbers are few. Are they better than what notebook 2 drew? There we measured
-# three failures. Measure the same three things again.
+# Blurred, because 2 numbers are few. Are they better than those of notebook 2? Measure its three
+# failures again.
 
 # %% [markdown]
 # ## The three failures, measured again
@@ -545,10 +547,10 @@ figures.image_grid(
 )
 
 # %% [markdown]
-# A draw from the VAE's prior is about as near to the next code as a real picture's draw is. And
-# what comes out are digits, where the autoencoder gives scraps. They are still blurred: with σ_x²
-# = ½ the model counts a wrong pixel as cheap, and leaves most of the 16 numbers unused. Notebook 6
-# trains it on black and white pixels, where a wrong pixel is dear, and the draws become sharp.
+# A draw from the VAE's prior is about as near to the next code as a real picture's draw is. Most of
+# what comes out are digits, where the autoencoder gives scraps. They are still blurred: with σ_x² =
+# ½ the model counts a wrong pixel as cheap, and leaves most of the 16 numbers unused. Notebook 6
+# trains it on black and white pixels, where a wrong pixel costs more, and the draws become sharper.
 #
 # **In the playground:** watch [a VAE](playground.html) from its first step, and look at how its
 # codes settle on the prior's circles while its draws from the prior become digits.
@@ -568,8 +570,8 @@ figures.image_grid(
 # **a.** There is an error, in one of the two numbers or in the model: the gap is a KL, and no KL
 # is negative. (Or the estimate is noisy: ask for its standard error.)
 #
-# **b.** The KL does both: log σ² makes a narrow region dear, mu² a distant one. The reconstruction
-# wants narrow and distant ones.
+# **b.** The KL does both: log σ² makes a narrow region expensive, mu² a distant one. The
+# reconstruction wants narrow and distant ones.
 #
 # **c.** Nearly no draw explains a given picture, so the mean is made of a few lucky draws;
 # notebook 9 measures it.

@@ -122,13 +122,13 @@ for S in (10, 100, 1_000, 10_000):
 z = mu + sigma * rng.standard_normal((2_000, 100))
 differences = log_q(z, mu, logvar) - log_p(z)  # (2000, 100)
 estimates = differences.mean(axis=1)  # (2000,)
-print(f"2,000 estimates waver by {estimates.std():.3f}")
-print(f"δ/√S of the first one is {differences[0].std() / np.sqrt(100):.3f}")
+print(f"standard deviation of the 2,000 estimates: {estimates.std():.3f}")
+print(f"δ/√S of the first one:                     {differences[0].std() / np.sqrt(100):.3f}")
 off = np.abs(estimates - estimates.mean()) / (differences.std(axis=1) / np.sqrt(100))
 print(f"closer than 2 standard errors: {(off < 2).mean():.0%}, than 4: {(off < 4).mean():.1%}")
 
 # %% [markdown]
-# One estimate alone can tell how much it wavers. And a distance of more than 4 standard errors
+# One estimate alone can tell how much it varies. And a distance of more than 4 standard errors
 # hardly ever happens by chance: where you see it, something is wrong. That is our test from here
 # on.
 #
@@ -376,8 +376,8 @@ kl_pictures.pull(np.array(path))
 # %% [markdown]
 # From everywhere it goes to one point: the prior. The pull on mu grows with the distance. The pull
 # on logvar is never stronger than ½ from below, but very strong from above. If every picture ended
-# there, all would have the same q, and the decoder could not tell them apart. The other term of
-# the loss holds against it. Notebook 6 shows what comes of this struggle.
+# there, all would have the same q, and the decoder could not tell them apart. The other term of the
+# loss pulls against it. Notebook 6 shows where the two settle.
 
 # %% [markdown]
 # ## Why two witnesses

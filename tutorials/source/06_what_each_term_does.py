@@ -253,7 +253,7 @@ for epoch in range(1, 6):
 # %% [markdown]
 # ## Take one term away
 #
-# Now the experiment. Three models, with the same first weights and the same batches:
+# Three models, with the same first weights and the same batches:
 #
 # | | `reconstruction_weight` | `beta` |
 # |---|---|---|
@@ -270,7 +270,7 @@ for epoch in range(1, 6):
 #
 # - **a**: one round cloud around 0, all digits mixed.
 # - **b**: digits of a kind together, spread far beyond the circles.
-# - **c**: digits of a kind together, all within the circles.
+# - **c**: digits of a kind together, nearly all within the circles.
 #
 # Think of what each term asks for, then write a letter for each. A prediction teaches more than a
 # look at the answer, even when it is wrong. The picture below is folded up until you open it.
@@ -333,7 +333,7 @@ for name, one in zip(("reconstruction alone", "KL alone", "both"), models, stric
 # **Reconstruction alone.** Noise in z blurs what the decoder draws, so the encoder gets rid of it
 # in two ways: it makes σ small, and it moves the codes far apart. Nothing holds it back, as the KL
 # costs nothing here. What remains is nearly the autoencoder of notebook 2. Draws from N(0, I) land
-# in one small corner of this plane, most of them many σ from any code: the third row shows ghosts.
+# in a small part of this plane, most of them many σ from any code: the third row shows ghosts.
 #
 # **KL alone.** Every picture gets mu = 0 and σ = 1: the KL is 0, and z is pure noise that says
 # nothing about x. The decoder gets no gradient at all, so it still has its first random weights.
@@ -344,8 +344,8 @@ kl_only = new_model(reconstruction_weight=0.0)
 kl_only.forward(digits.x_train[:100])
 kl_only.backward()
 for network in ("encoder", "decoder"):
-    slopes = [g for name, g in kl_only.parameters.gradients.items() if name.startswith(network)]
-    print(f"{network}: largest slope {max(np.abs(g).max() for g in slopes):.3f}")
+    slopes = [d for name, d in kl_only.parameters.gradients.items() if name.startswith(network)]
+    print(f"{network}: largest slope {max(np.abs(d).max() for d in slopes):.3f}")
 
 # %% [markdown]
 # **Both.** It reconstructs its training pictures a little worse than the first: the KL pulls
@@ -428,9 +428,9 @@ pictures.overfitting(histories)
 # without overflow):
 
 # %%
-h = 1e-5
+step = 1e-5
 for y in (-3.0, 0.0, 3.0, 30.0):
-    numeric = (np.logaddexp(0, y + h) - np.logaddexp(0, y - h)) / (2 * h)
+    numeric = (np.logaddexp(0, y + step) - np.logaddexp(0, y - step)) / (2 * step)
     print(f"y = {y:4}:  slope {numeric:.6f}")
 
 # %% [markdown]
@@ -440,7 +440,7 @@ for y in (-3.0, 0.0, 3.0, 30.0):
 # ### Exercise 6.3: the backward pass of the Bernoulli loss
 #
 # Derive the slope of log(1 + e^y) − x y along y, by the chain rule, and simplify it: the result is
-# the plainest of the whole course. Hold it against the four numbers above. Then write it for a
+# the simplest of the whole course. Compare it with the four numbers above. Then write it for a
 # batch.
 #
 # The function gets logits `y (B, D)` and pixels `x (B, D)`. It returns `dy (B, D)`, the gradient
@@ -553,8 +553,8 @@ figures.image_grid(
 # %% [markdown]
 # ### Exercise 6.4: an activation that learns
 #
-# ReLU sets negative numbers to 0. This layer multiplies them by a slope a_j instead, and learns a
-# slope for each of its units (He et al. 2015, "PReLU"):
+# Layers such as ReLU are called **activations**. This one multiplies negative numbers by a slope
+# a_j, which it learns for each of its units (He et al. 2015, "PReLU"):
 #
 # $$y_{nj} = \begin{cases} x_{nj} & \text{where } x_{nj} > 0 \\ a_j\, x_{nj} & \text{elsewhere}
 # \end{cases}$$
@@ -634,7 +634,7 @@ class PReLU:
 # - The reconstruction alone scatters the codes, the KL alone erases them; together they fill the
 #   plane around 0, and draws from the prior become digits.
 # - What a model is worth shows on data that it has not learnt from.
-# - The Bernoulli loss has the plainest gradient of all, p − x; and any layer with a forward and a
+# - The Bernoulli loss has the simplest gradient of all, p − x; and any layer with a forward and a
 #   backward pass can stand in the model.
 #
 # **Next:** a plane that is filled can be walked through. Notebook 7 does: new digits, the way from

@@ -165,7 +165,7 @@ figures.image_grid(
 # %% [markdown]
 # In the pixels, one picture fades out while the other fades in. Halfway you see two digits on top
 # of each other. In the codes a shape changes into another shape, through other digits if they lie
-# on the way. More walks, between test pictures:
+# on the way. More walks:
 
 # %% long
 gallery.figure("interpolations", vae, digits)
@@ -196,7 +196,7 @@ arc = check.arc(arc)
 # What is the variance of a · z_first + b · z_last, where both have the variance 1? (Notebook 3
 # added two variances.)
 #
-# What must hold for a and b at each step, and which values have they at both ends?
+# What must hold for a and b at each step, and which values do they take at both ends?
 #
 # Which two functions of an angle have squares that add up to 1?
 
@@ -214,7 +214,7 @@ def arc(z_first, z_last, steps):
 # %%
 pairs = np.random.default_rng(1).standard_normal((2000, 2, 100))
 lengths = np.linalg.norm(pairs[:, 0], axis=1)
-print(f"a draw from the prior is {lengths.mean():.1f} ± {lengths.std():.1f} away from 0")
+print(f"a draw from the prior: {lengths.mean():.1f}, standard deviation {lengths.std():.1f}")
 for name, walk in (("line", line), ("arc", arc)):
     middles = np.stack([walk(first, last, 3)[1] for first, last in pairs])  # (2000, 100)
     print(f"halfway along the {name}: {np.linalg.norm(middles, axis=1).mean():.1f}")
@@ -230,8 +230,8 @@ for name, walk in (("line", line), ("arc", arc)):
 # not a good choice. Most draws from N(0, 1) are near 0, few are beyond 2. Cut N(0, 1) instead into
 # n slices that are equally likely, and take a point in each.
 #
-# Two functions help. The **CDF** of N(0, 1) gives the share of draws below z. Its inverse goes
-# back: from a share to the z below which it lies.
+# Two functions help. The **CDF** (cumulative distribution function) of N(0, 1) gives the share of
+# draws below z. Its inverse goes back: from a share to the z below which it lies.
 
 # %%
 normal = NormalDist()

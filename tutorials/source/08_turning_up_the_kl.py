@@ -75,7 +75,7 @@ for beta in (0.1, 1.0, 4.0, 16.0):
     print(f"{beta:6}   {distortion:10.1f}   {rate:5.2f}   {distortion + rate:14.1f}")
 
 # %% [markdown]
-# Read the table from top to bottom. The rate falls: z is paid worse and worse, and tells less and
+# Read the table downwards. The rate falls: it costs more and more, so z tells less and
 # less. The distortion rises: the decoder knows less and less. At beta = 16 the rate is 0: such a
 # model draws the same picture whatever the input is.
 #
@@ -106,11 +106,11 @@ pictures.planes(
 # and 1 where you want the ELBO.
 
 # %% [markdown]
-# ## Each dimension makes its own bargain
+# ## Each dimension has its price
 #
-# The KL is a sum over the L latent dimensions. So each dimension is like a worker with a wage:
-# using z_j costs beta · KL_j nats, and lowers the distortion by some amount. If it lowers it by
-# less than its wage, the loss is smaller without it. The cheapest it can do is KL_j = 0:
+# The KL is a sum over the L latent dimensions. So each dimension has a price: using z_j costs beta
+# · KL_j nats, and lowers the distortion by some amount. If it lowers it by less than its price, the
+# loss is smaller without it. The cheapest it can do is KL_j = 0:
 #
 # $$KL_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2) = 0 \quad \text{exactly where}\
 # \mu_j = 0,\ \sigma_j = 1,\ \text{for every picture}$$
@@ -159,9 +159,9 @@ decoded = vae.decode(z.reshape(-1, 10)).reshape(2, len(steps), 784)
 figures.traversals(decoded, steps, ["most used", "least used"], digits.image_shape)
 
 # %% [markdown]
-# The first row changes, the second does not: the decoder ignores what is noise. (The grey ground
-# around z = 0: there the decoder's hidden units are small, and the logits of paper are not far
-# enough below 0.)
+# The first row changes, the second does not: the decoder ignores what is noise. (The grey
+# background around z = 0: there the decoder's hidden units are small, and the logits of paper are
+# not far enough below 0.)
 
 # %% [markdown]
 # ### Exercise 8.1: active units
@@ -284,10 +284,10 @@ from tinyvae.audit import audit
 print(audit(kl=kl, reconstruction=reconstruction, pixels=784, latent=10))
 
 # %% [markdown]
-# The second line names the mistake, and the next two show it as it looks in PyTorch, with its
-# remedy. (**Cross-entropy** is another name of the Bernoulli loss.) The values below are no
-# mistakes: `bce-clip` is our `np.clip`, as −log 1e-6 is 13.8. The last one is the answer, measured
-# on pictures that audit made up, B = 13 in a batch.
+# The second line names the mistake, and the next two show it and its remedy in the library PyTorch.
+# (**Cross-entropy** is another name of the Bernoulli loss.) The values below are no mistakes:
+# `bce-clip` is our `np.clip`, as −log 1e-6 is 13.8. The last one is the answer, measured on
+# pictures that audit made up, B = 13 in a batch.
 
 # %% [markdown]
 # And this is how such a training ends. (`reconstruction_weight=1/784` makes the sum over pixels a
@@ -319,8 +319,8 @@ print(f"to draw the average of all digits every time: distortion {always:.1f}")
 #
 # ("…" holds no weight of the encoder or the decoder.) So the width of p(x|z) sets the price of
 # information: σ_x² = ½ is a beta of 1 beside the squared error, a σ_x of 0.2 one of 0.08. Who
-# chooses it? The pictures can. A small σ_x makes each squared error dear, a large one makes log
-# 2πσ_x² large; between them lies the σ_x at which the loss is smallest.
+# chooses it? The pictures can. A small σ_x makes each squared error expensive, a large one makes
+# log 2πσ_x² large; between them lies the σ_x at which the loss is smallest.
 #
 # ### Exercise 8.3: the best σ_x, without a word of help
 #
@@ -342,7 +342,7 @@ check.best_width(best_width)
 # %% [markdown] hint 8.3
 # Write v for σ_x². What is the slope of the nll along v, and where is it 0?
 #
-# How many pixels has the batch, and what is the mean of their squared differences?
+# How many pixels are in the batch, and what is the mean of their squared differences?
 #
 # Put that v into the nll: what is left of the squares?
 
@@ -354,8 +354,8 @@ def best_width(x, x_hat):
 
 
 # %% [markdown]
-# With `sigma="auto"` a model takes this σ_x anew in each batch. Here is one, between the model of
-# above with σ_x² = ½ and another with σ_x² = ½ and the beta that its σ_x stands for:
+# With `sigma="auto"` a model takes this σ_x anew in each batch. Here is one, between the earlier
+# model with σ_x² = ½ and another with σ_x² = ½ and the beta that its σ_x stands for:
 
 # %% long
 calibrated = new_vae(2, sigma="auto")
@@ -372,20 +372,20 @@ for name, model in compared.items():
     print(f"{name:18} {numbers}")
 
 # %% [markdown]
-# The second and the third make nearly the same bargain: they pay 8 or 9 nats instead of 3.3, and
+# The second and the third make nearly the same trade: they pay 8 or 9 nats instead of 3.3, and
 # their codes leave the prior, as with any small beta. But the ELBO, which counts log p(x|z) with
-# each model's own σ_x, is far better for the second: σ_x = 0.71 said that pixels are far noisier
-# than they are. For a plane to look at, this course keeps σ_x² = ½; for data of unknown scale, let
-# the data choose.
+# each model's own σ_x, is far better for the second (a log density may be above 0): σ_x = 0.71 said
+# that pixels are far noisier than they are. For a plane to look at, this course keeps σ_x² = ½; for
+# data of unknown scale, let the data choose.
 
 # %% [markdown]
 # ## When collapse is a trap
 #
 # At the start of a training the decoder cannot use z yet, so z lowers the distortion by nothing.
-# But its wage, the KL, is due from the first step. So the first thing that the encoder learns is
-# to be silent. Then the decoder hears nothing but noise, and learns to ignore it. The less it
-# heeds z, the smaller is its gradient dz, and the less pulls the encoder back. That can happen
-# even where a model that uses z would have the smaller loss. Two remedies are in common use.
+# But its price, the KL, is due from the first step. So the first thing that the encoder learns is
+# to be silent. Then the decoder hears nothing but noise, and learns to ignore it. The less it uses
+# z, the smaller is its gradient dz, and the less pulls the encoder back. That can happen even where
+# a model that uses z would have the smaller loss. Two remedies are in common use.
 #
 # **KL warm-up.** Begin with beta = 0 and raise it, step by step, to its full value over the first
 # epochs (Bowman et al. 2016). The decoder learns to use z while that is free. In this package:

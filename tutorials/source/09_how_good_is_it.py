@@ -21,8 +21,8 @@
 #
 # $$p(x) = \int p(x|z)\, p(z)\, dz$$
 #
-# The better the model, the higher the log p(x) of pictures that it has not seen. That is *the*
-# number to compare models by.
+# The better the model, the higher log p(x) of pictures that it has not seen. That is the number by
+# which this notebook compares models.
 #
 # We take pictures in black and white, of zeros and ones. Then p(x) is a true probability of one
 # among 2⁷⁸⁴ possible pictures. (On grey values the Bernoulli likelihood is a fine loss, but no
@@ -96,7 +96,7 @@ with np.errstate(divide="ignore"):
 #
 # ### Exercise 9.1: log-mean-exp
 #
-# Which factor? Work out the formula first. Then write it.
+# Which factor? Work out the formula first.
 #
 # The function gets `a (N, S)`, S logarithms for each of N pictures. It returns `result (N,)`.
 
@@ -126,7 +126,7 @@ def log_mean_exp(a):
 
 
 # %% [markdown]
-# With it (your function, if the check was content):
+# With it (your function, if the check accepted it):
 
 # %% long
 direct = log_mean_exp(log_p)  # (N,)
@@ -135,8 +135,8 @@ print(f"log p(x) the direct way: {direct.mean():.1f}")
 print(f"ELBO, a lower bound:     {bound.mean():.1f}")
 
 # %% [markdown]
-# No overflow any more, and yet nonsense: log p(x) cannot be below its own lower bound. What went
-# wrong? Look at how the 1,000 draws share the sum:
+# No −inf any more, and yet nonsense: log p(x) cannot be below its own lower bound. Look at how the
+# 1,000 draws share the sum:
 
 # %% long
 share = np.exp(log_p.max(axis=1) - direct) / 1000  # (N,)
@@ -146,7 +146,7 @@ print(
 
 # %% [markdown]
 # One lucky draw carries it all. Almost all codes decode to *other* digits, which explain this
-# picture by a factor of e^100 worse. The codes that would explain it well lie in a tiny part of a
+# picture worse by a factor of e^100. The codes that would explain it well lie in a tiny part of a
 # space of 10 dimensions, and 1,000 draws never hit it.
 
 # %% [markdown]
@@ -339,8 +339,8 @@ for S in (1, 10, 100, 1000):
 print(f" ELBO   {bound.mean():8.1f}")
 
 # %% [markdown]
-# With one draw the estimate is the ELBO, but for chance. With more draws it rises, by several
-# nats: so far was the bound from the truth, or farther.
+# With one draw the estimate is the ELBO, but for chance. With more draws it rises, by several nats:
+# the bound was at least so far from the truth.
 
 # %% [markdown]
 # ## Why it rises from the ELBO
@@ -374,14 +374,14 @@ print(f"logarithm of the mean  {np.log(np.mean([1, 9])):.2f}")
 # low, in expectation; but the more draws, the less it varies, and the less is lost. It rises with
 # S from the ELBO to log p(x) (Burda et al. 2016).
 #
-# The effective sample size tells how far to trust it. Here it is about 10 of 1,000: better than 1,
+# The effective sample size tells how far to trust it. Here it is about 8 of 1,000: better than 1,
 # but a few draws still decide, and more draws would raise the estimate a little further. Always
 # state S beside such a number.
 
 # %% [markdown]
 # ## Which model is better?
 #
-# Now we can compare. A plane is pretty, but how much does it cost to have only L = 2 numbers?
+# A plane is pretty, but how much does it cost to have only L = 2 numbers?
 
 # %% long
 plane = VAE(784, 2, hidden=(200,), likelihood="bernoulli", backend="numpy", seed=0)
@@ -412,8 +412,8 @@ print(f"the difference, picture by picture: {pairs.mean():.1f} ± {error:.1f}")
 #
 # **b.** The effective sample size is 1.3 of 1,000. In which direction is the estimate wrong?
 #
-# **c.** Why is the ELBO of one draw a fair estimate of the ELBO, and its logarithm of the mean no
-# fair estimate of log p(x)?
+# **c.** Why is log w of one draw right on average for the ELBO, and the logarithm of a mean of
+# weights not for log p(x)?
 #
 # <details><summary><b>Answers</b></summary>
 #
@@ -422,8 +422,8 @@ print(f"the difference, picture by picture: {pairs.mean():.1f} ± {error:.1f}")
 #
 # **b.** It is too low, most likely: a few lucky draws decide, and luckier ones were not met.
 #
-# **c.** A mean of one draw has the right expectation. The logarithm of a mean is, in expectation,
-# too low, by Jensen's inequality.
+# **c.** The ELBO is the mean of log w, so each log w has the right expectation. The logarithm of a
+# mean is, in expectation, too low, by Jensen's inequality.
 #
 # </details>
 
@@ -436,5 +436,5 @@ print(f"the difference, picture by picture: {pairs.mean():.1f} ± {error:.1f}")
 # - The effective sample size tells how many draws carry the answer. If it is small, the estimate
 #   is likely too low.
 #
-# **Next:** is this measurement right? Notebook 10 holds it against models whose log p(x) is known
+# **Next:** is this measurement right? Notebook 10 compares it with models whose log p(x) is known
 # exactly, and looks at the gap itself.

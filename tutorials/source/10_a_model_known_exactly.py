@@ -15,12 +15,12 @@
 # ## A decoder that bends
 #
 # Take one latent number z and a "picture" x of one number. With one z, no sampling is needed: the
-# integral over z is an area, and an area can be added up from narrow strips. The decoder shall not
-# be straight:
+# integral over z is an area, and an area can be added up from narrow strips. The decoder is a
+# curve:
 #
 # $$z \sim N(0, 1) \qquad x\,|\,z \sim N(z^2,\ \sigma_x^2), \qquad \sigma_x = 0.5$$
 #
-# So two codes, z and −z, give the same picture. That will matter.
+# So two codes, z and −z, give the same picture.
 
 # %%
 import math
@@ -57,7 +57,7 @@ check.joint(z, x_grid, np.stack([log_joint(x) for x in x_grid]), z**2)
 
 
 # %% exercise 10.1
-def log_evidence(log_joint, width):
+def log_evidence(log_pairs, width):
     result = ...  # a number
     return result
 
@@ -75,9 +75,9 @@ log_evidence = check.log_evidence(log_evidence)
 
 
 # %% solution 10.1
-def log_evidence(log_joint, width):
-    largest = log_joint.max()
-    return largest + np.log(np.exp(log_joint - largest).sum() * width)
+def log_evidence(log_pairs, width):
+    largest = log_pairs.max()
+    return largest + np.log(np.exp(log_pairs - largest).sum() * width)
 
 
 # %% [markdown]
@@ -88,7 +88,7 @@ def log_evidence(log_joint, width):
 
 
 # %% exercise 10.2
-def posterior(log_joint, width):
+def posterior(log_pairs, width):
     density = ...  # (G,)
     return density
 
@@ -105,8 +105,8 @@ posterior = check.posterior(posterior)
 
 
 # %% solution 10.2
-def posterior(log_joint, width):
-    return np.exp(log_joint - log_evidence(log_joint, width))
+def posterior(log_pairs, width):
+    return np.exp(log_pairs - log_evidence(log_pairs, width))
 
 
 # %% [markdown]
@@ -136,10 +136,10 @@ for x in (0.0, 1.0, 4.0):
 check.posteriors(z, cases)
 
 # %% [markdown]
-# At x = 0 the posterior has one hill, and a normal q nearly fits. At x = 4 it has two, at z = 2
-# and −2. A normal q can have one. It takes one of the two and leaves the other out (the table
-# tried mu ≥ 0; −mu is as good). The gap is then log 2 = 0.69 nats: q is twice as dense there as
-# the truth. No training of the encoder can close it. At x = 1 the two hills are still close, and q
+# At x = 0 the posterior has one hill, and a normal q nearly fits. At x = 4 it has two, at z = 2 and
+# −2. A normal q can have one. It takes one of the two and leaves the other out (the table tried mu
+# ≥ 0; −mu is as good). The gap is then about log 2 = 0.69 nats: q is twice as dense there as the
+# truth. No training of the encoder can close it. At x = 1 the two hills are still close, and q
 # spreads over both.
 #
 # A q that covers the empty middle would be punished by the KL: log q − log p is large where p is
@@ -241,8 +241,8 @@ pictures.three_values(exact[:60], estimate.log_likelihood[:60], bound[:60])
 # ## What the gap is made of
 #
 # Notebook 3 had log p(x) = ELBO + KL(q(z|x) ‖ p(z|x)). For this model the true posterior is known:
-# a normal distribution with a mean m and, as in exercise 10.3, a precision P, here a matrix. So
-# its KL to q is that of notebook 5, for another prior (compare exercise 5.4):
+# a normal distribution with a mean m and, as in exercise 10.3, a precision (1/variance) P, here a
+# matrix. So its KL to q is that of notebook 5, for another prior (compare exercise 5.4):
 #
 # $$KL = \tfrac12\Big[(\mu - m)\,P\,(\mu - m)^\top + \sum_j P_{jj}\,\sigma_j^2 - L - \sum_j
 # \log\sigma_j^2 - \log\det P\Big]$$

@@ -36,7 +36,7 @@ lab.charts(patients, x_test, digits.y_test)
 # %% [markdown]
 # Take your time with this page, and compare each with the healthy one. What does the KL do? Where
 # are the codes? What is drawn from the prior? Some are plainly ill (which?), some look nearly
-# healthy. These are the ones that get published.
+# healthy. Such errors can be found in published code.
 #
 # The twelve errors, in alphabetical order:
 
@@ -119,7 +119,7 @@ check.diagnoses(diagnosis)
 
 # %% [markdown] hint 11.2
 # Begin with the plain ones: a KL below zero, a reconstruction below 1, a printed KL that does not
-# fit to where the codes are.
+# match where the codes are.
 #
 # Then the three that fail the gradient check. For the others, which of `draw`, `kl` and `nll`
 # could be wrong?
@@ -137,7 +137,7 @@ diagnosis = {
     "G": "uniform noise",
     "H": "KL without its half",
     "I": "half missing in dlogvar",
-    "J": "KL divided by B twice",
+    "J": "KL divided by the batch size twice",
     "K": "one noise for the whole batch",
     "L": "KL takes logvar for log sigma",
 }
@@ -176,11 +176,11 @@ print(inspect.getsource(HandVAE.through_draw))
 #
 # ### Exercise 11.3: an error of your own
 #
-# The best way to know an error is to make one. Write a subclass of `HandVAE` with an error that is
-# in no way among the twelve or is one of them: the gradient check must pass, and the audit must
-# refuse it. You may change `draw`, `kl` or `nll`, and what belongs to it: `through_draw(dz)`
-# returns dmu, dlogvar, `through_kl()` the slopes of one example's KL along mu and logvar.
-# (`self.mu`, `self.logvar` and `self.eps` are those of the last forward pass.)
+# The best way to know an error is to make one. Write a subclass of `HandVAE` with an error of your
+# own, or one of the twelve: the gradient check must pass, and the audit must refuse it. You may
+# change `draw`, `kl` or `nll`, and what belongs to it: `through_draw(dz)` returns dmu, dlogvar,
+# `through_kl()` the slopes of one example's KL along mu and logvar. (`self.mu`, `self.logvar` and
+# `self.eps` are those of the last forward pass.)
 
 
 # %% exercise 11.3
@@ -193,7 +193,7 @@ check.planted(MyPatient)
 # %% [markdown] hint 11.3
 # Choose one term of the KL, and give it a wrong factor: what are its slopes then?
 #
-# Or change σ in `draw` to something else that is positive: which slope has it along logvar?
+# Or change σ in `draw` to something else that is positive: what is its slope along logvar?
 #
 # Both passes must change together.
 
@@ -211,7 +211,7 @@ class MyPatient(HandVAE):
 # ## Three questions
 #
 # **a.** Patients E and F differ from the healthy VAE in one line each. Which of them is nearly an
-# autoencoder of notebook 2, and why has the other still a use for its noise? **b.** Why does J
+# autoencoder of notebook 2, and why does the noise still matter in the other? **b.** Why does J
 # print a small KL although its codes are far outside? **c.** A colleague says: "My loss falls and
 # the pictures look fine, so the code is right." Which three patients would you show?
 #
@@ -219,9 +219,9 @@ class MyPatient(HandVAE):
 #
 # **a.** E: without noise a picture owns a point, and σ serves only to make the KL cheap. In F the
 # KL costs nothing, but the noise is drawn: the encoder must make σ small itself. **b.** What is
-# printed is divided by B = 100 once more; what is true of the codes is a hundred times as much.
-# **c.** C, H, L, for example: their pictures are those of the healthy one, and their ELBO means
-# nothing.
+# printed is divided by the batch size, 100, once more; what is true of the codes is a hundred times
+# as much. **c.** C, H, L, for example: their pictures are those of the healthy one, and their ELBO
+# means nothing.
 #
 # </details>
 

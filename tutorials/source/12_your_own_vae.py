@@ -149,8 +149,7 @@ class MyVAE:
 
 
 # %% [markdown]
-# From here on `MyVAE` is yours if the check was content, and the package's reference if it was not
-# yet.
+# From here on `MyVAE` is yours if the check accepted it, and the package's reference if not yet.
 #
 # ### Exercise 12.2: the training
 #
@@ -280,13 +279,13 @@ figures.image_grid(ink(vae.decode(z)), mine.image_shape, columns=20, title="Draw
 #
 # **a.** Your gradient check passes, and the audit finds nothing. What may still be wrong with a
 # VAE? **b.** Which three of your lines would change for grey pictures with a normal p(x|z)? **c.**
-# Why does `train` return losses on the training pictures that are higher than the package's at the
-# same number of epochs, and what would you look at before you blame the code?
+# Suppose `train` returns higher losses than the package's at the same number of epochs. Why may
+# that be, and what would you look at before you blame the code?
 #
 # <details><summary><b>Answers</b></summary>
 #
 # **a.** Whether it is any good: over-fitting, collapse, a bad choice of the likelihood or of its
-# width, a training too short. None of these is an error of the code, and no check of the code
+# width, too short a training. None of these is an error of the code, and no check of the code
 # shows them; test data do. **b.** The body of `nll`, the line of `dy`, and what turns `decode`'s
 # output into a picture. **c.** Other first weights, another network, other steps of the learning
 # rate. First compare the same quantity: nats per picture, on test pictures, with the same network.

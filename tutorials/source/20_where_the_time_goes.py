@@ -102,7 +102,7 @@ attempt("a * np.float64(2)")
 # - **Silent copies.** `float(a.sum())`, `if a.sum() > 0:` and `print(a)` need the number on the
 #   host. CuPy fetches it, and the host waits until the device has finished everything before. Once
 #   in an epoch that is fine; several times in a step it costs much of the speed. The stand-in
-#   refuses, so that you notice. The right way to fetch is `a.get()`, said aloud.
+#   refuses, so that you notice. The right way to fetch is an explicit `a.get()`.
 # - **Wider numbers.** One `np.float64` turns float32 arrays into float64: twice the memory, and
 #   less speed. A Python number, `2.0`, does not.
 
@@ -262,7 +262,7 @@ rest = max(0.0, whole - products - adam)
 check.shares({"matrix products": products, "Adam": adam, "the rest": rest})
 
 # %% [markdown]
-# On a processor the products most often take the largest part, but by far not 98 in 100. Adam
+# On a processor the products most often take the largest part, but far less than 98 in 100. Adam
 # takes much more of the time than of the operations. Why? Look at what each does with a number
 # that it fetches from memory:
 #
@@ -293,8 +293,8 @@ for size, time in zip(sizes, times, strict=False):
     print(f"B = {size:3}: {(time / size) / (times[-1] / 128):4.1f}")
 
 # %% [markdown]
-# Small batches are dear. But a larger batch also means fewer steps in an epoch, and a model learns
-# by steps. 100 or 128 is a common middle.
+# Small batches are expensive. But a larger batch also means fewer steps in an epoch, and a model
+# learns by steps. 100 or 128 is a common middle.
 #
 # On a graphics card there is one more cost: each operation must be sent to the device, which takes
 # the same time for a small array as for a large one. So a small model may gain nothing from a
@@ -335,7 +335,7 @@ print(f"the products take {wide_time / narrow_time:.1f} times as long in float64
 # $$\frac{f(x + h) - f(x - h)}{2h} = f' + \tfrac16 h^2 f''' + \ldots \qquad \text{a large}\ h\
 # \text{is bad}$$
 #
-# Leave the constants away, and the error is about
+# Leave out the constants, and the error is about
 #
 # $$\text{error}(h) \approx \frac uh + h^2$$
 #

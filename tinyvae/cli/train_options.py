@@ -1,4 +1,6 @@
-"""The options of `tinyvae train` in one table, and the run's configuration that they make."""
+"""The options of `tinyvae train` in one table, and the run's configuration that they make: where an
+option is not given, `model_arguments` chooses likelihood, sigma and output for the data, and
+`defaults` the rest."""
 
 import argparse
 import math
@@ -78,13 +80,15 @@ TABLE = {
             " epoch"),
     ],
     "model": [
-        ("model", ("vae", "autoencoder"), None, "vae", ""),
+        ("model", ("vae", "autoencoder"), None, "vae", "an autoencoder has codes, and no"
+            " distribution"),
         ("latent_dim", _latent_dims, "N[,N…]", 2, "latent dimensions; of several numbers, such as"
             " 1,2,5,10, each is trained, and the runs are compared"),
         ("hidden", _widths, "N[,N…]", None, "widths of the encoder's hidden layers, mirrored"
             " by the decoder; none for a linear model (default: 256,128; tables: 64,64,"
             " and none for fewer than 100 rows)"),
-        ("activation", tuple(ACTIVATIONS), None, None, "(default: relu; tables: softplus)"),
+        ("activation", tuple(ACTIVATIONS), None, None, "of the hidden layers (default: relu;"
+            " tables: softplus)"),
         ("likelihood", ("gaussian", "bernoulli", "mixed"), None, None, "p(x|z); mixed takes each"
             " column of a table by its kind: number, 0 and 1, category (default: mixed for a table"
             " with columns that are no numbers, else gaussian)"),
@@ -118,7 +122,7 @@ TABLE = {
             " without a better ELBO on them, and keep the best epoch's weights; lr-schedule step"
             " takes its step first, and waits again (default for data of your own: 10 to 30, fewer"
             " of many rows)"),
-        ("optimizer", OPTIMIZERS, None, "adam", ""),
+        ("optimizer", OPTIMIZERS, None, "adam", "how a gradient moves the weights"),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
         ("seed", SEED, "N", 0, "fixes all that is random"),
