@@ -666,6 +666,7 @@ def test_data_of_ones_own_have_settings_by_their_kind_and_size(rows, shape, give
 
     class Own:
         x_train, image_shape, options = np.zeros((rows, 1)), shape, asked
+        n_features = 1
 
     found = {"patience": None} | defaults(Own, given)
     assert {name: found[name] for name in expected} == expected

@@ -1,5 +1,6 @@
 """Missing cells are filled with what a linear Gaussian model knows exactly; shares add up."""
 
+import copy
 import math
 
 import capture
@@ -63,6 +64,18 @@ def test_imputed_means_are_the_exact_conditional_ones(linear, rows):
         mean, _, of_means = conditional(linear, row)
         error = np.sqrt(of_means / found.effective_samples[n])
         assert (abs(found.x[n, np.isnan(row)] - mean) < 4 * error + 1e-9).all(), n
+
+
+def test_an_encoder_that_is_too_sure_of_itself_does_not_narrow_the_draws(linear, rows):
+    """q(z|x) has an eighth of the posterior's spread or less: alone it would never leave mu."""
+    sure = copy.deepcopy(linear)
+    sure.parameters["encoder.0.b"][L:] = -6
+    found = evaluate.impute(sure, rows[:6], samples=10_000, draws=400)
+    for n, row in enumerate(rows[:6]):
+        mean, variance, _ = conditional(linear, row)
+        drawn = found.draws[:, n, np.isnan(row)]
+        assert (abs(drawn.mean(axis=0) - mean) < 4.5 * np.sqrt(variance / 400)).all()
+        assert (abs(drawn.var(axis=0) / variance - 1) < 0.35).all()
 
 
 def test_draws_have_the_exact_conditional_mean_and_spread(linear, rows):

@@ -7,6 +7,11 @@ Both are means over draws z_s ~ q(z|x), with the weights of `log_likelihood`,
 where x stands for its observed cells. For any function f, Σ_s ŵ_s f(z_s) goes to the mean of f over
 the true posterior p(z|x) as the number of draws grows, however poor q is (self-normalised
 importance sampling; for missing cells Mattei & Frellsen 2019).
+
+An encoder that has seen few gaps is too sure of itself where a row lacks much: q is narrower than
+p(z|x), and no weight brings back what it never draws. So `impute` draws every second z_s from the
+prior, with ½ q(z|x) + ½ p(z) in place of q: no weight is above 2 p(x|z_s), and where q is good no
+more than half of the draws are lost.
 """
 
 import copy
@@ -123,7 +128,7 @@ def impute(
     choices = np.random.default_rng(seed_sequence(seed, "sample"))
     rng = model.backend.generator(seed_sequence(seed, "sample", 1))
     candidates = np.zeros((M, *some[0].shape))
-    for rows, w, rescale, y, _ in _weighted(model, *some, S, seed, weights):
+    for rows, w, rescale, y, _ in _weighted(model, *some, S, seed, weights, half_prior=True):
         mean = model.backend.to_numpy(model.likelihood.mean(y)).reshape(*w.shape, -1)
         means[rows] = means[rows] * rescale[:, None] + np.einsum("rs,rsd->rd", w, mean)
         if M:
@@ -206,11 +211,19 @@ def shares(
 
 
 def _weighted(
-    model: VAE, x: Array, labels: Array | None, S: int, seed: int, weights: Weights
+    model: VAE,
+    x: Array,
+    labels: Array | None,
+    S: int,
+    seed: int,
+    weights: Weights,
+    *,
+    half_prior: bool = False,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Array, Array]]:
     """Yield (rows, w, rescale, y, target): the weights w (R, s) of draws, added to `weights`, the
     factor (R,) of sums over earlier draws, the decoder's answers y (R s, D) and the rows of x."""
-    for rows, mu, logvar, eps, y, target in decoded_draws(model, x, labels, S, seed):
+    draws = decoded_draws(model, x, labels, S, seed, half_prior=half_prior)
+    for rows, mu, logvar, eps, y, target in draws:
         nll = model.likelihood.nll(y, target).reshape(len(mu), -1)
-        log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll))
+        log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, half_prior=half_prior))
         yield rows, *weights.add(rows, log_w.astype(float)), y, target

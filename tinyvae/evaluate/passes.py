@@ -7,12 +7,13 @@ nor on its batch (but for the rounding of matrix products), and more draws exten
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import Array
+from tinyvae.core.arrays import Array, softplus
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.blocks import blocks
@@ -75,10 +76,16 @@ def posterior_draws(
 
 
 def decoded_draws(
-    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
+    model: Autoencoder,
+    x: Array,
+    labels: Array | None,
+    samples: int,
+    seed: int,
+    *,
+    half_prior: bool = False,
 ) -> Iterator[tuple[slice, Array, Array | None, Array, Array, Array]]:
     """Yield (rows, mu, logvar, eps, y, target): the same, with the decoder's output y (R s, D) of
-    each draw, and its row of x (R s, D)."""
+    each draw, and its row of x (R s, D). With `half_prior`, every second z is one of the prior."""
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
     size = max(1, BLOCK // _width(model))
@@ -91,6 +98,9 @@ def decoded_draws(
             for draws in blocks(samples, size):
                 s = draws.stop - draws.start
                 eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
+                if half_prior and logvar is not None:  # such an eps that z is what eps was
+                    prior = slice((draws.start + 1) % 2, None, 2)
+                    eps[:, prior] = (eps[:, prior] - mu[:, None]) / xp.exp(0.5 * logvar[:, None])
                 if logvar is None:
                     z = xp.broadcast_to(mu[:, None], eps.shape)
                 else:
@@ -102,15 +112,25 @@ def decoded_draws(
 
 
 def log_weights(
-    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float = 1.0, weight: float = 1.0
+    mu: Array,
+    logvar: Array,
+    eps: Array,
+    nll: Array,
+    beta: float = 1.0,
+    weight: float = 1.0,
+    *,
+    half_prior: bool = False,
 ) -> Array:
     """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
 
     With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
-    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others. With
+    `half_prior`, as of `decoded_draws`, z was drawn from ½ q(z|x) + ½ p(z), in place of q.
     """
     z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
     log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
+    if half_prior:  # log p(z) − log (½ q(z|x) + ½ p(z))
+        log_ratio = math.log(2) - softplus(-log_ratio)
     return beta * log_ratio - weight * nll
 
 
