@@ -481,7 +481,7 @@ def test_models_of_the_checks_name_their_backend():
 def runs(request) -> dict:
     """The selected notebooks with the outputs of fresh kernels, each in one thread, two at once."""
     pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install nbclient")
-    selected = [i for i in request.session.items if i.get_closest_marker("notebooks")]
+    selected = [item for item in request.session.items if "runs" in item.fixturenames]
     sources = [item.callspec.params["source"] for item in selected]
     with ThreadPoolExecutor(2) as pool:
         return {s: pool.submit(build.run, build.to_notebook(s)) for s in sources}
