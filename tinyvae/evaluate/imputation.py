@@ -15,6 +15,7 @@ more than half of the draws are lost.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.checks import by_keyword
-from tinyvae.core.arrays import Array
+from tinyvae.core.arrays import Array, softplus
 from tinyvae.core.latent import kl
 from tinyvae.device import seed_sequence
 from tinyvae.evaluate.passes import Weights, checked, decoded_draws, log_weights
@@ -225,5 +226,8 @@ def _weighted(
     draws = decoded_draws(model, x, labels, S, seed, half_prior=half_prior)
     for rows, mu, logvar, eps, y, target in draws:
         nll = model.likelihood.nll(y, target).reshape(len(mu), -1)
-        log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, half_prior=half_prior))
-        yield rows, *weights.add(rows, log_w.astype(float)), y, target
+        log_w = log_weights(mu, logvar, eps, nll)
+        if half_prior:  # log p(x|z) + log p(z) − log (½ q(z|x) + ½ p(z))
+            log_w = math.log(2) - softplus(-(log_w + nll)) - nll
+        log_w = model.backend.to_numpy(log_w).astype(float)
+        yield rows, *weights.add(rows, log_w), y, target

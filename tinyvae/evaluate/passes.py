@@ -7,13 +7,12 @@ nor on its batch (but for the rounding of matrix products), and more draws exten
 
 import hashlib
 import itertools
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tinyvae import checks
-from tinyvae.core.arrays import Array, softplus
+from tinyvae.core.arrays import Array
 from tinyvae.core.latent import reparameterize
 from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.blocks import blocks
@@ -112,25 +111,15 @@ def decoded_draws(
 
 
 def log_weights(
-    mu: Array,
-    logvar: Array,
-    eps: Array,
-    nll: Array,
-    beta: float = 1.0,
-    weight: float = 1.0,
-    *,
-    half_prior: bool = False,
+    mu: Array, logvar: Array, eps: Array, nll: Array, beta: float = 1.0, weight: float = 1.0
 ) -> Array:
     """Return log p(x|z) + log p(z) − log q(z|x), (R, s), from mu, logvar (R, L) and eps (R, s, L).
 
     With z = mu + σ eps, log q(z|x) = −½ Σ (eps² + logvar) and log p(z) = −½ Σ z²; both lack the
-    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others. With
-    `half_prior`, as of `decoded_draws`, z was drawn from ½ q(z|x) + ½ p(z), in place of q.
+    same constant. Both weights are 1 for log p(x); an IWAE may be trained with others.
     """
     z = reparameterize(mu[:, None], logvar[:, None], eps)  # (R, s, L)
     log_ratio = 0.5 * (eps * eps - z * z + logvar[:, None]).sum(axis=2)  # log p(z) − log q(z|x)
-    if half_prior:  # log p(z) − log (½ q(z|x) + ½ p(z))
-        log_ratio = math.log(2) - softplus(-log_ratio)
     return beta * log_ratio - weight * nll
 
 
