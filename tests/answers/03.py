@@ -305,7 +305,7 @@ def log_density(x, mu, sigma):
     return -0.5 * np.log(2 * np.pi) - 0.5 * np.log(sigma) - 0.5 * ((x - mu) / sigma) ** 2
 
 
-# %% wrong 3.1: log_density stops with TypeError: only 0-dimensional arrays can be converted to Pyt
+# %% wrong 3.1: The functions of math take one number; those of np, such as np.exp and np.log,
 import math
 
 
