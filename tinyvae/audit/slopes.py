@@ -25,6 +25,7 @@ def audit_slopes(
     moved: tuple[str, ...],
     pick: Callable[[list], list],
     h: float | None = None,
+    name: str | None = None,
 ) -> list[Finding]:
     """Return an error for each argument whose gradient is cut.
 
@@ -34,6 +35,7 @@ def audit_slopes(
     moved : the roles to take slopes by
     pick : which of the returned items count
     h : the step of the differences, where rounding hides smaller ones
+    name : what the report calls the function, if not by its own name
     """
     if function.framework not in ("torch", "jax", "tensorflow"):
         return []
@@ -47,7 +49,7 @@ def audit_slopes(
                 found[role].append(slopes.by(role))
     except Exception as failure:
         return [unjudged("gradients", f"of {function.name}: {' '.join(str(failure).split())}")]
-    return judged(function.name, found)
+    return judged(name or function.name, found)
 
 
 def judged(name: str, found: dict[str, list[tuple[float, float, float]]]) -> list[Finding]:
@@ -100,10 +102,7 @@ def through_slopes(function: Function, shape: tuple[int, ...]) -> list[Finding]:
     def values(number: int) -> dict[str, np.ndarray]:
         return {"z": 3.0**number * np.random.default_rng(number).standard_normal(shape)}
 
-    found = audit_slopes(function, values, ("z",), lambda items: items[:1], 0.03)
-    for finding in found:
-        finding.message = finding.message.replace("from objective", "from the loss")
-    return found
+    return audit_slopes(function, values, ("z",), lambda items: items[:1], 0.03, "the loss")
 
 
 def term_slopes(term: Term, moved: tuple[str, ...]) -> list[Finding]:

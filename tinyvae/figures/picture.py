@@ -99,8 +99,9 @@ class Picture(Figure):
         """Return the heading, what stands below it, and the panels' titles, for who cannot see."""
         texts = [text.get_text() for text in self.texts[:2]]
         texts += [ax.get_title("left") or ax.get_title() for ax in self.axes]
-        lines = (" ".join(text.split()).rstrip(".") for text in dict.fromkeys(texts) if text)
-        return ". ".join(lines).replace("?.", "?") or "Images side by side"
+        lines = [" ".join(text.split()).rstrip(".") for text in dict.fromkeys(texts) if text]
+        ended = [line if line.endswith("?") else line + "." for line in lines]
+        return " ".join(ended).removesuffix(".") or "Images side by side"
 
 
 def write_png(file: Any, pixels: np.ndarray, dpi: float, notes: dict[str, str]) -> None:
