@@ -58,7 +58,7 @@ def short_rate(elapsed: float) -> float:
 
 RECIPES = {
     "paper": Recipe(sum(STAGES), 20, 0, paper_rate),
-    "short": Recipe(360, 200, 60, short_rate),
+    "short": Recipe(500, 200, 60, short_rate),
 }
 
 

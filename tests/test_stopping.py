@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tinyvae import IWAE, VAE, Adam, Autoencoder, fit, load
+from tinyvae import IWAE, VAE, Adam, Autoencoder, evaluate, fit, load
 from tinyvae.core.columns import MIN_VARIANCE
+from tinyvae.train import loop
 from tinyvae.train.runs import open_run
 from tinyvae.train.stopping import is_warm, waited
 
@@ -279,3 +280,37 @@ def test_a_column_without_an_observed_cell_is_named_before_anything_changes(rows
     with pytest.raises(ValueError, match="x_train has no observed cell in column 3: leave the"):
         fit(vae, x, 2, missing=True, **TRAINING)
     assert vae.missing is False and len(vae.encoder.layers) == 3
+
+
+def test_where_cells_are_missing_log_p_chooses_the_epoch_and_a_resumed_run_goes_on(rows, tmp_path):
+    train, held_out = (np.where(np.random.default_rng(2).random(x.shape) < 0.2, math.nan, x)
+                       for x in rows)  # fmt: skip
+    options = {**TRAINING, "validation": held_out, "patience": 8, "missing": True}
+    whole = model(missing="mask")
+    history = fit(whole, train, 40, run=tmp_path / "a", **options)
+    log_p = [row["val_log_p"] for row in history]
+    assert history.best_epoch == 1 + np.argmax(log_p)
+    exact = np.mean([evaluate.log_likelihood(whole, held_out, samples=5000).log_likelihood])
+    assert abs(exact - max(log_p)) < 0.5  # σ² was set anew since
+    # The same in two parts, bit for bit.
+    parts = model(missing="mask")
+    fit(parts, train, history.best_epoch + 3, run=tmp_path / "b", **options)
+    again = model(missing="mask")
+    went_on = fit(again, train, 40, run=tmp_path / "b", resume=True, **options)
+    assert [row["val_log_p"] for row in went_on] == log_p
+    assert went_on.best_epoch == history.best_epoch
+    np.testing.assert_array_equal(again.parameters.theta, whole.parameters.theta)
+    header = (tmp_path / "b/metrics.csv").read_text().splitlines()[0]
+    assert header.endswith("val_kl,val_log_p")
+
+
+def test_a_run_of_an_earlier_version_goes_on_by_its_elbo(rows, tmp_path, monkeypatch):
+    train, held_out = rows
+    options = {**TRAINING, "validation": held_out, "patience": 30, "run": tmp_path / "r"}
+    with monkeypatch.context() as before:
+        before.setattr(loop, "_by_log_p", lambda t: False)
+        fit(model(missing="mask"), train, 3, **options)
+    again = model(missing="mask")
+    history = fit(again, train, 6, resume=True, **options)
+    assert len(history) == 6 and "val_log_p" not in history[-1]
+    assert history.best_epoch == 1 + np.argmax(elbos(history))

@@ -73,7 +73,7 @@ def gaps(rows):
 def test_the_configuration_holds_kinds_and_categories(run):
     config = json.loads((Path(run[0]) / "config.json").read_text())
     model = config["model"]
-    assert (model["likelihood"], model["missing"]) == ("mixed", True)
+    assert (model["likelihood"], model["missing"]) == ("mixed", "mask")
     assert model["columns"] == [["categorical", 3], ["gaussian", 2], ["bernoulli", 1]]
     found = {v["name"]: v["categories"] for v in config["data"]["variables"]}
     assert found == dict(zip(NAMES, [["ant", "dog", "elk"], [], [], ["n", "y"]], strict=True))

@@ -201,10 +201,10 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             n_classes=0 if labels is None else len(self.classes_),
             beta=self.beta, free_bits=self.free_bits, backend=self.backend,
             dtype=X.dtype.name if self.dtype == "auto" else self.dtype,
-            seed=_seed(self.random_state),
+            seed=_seed(self.random_state), missing="mask" if missing else False,
         )  # fmt: skip
         train, held_out = self._split(u, model.seed)
-        wait = self._patience(len(train)) if len(held_out) else None
+        wait = self._patience(len(train), missing) if len(held_out) else None
         of_labels: dict[str, Any] = {}
         if labels is not None:
             of_labels = {"labels": labels[train], "validation_labels": labels[held_out]}
@@ -421,11 +421,11 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             return checks.integer("epochs", cast(Any, self.epochs), 1)
         return recipes.epochs(n_rows, self.batch_size)
 
-    def _patience(self, n_rows: int) -> int:
+    def _patience(self, n_rows: int, missing: bool) -> int:
         """Return how many epochs without a better one are waited for."""
         if self.n_iter_no_change != "auto":
             return checks.integer("n_iter_no_change", cast(Any, self.n_iter_no_change), 1)
-        return recipes.patience(n_rows, self.batch_size)
+        return recipes.patience(n_rows, self.batch_size, missing)
 
     def _split(self, X: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return which rows are trained on, and which stop the training, maybe none.

@@ -196,7 +196,7 @@ def defaults(dataset: Any, given: dict) -> dict:
     size = given.get("batch_size", found["batch_size"])
     found["epochs"] = recipes.epochs(n, size) if table else default_epochs(dataset)
     if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:
-        found["patience"] = recipes.patience(n, size)
+        found["patience"] = recipes.patience(n, size, dataset.missing)
     return found | BUILT_IN.get(dataset.options["name"], {})
 
 
@@ -221,7 +221,7 @@ def model_arguments(options: dict, dataset: Any) -> dict:
     else:
         note_unused(options, VAE_ONLY, "--model autoencoder: it has no KL")
     if dataset.missing:
-        arguments["missing"] = True
+        arguments["missing"] = "mask"
     likelihood = arguments["likelihood"] = likelihood_of(options, dataset)
     if likelihood == "mixed":
         arguments["columns"] = variables.pairs(dataset.variables)

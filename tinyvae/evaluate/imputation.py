@@ -8,10 +8,11 @@ where x stands for its observed cells. For any function f, Σ_s ŵ_s f(z_s) goes
 the true posterior p(z|x) as the number of draws grows, however poor q is (self-normalised
 importance sampling; for missing cells Mattei & Frellsen 2019).
 
-An encoder that has seen few gaps is too sure of itself where a row lacks much: q is narrower than
-p(z|x), and no weight brings back what it never draws. So `impute` draws every second z_s from the
-prior, with ½ q(z|x) + ½ p(z) in place of q: no weight is above 2 p(x|z_s), and where q is good no
-more than half of the draws are lost.
+Where a row lacks much, or is unlike those that were trained on, q(z|x) may be far from p(z|x), and
+too narrow; no weight brings back what is never drawn. So `impute` draws every second z_s from the
+prior and the others from the Gaussian that Laplace's method fits to each row
+(`tinyvae.evaluate.laplace`), r(z), with ½ r(z) + ½ p(z) in place of q: no weight is above
+2 p(x|z_s), and where r is good no more than half of the draws are lost.
 """
 
 import copy
@@ -23,10 +24,21 @@ import numpy as np
 
 from tinyvae import checks
 from tinyvae.checks import by_keyword
-from tinyvae.core.arrays import Array, softplus
+from tinyvae.core.arrays import Array
 from tinyvae.core.latent import kl
+from tinyvae.data.blocks import blocks
 from tinyvae.device import seed_sequence
-from tinyvae.evaluate.passes import Weights, checked, decoded_draws, log_weights
+from tinyvae.evaluate.laplace import laplace
+from tinyvae.evaluate.passes import (
+    BLOCK,
+    Weights,
+    checked,
+    decoded_draws,
+    keys_of,
+    log_weights,
+    noise,
+    width,
+)
 from tinyvae.models import VAE, Autoencoder, of_observed_cells
 
 
@@ -129,7 +141,7 @@ def impute(
     choices = np.random.default_rng(seed_sequence(seed, "sample"))
     rng = model.backend.generator(seed_sequence(seed, "sample", 1))
     candidates = np.zeros((M, *some[0].shape))
-    for rows, w, rescale, y, _ in _weighted(model, *some, S, seed, weights, half_prior=True):
+    for rows, w, rescale, y in _near_posterior(model, *some, S, seed, weights):
         mean = model.backend.to_numpy(model.likelihood.mean(y)).reshape(*w.shape, -1)
         means[rows] = means[rows] * rescale[:, None] + np.einsum("rs,rsd->rd", w, mean)
         if M:
@@ -212,22 +224,38 @@ def shares(
 
 
 def _weighted(
-    model: VAE,
-    x: Array,
-    labels: Array | None,
-    S: int,
-    seed: int,
-    weights: Weights,
-    *,
-    half_prior: bool = False,
+    model: VAE, x: Array, labels: Array | None, S: int, seed: int, weights: Weights
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Array, Array]]:
     """Yield (rows, w, rescale, y, target): the weights w (R, s) of draws, added to `weights`, the
     factor (R,) of sums over earlier draws, the decoder's answers y (R s, D) and the rows of x."""
-    draws = decoded_draws(model, x, labels, S, seed, half_prior=half_prior)
-    for rows, mu, logvar, eps, y, target in draws:
+    for rows, mu, logvar, eps, y, target in decoded_draws(model, x, labels, S, seed):
         nll = model.likelihood.nll(y, target).reshape(len(mu), -1)
-        log_w = log_weights(mu, logvar, eps, nll)
-        if half_prior:  # log p(x|z) + log p(z) − log (½ q(z|x) + ½ p(z))
-            log_w = math.log(2) - softplus(-(log_w + nll)) - nll
-        log_w = model.backend.to_numpy(log_w).astype(float)
+        log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll)).astype(float)
         yield rows, *weights.add(rows, log_w), y, target
+
+
+def _near_posterior(
+    model: VAE, x: np.ndarray, labels: Array | None, S: int, seed: int, weights: Weights
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Array]]:
+    """Yield (rows, w, rescale, y) as `_weighted`, of draws of which every second is from the prior
+    p(z), and the others from the Gaussian r(z) of Laplace's method."""
+    L, backend = model.latent_dim, model.backend
+    size = max(1, BLOCK // width(model))
+    with backend.session():
+        for rows in blocks(len(x), size // max(S, L + 1)):
+            batch, label = model.as_batch(x[rows]), None if labels is None else labels[rows]
+            r, keys = laplace(model, batch, label), keys_of(x[rows], seed)
+            for draws in blocks(S, size):
+                z = noise(keys, draws, L).astype(float)  # (R, s, L)
+                near = slice(draws.start % 2, None, 2)
+                z[:, near] = r.draw(z[:, near])
+                places = np.repeat(np.arange(len(batch)), z.shape[1])
+                repeated = None if label is None else label[places]
+                y = model.decoder_output(
+                    backend.asarray(z.reshape(-1, L), model.dtype), labels=repeated
+                )  # (R s, D)
+                nll = model.likelihood.nll(y, batch[backend.asarray(places)])
+                log_prior = -0.5 * (z * z).sum(axis=2)  # (R, s), without −½ L log 2π, as r
+                proposal = np.logaddexp(r.log_density(z), log_prior) - math.log(2)
+                log_w = log_prior - backend.to_numpy(nll).astype(float).reshape(z.shape[:2])
+                yield rows, *weights.add(rows, log_w - proposal), y

@@ -46,7 +46,7 @@ def by_blocks(
     if not len(rows):
         raise ValueError("there are no rows to work on")
     done = []
-    for block in blocks(len(rows), BLOCK // _width(model)):
+    for block in blocks(len(rows), BLOCK // width(model)):
         some = rows[block]
         found = function(x[some], labels=None if labels is None else labels[some])
         found = found if isinstance(found, tuple) else (found,)
@@ -75,31 +75,22 @@ def posterior_draws(
 
 
 def decoded_draws(
-    model: Autoencoder,
-    x: Array,
-    labels: Array | None,
-    samples: int,
-    seed: int,
-    *,
-    half_prior: bool = False,
+    model: Autoencoder, x: Array, labels: Array | None, samples: int, seed: int
 ) -> Iterator[tuple[slice, Array, Array | None, Array, Array, Array]]:
     """Yield (rows, mu, logvar, eps, y, target): the same, with the decoder's output y (R s, D) of
-    each draw, and its row of x (R s, D). With `half_prior`, every second z is one of the prior."""
+    each draw, and its row of x (R s, D)."""
     xp, D, L = model.backend.xp, model.n_features, model.latent_dim
     seed = checks.integer("seed", seed, 0)
-    size = max(1, BLOCK // _width(model))
+    size = max(1, BLOCK // width(model))
     with model.backend.session():
         for rows in blocks(len(x), size // samples):
             on_host = np.asarray(x[rows])
             batch, label = model.as_batch(on_host), None if labels is None else labels[rows]
             mu, logvar = model.codes(batch, label)
-            keys = _keys(on_host, seed)
+            keys = keys_of(on_host, seed)
             for draws in blocks(samples, size):
                 s = draws.stop - draws.start
-                eps = model.backend.asarray(_noise(keys, draws, L), model.dtype)  # (R, s, L)
-                if half_prior and logvar is not None:  # such an eps that z is what eps was
-                    prior = slice((draws.start + 1) % 2, None, 2)
-                    eps[:, prior] = (eps[:, prior] - mu[:, None]) / xp.exp(0.5 * logvar[:, None])
+                eps = model.backend.asarray(noise(keys, draws, L), model.dtype)  # (R, s, L)
                 if logvar is None:
                     z = xp.broadcast_to(mu[:, None], eps.shape)
                 else:
@@ -183,7 +174,7 @@ def _nll(model: Autoencoder, y: Array, target: Array) -> Array:
     return nll
 
 
-def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
+def keys_of(x: np.ndarray, seed: int) -> list[np.ndarray]:
     """Return the key (2,) of each row's noise: a hash of the seed and the row's bytes."""
     x = np.ascontiguousarray(x, np.float32) + np.float32(0)  # −0 becomes 0
     digests = (hashlib.blake2b(row, digest_size=16, key=b"%d" % seed).digest() for row in x)
@@ -193,17 +184,17 @@ def _keys(x: np.ndarray, seed: int) -> list[np.ndarray]:
 def same_noise(x: Array) -> np.ndarray:
     """Return a number for each row (N,), the same for rows whose draws are the same: equal ones."""
     parts = blocks(len(x), BLOCK // x.shape[1])
-    keys = [key for rows in parts for key in _keys(np.asarray(x[rows]), seed=0)]
+    keys = [key for rows in parts for key in keys_of(np.asarray(x[rows]), seed=0)]
     return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
-def _noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
+def noise(keys: list[np.ndarray], draws: slice, L: int) -> np.ndarray:
     """Return eps (R, s, L), float32 draws from N(0, 1), the same for every backend and dtype."""
     eps = np.empty((len(keys), draws.stop - draws.start, L), np.float32)
     draw("standard_normal", eps, keys, itertools.repeat(draws.start, len(keys)))
     return eps
 
 
-def _width(model: Autoencoder) -> int:
+def width(model: Autoencoder) -> int:
     """Return the width of the model's widest layer."""
     return max(model.n_features, *(max(view.shape) for view in model.parameters.values()))

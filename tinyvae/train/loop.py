@@ -32,12 +32,13 @@ from tinyvae.engines.communicator import find
 from tinyvae.engines.partition import DataParallel
 from tinyvae.engines.plain import Steps, moves, on_device
 from tinyvae.evaluate.evaluation import KL_ROWS
+from tinyvae.evaluate.laplace import log_evidence
 from tinyvae.evaluate.passes import mean_squares
 from tinyvae.models import IWAE, VAE, Autoencoder
 from tinyvae.threads import checked, team
 from tinyvae.train import checkpoint, schedules, stopping
 from tinyvae.train.checkpoint import model_config
-from tinyvae.train.runs import History, Run
+from tinyvae.train.runs import LOG_P, History, Run
 from tinyvae.train.schedules import LR_SCHEDULES
 
 MAX_VARIANCE = 1e24  # a calibrated σ² above it is that of a training that diverged
@@ -120,8 +121,9 @@ def fit(
         to 10 bits of mantissa instead of 23. (`tinyvae.engines.fused` has no use for them.)
     patience : int, optional
         Keep the weights of the best epoch: that of the highest ELBO of `validation` (weights 1; of
-        an IWAE, its own bound) once the warm-up is over; and stop when so many epochs in a row were
-        no better. The run folder keeps the last weights too, from which `resume` goes on.
+        an IWAE, its own bound; where cells are missing, log p(x) by Laplace's method) once the
+        warm-up is over; and stop when so many epochs in a row were no better. The run folder keeps
+        the last weights too, from which `resume` goes on.
     missing : bool
         Whether cells of x may be missing, NaN, from now on: see `missing` of `VAE`, which can also
         show the encoder which cells are. The assumption is that they are missing at random.
@@ -131,7 +133,8 @@ def fit(
     history : list of dict
         One row an epoch: epoch, seconds, loss, reconstruction, kl, and val_loss,
         val_reconstruction, val_kl (NaN without `validation`); in nats per example. With
-        `patience`, `history.best_epoch` tells the epoch whose weights the model has.
+        `patience`, `history.best_epoch` tells the epoch whose weights the model has, and
+        val_log_p what it was chosen by, where cells are missing.
 
     Raises
     ------
@@ -306,6 +309,9 @@ def _loop(training: _Training, steps: Steps) -> History:
             log = ranks.average(model.backend.to_numpy(steps.log), steps.sizes)
             row |= _averaged(model, log, steps, epoch, optimizer.lr)
             row |= _validated(model, t.validation, t.validation_labels, t.kl_history, ranks)
+            if t.patience and _by_log_p(t):
+                found = ranks.mean(partial(_log_p, model), t.validation, t.validation_labels, 1)
+                row[LOG_P] = float(found[0])
             row["seconds"] = time.perf_counter() - start
             if betas:  # the checkpoint keeps the model's own
                 model.beta = beta
@@ -343,10 +349,24 @@ def _waited(t: _Training) -> stopping.Waited:
 
 def _bounds(t: _Training) -> list[float]:
     """Return the ELBO of the validation rows (weights 1) after each epoch; of an IWAE, its own
-    bound, as the ELBO falls where that rises."""
+    bound, as the ELBO falls where that rises; where cells are missing, log p(x)."""
+    if _by_log_p(t):
+        return [row[LOG_P] for row in t.history]
     if isinstance(t.model, IWAE) and t.model.importance_samples > 1:
         return [-row["val_loss"] for row in t.history]
     return [-(row["val_reconstruction"] + row["val_kl"]) for row in t.history]
+
+
+def _by_log_p(t: _Training) -> bool:
+    """Return whether log p(x), by Laplace's method, tells the best epoch: where cells are missing,
+    as q(z|x) is then too far from p(z|x) in rows that were not trained on for the ELBO to tell."""
+    before = not t.history or LOG_P in t.history[0]  # not in the runs of earlier versions
+    return isinstance(t.model, VAE) and bool(t.model.missing) and before
+
+
+def _log_p(model: Any, x: Any, labels: Any) -> np.ndarray:
+    """Return the mean over the rows of x of log p(x) (1,), by two steps of Laplace's method."""
+    return np.array([log_evidence(model, x, labels, steps=2).mean()])
 
 
 def _judge(t: _Training) -> bool:

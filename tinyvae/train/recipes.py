@@ -36,9 +36,10 @@ def epochs(n_rows: int, batch_size: int) -> int:
     return min(600, max(60, STEPS // _steps(n_rows, batch_size)))
 
 
-def patience(n_rows: int, batch_size: int) -> int:
-    """Return after how many epochs in a row without a better one a training stops: 10 to 30."""
-    return min(30, max(10, WAIT // _steps(n_rows, batch_size)))
+def patience(n_rows: int, batch_size: int, missing: bool) -> int:
+    """Return after how many epochs in a row without a better one a training stops: 10 to 30, or
+    twice as many where cells are missing, as what they say comes in more slowly."""
+    return min(30, max(10, WAIT // _steps(n_rows, batch_size))) * (2 if missing else 1)
 
 
 def _steps(n_rows: int, batch_size: int) -> int:

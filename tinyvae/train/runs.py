@@ -34,6 +34,7 @@ COLUMNS = (
     *("val_loss", "val_reconstruction", "val_kl"),
 )
 NUMBERS = [name for name in COLUMNS if name != "seconds"]  # columns of the checkpoint's history
+LOG_P = "val_log_p"  # a column more, where it tells the best epoch
 TRAINING = (
     *("epochs", "batch_size", "lr", "optimizer", "lr_schedule", "kl_warmup", "kl_cycles"),
     "threads",
@@ -229,6 +230,8 @@ class Run:
         if moves(model):
             extra["variance"] = model.likelihood.variance if variance is None else variance
         table = np.array([[row[name] for name in NUMBERS] for row in history])
+        if history and LOG_P in history[0]:
+            extra[LOG_P] = np.array([row[LOG_P] for row in history])
         checkpoint.save(
             model, self.path / checkpoint.FILE, epoch=len(history), seed=model.seed,
             **checkpoint.optimizer_arrays(model, optimizer),
@@ -245,7 +248,8 @@ class Run:
         Where that fails, it is noted: the checkpoint has the history too.
         """
         try:
-            write_csv(self.path / "metrics.csv", COLUMNS, [list(row.values()) for row in history])
+            names = tuple(history[0]) if history else COLUMNS
+            write_csv(self.path / "metrics.csv", names, [list(row.values()) for row in history])
             if kl_history:
                 names = ("epoch", *(f"z{j}" for j in range(1, len(kl_history[0]) + 1)))
                 rows = [[epoch, *values.tolist()] for epoch, values in enumerate(kl_history, 1)]
@@ -293,6 +297,10 @@ class Run:
             row = dict(zip(NUMBERS, values.tolist(), strict=True))
             row |= {"epoch": int(row["epoch"]), "seconds": float(seconds)}
             history.append({name: row[name] for name in COLUMNS})
+        if LOG_P in arrays:
+            chosen_by = checkpoint.require(arrays, LOG_P, (n,), path)
+            for row, value in zip(history, chosen_by.tolist(), strict=True):
+                row[LOG_P] = value
         return history, list(arrays["kl_per_dimension"])
 
     @property
