@@ -269,7 +269,8 @@ def gaps():
     """The iris with a fifth of its cells missing, and a VAE of it."""
     table = load_iris().data
     holes = np.where(np.random.default_rng(0).random(table.shape) < 0.2, np.nan, table)
-    return table, holes, VAEEstimator(random_state=0, importance_samples=200).fit(holes)
+    vae = VAEEstimator(random_state=0, importance_samples=200, n_iter_no_change=40)
+    return table, holes, vae.fit(holes)
 
 
 def test_missing_cells_are_filled_in_better_than_by_means(gaps):

@@ -284,7 +284,7 @@ def test_a_row_of_which_nothing_is_known_is_filled_from_the_prior_and_said(run, 
     write([animals()[1], ["", "", "", ""]])
     assert cli.main(["impute", run[0], "new.csv", "--out", "f.csv"]) == 0
     assert gaps(read("f.csv")[1]) == []
-    assert "nothing is observed in 1 row (the first: 2, from 1): filled in from" in one_line(capsys)
+    assert "nothing is observed in 1 row (the first: 1, from 0): filled in from" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,9 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     standard deviation 1, and what the estimator takes and returns stays in the units of X, scores
     too; images are best scaled to [0, 1] first, with a fixed sigma.
 
-    Cells of X may be missing, NaN: the model learns from those that are observed, and the score of
-    a row is that of its observed cells. They are taken to be missing at random.
+    Cells of X may be missing, NaN: the model learns from those that are observed, its encoder sees
+    which they are, and the score of a row is that of its observed cells. They are taken to be
+    missing at random.
 
     Parameters
     ----------
@@ -69,18 +70,21 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
     free_bits : float, default=0.0
         Nats that each latent dimension may use at no cost.
     epochs : int or "auto", default="auto"
-        At most so many, with early stopping; "auto" takes 60, and up to 600 of few rows.
+        At most so many, with early stopping; "auto" takes 60, and up to 600 of few rows; twice as
+        many where cells are missing.
     early_stopping : bool, default=True
         Hold out `validation_fraction` of the rows (at least 10 must be there), stop after
-        `n_iter_no_change` epochs in a row without a better ELBO on them, and keep the weights of
-        the best epoch. With lr_schedule="step" the rate first falls, and the wait begins anew.
+        `n_iter_no_change` epochs in a row without a better ELBO on them (where cells are missing,
+        log p(x)), and keep the weights of the best epoch. With lr_schedule="step" the rate first
+        falls, and the wait begins anew.
     validation_fraction : float, default=0.15
         With 0, no rows are held out, and the training does not stop early.
     n_iter_no_change : int or "auto", default="auto"
-        "auto" takes 10 to 30, fewer of many rows.
+        "auto" takes 10 to 30, fewer of many rows; three times as many where cells are missing.
     batch_size : int, default=32
     lr : float or "auto", default="auto"
-        "auto" takes 0.003; for a linear model 0.03, and less of more than 66 features.
+        "auto" takes 0.003, or half of it where cells are missing; for a linear model 0.03, and less
+        of more than 66 features.
     lr_schedule : {"constant", "step", "cosine"}, default="step"
     optimizer : {"adam", "sgd"}, default="adam"
     kl_warmup : float, default=0
@@ -192,7 +196,7 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         self.mean_, self.scale_ = self._units(X)
         u = self._standardized(X)
         given = None if self.hidden == "auto" else checks.widths("hidden", self.hidden)
-        recipe = recipes.table(len(X), X.shape[1], given)
+        recipe = recipes.table(len(X), X.shape[1], given, missing)
         rate = recipe["lr"] if self.lr == "auto" else cast(float, self.lr)
         model = VAE(
             X.shape[1], self.latent_dim, hidden=recipe["hidden"], activation=self.activation,
@@ -204,19 +208,20 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
             seed=_seed(self.random_state), missing="mask" if missing else False,
         )  # fmt: skip
         train, held_out = self._split(u, model.seed)
+        most = self._epochs(len(train), missing)
         wait = self._patience(len(train), missing) if len(held_out) else None
         of_labels: dict[str, Any] = {}
         if labels is not None:
             of_labels = {"labels": labels[train], "validation_labels": labels[held_out]}
         self.history_ = fit(
-            model, u[train], epochs=self._epochs(len(train)), batch_size=self.batch_size, lr=rate,
+            model, u[train], epochs=most, batch_size=self.batch_size, lr=rate,
             lr_schedule=self.lr_schedule, optimizer=self.optimizer,
             kl_warmup=self.kl_warmup, progress=self.verbose, threads=self.threads, missing=missing,
             validation=u[held_out] if wait else None, patience=wait, **of_labels,
         )  # fmt: skip
         self.n_iter_ = len(self.history_)
         self.best_epoch_ = self.history_.best_epoch or self.n_iter_
-        if wait and self.n_iter_ == self._epochs(len(train)):
+        if wait and self.n_iter_ == most:
             problem = f"{self.n_iter_} epochs are over, and epoch {self.best_epoch_} was the best"
             warnings.warn(f"{problem}: more may be better", ConvergenceWarning, stacklevel=2)
         model.accept_missing()  # in rows to come
@@ -415,11 +420,11 @@ class VAEEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMix
         x = self.model_.sample(n_samples, seed=_seed(random_state), noise=noise, labels=labels)
         return self._in_units(x, x.dtype)
 
-    def _epochs(self, n_rows: int) -> int:
+    def _epochs(self, n_rows: int, missing: bool) -> int:
         """Return the number of epochs: with "auto", more of few rows, whose epochs are short."""
         if self.epochs != "auto":
             return checks.integer("epochs", cast(Any, self.epochs), 1)
-        return recipes.epochs(n_rows, self.batch_size)
+        return recipes.epochs(n_rows, self.batch_size, missing)
 
     def _patience(self, n_rows: int, missing: bool) -> int:
         """Return how many epochs without a better one are waited for."""

@@ -77,7 +77,7 @@ def _report(given: argparse.Namespace, n: int, moved: int, few: int, gaps: np.nd
         print(outputs.moved(moved))
     empty = np.flatnonzero(gaps.all(axis=1))
     if len(empty):
-        what = f"{counted(len(empty), 'row')} (the first: {empty[0] + 1}, from 1)"
+        what = f"{counted(len(empty), 'row')} (the first: {empty[0]}, from 0)"
         terminal.note(f"nothing is observed in {what}: filled in from the prior")
     if few:
         what = f"fewer than {FEW} effective samples in {counted(few, 'row')}"

@@ -116,12 +116,12 @@ TABLE = {
             " mnist, fashion-mnist: 20)"),
         ("batch_size", whole(1), "N", None, "(default: 100; tables: 32)"),
         ("lr", real(above=True), "RATE", None, "learning rate (default: 0.001; tables: 0.003,"
-            " up to 0.03 for a linear model; digits, shapes: 0.004)"),
+            " or 0.0015 with missing cells, up to 0.03 for a linear model; digits, shapes: 0.004)"),
         ("patience", whole(1), "N", None,
             "hold out a part of the training rows (see --validation), stop after N epochs in a row"
             " without a better ELBO on them, and keep the best epoch's weights; lr-schedule step"
             " takes its step first, and waits again (default for data of your own: 10 to 30, fewer"
-            " of many rows)"),
+            " of many rows, three times as many with missing cells, where log p(x) is looked at)"),
         ("optimizer", OPTIMIZERS, None, "adam", "how a gradient moves the weights"),
         ("lr_schedule", tuple(LR_SCHEDULES), None, "step",
             "step: a fifth of the rate in the last third"),
@@ -192,11 +192,13 @@ def defaults(dataset: Any, given: dict) -> dict:
     their number of rows, and, for data of one's own, when to stop."""
     own, n = dataset.options["name"] not in NAMES, len(dataset.x_train)
     table = own and not dataset.image_shape
-    found = recipes.table(n, dataset.n_features, given.get("hidden")) if table else dict(IMAGES)
+    found, gaps = dict(IMAGES), dataset.missing
+    if table:
+        found = recipes.table(n, dataset.n_features, given.get("hidden"), gaps)
     size = given.get("batch_size", found["batch_size"])
-    found["epochs"] = recipes.epochs(n, size) if table else default_epochs(dataset)
+    found["epochs"] = recipes.epochs(n, size, gaps) if table else default_epochs(dataset)
     if own and dataset.options["validation"] != 0 and n >= recipes.LEAST_ROWS:
-        found["patience"] = recipes.patience(n, size, dataset.missing)
+        found["patience"] = recipes.patience(n, size, gaps)
     return found | BUILT_IN.get(dataset.options["name"], {})
 
 
