@@ -238,7 +238,7 @@ def test_where_no_thread_can_be_started_this_one_does_all(monkeypatch):
     def refuse(self):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(team, "pool", None)
+    monkeypatch.setattr(team, "workers", 0)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     np.testing.assert_array_equal(theta(), expected)
 

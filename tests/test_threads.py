@@ -144,18 +144,46 @@ def test_ctrl_c_waits_for_the_other_threads(two):
     assert ended
 
 
-def test_ctrl_c_during_the_wait_is_raised_when_the_task_is_done():
+def test_ctrl_c_during_the_wait_is_raised_when_the_call_is_made():
     class Interrupted:
         looks = 0
 
-        def exception(self):
+        def __enter__(self):
             self.looks += 1
             if self.looks == 1:
                 raise KeyboardInterrupt
 
-    future = Interrupted()
-    (error,) = threads._errors_when_done(future)
-    assert isinstance(error, KeyboardInterrupt) and future.looks == 2
+        def __exit__(self, *error):
+            pass
+
+    call = threads.Call(divmod, 1, 0)
+    call.make()
+    call.done = done = Interrupted()
+    pressed, error = call.errors_when_done()
+    assert isinstance(pressed, KeyboardInterrupt) and isinstance(error, ZeroDivisionError)
+    assert done.looks == 2
+
+
+def test_a_call_is_made_once_by_whoever_begins_it_first():
+    made = []
+    call = threads.Call(made.append, 1)
+    several = [threading.Thread(target=call.make) for _ in range(8)]
+    for thread in several:
+        thread.start()
+    call.make()
+    for thread in several:
+        thread.join()
+    assert call.errors_when_done() == [] and made == [1]
+
+
+def test_where_no_thread_can_be_started_all_is_done_here(two, monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    other, seen = type(team)(2), []
+    other.together([(seen.append, n) for n in range(3)])
+    assert seen == [0, 1, 2] and other.queue.empty()
 
 
 def test_numpys_error_state_holds_in_every_thread(two):
