@@ -314,3 +314,12 @@ def test_a_run_of_an_earlier_version_goes_on_by_its_elbo(rows, tmp_path, monkeyp
     history = fit(again, train, 6, resume=True, **options)
     assert len(history) == 6 and "val_log_p" not in history[-1]
     assert history.best_epoch == 1 + np.argmax(elbos(history))
+
+
+def test_a_run_goes_on_without_its_patience(rows, tmp_path):
+    options = {**TRAINING, "validation": rows[1], "missing": True, "run": tmp_path / "r"}
+    fit(model(missing="mask"), rows[0], 3, patience=2, **options)
+    history = fit(model(missing="mask"), rows[0], 5, resume=True, **options)
+    assert len(history) == 5 and history.best_epoch is None
+    assert not any("val_log_p" in row for row in history)
+    assert len((tmp_path / "r/metrics.csv").read_text().splitlines()) == 6

@@ -274,6 +274,8 @@ def _set_up(training: _Training) -> Iterator[Steps]:
             t.best = t.run.best
         elif not t.patience:
             t.history.best_epoch = None
+            for row in t.history:
+                row.pop(LOG_P, None)
         if moves(model) and not t.history:
             _settle(t, draws=0)
         if ranks.first and isinstance(model, VAE):
