@@ -28,7 +28,7 @@ from tinyvae.evaluate.passes import BLOCK, width
 from tinyvae.models import VAE
 
 STEPS = 20  # at most, to z*
-STEP = 0.01  # in z, of the differences that J and ∂s/∂z are
+SHIFT = 0.01  # of z, for the differences that J and ∂s/∂z are taken from
 LENGTHS = np.array([1.0, 0.3, 0.1])  # parts of a step that are tried: f is not a parabola
 CLOSE = 1e-3  # nats: the last step to z* gains less
 
@@ -71,9 +71,9 @@ def laplace(model: VAE, x: Array, labels: Any = None, steps: int = STEPS) -> Lap
 
     def around(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ∇f (R, L), H (R, L, L) and f (R,) at the z of some rows."""
-        beside = np.concatenate([np.zeros((1, L)), STEP * np.eye(L)])
+        beside = np.concatenate([np.zeros((1, L)), SHIFT * np.eye(L)])
         y, s, f = at(rows, z[rows, None] + beside)
-        J, ds = ((part[:, 1:] - part[:, :1]) / STEP for part in (y, s))  # (R, L, D)
+        J, ds = ((part[:, 1:] - part[:, :1]) / SHIFT for part in (y, s))  # (R, L, D)
         H = np.eye(L) + J @ ds.swapaxes(1, 2)
         return z[rows] + (J @ s[:, 0, :, None])[..., 0], 0.5 * (H + H.swapaxes(1, 2)), f[:, 0]
 
