@@ -643,6 +643,7 @@ def test_what_to_try_next_can_be_pasted(options, rng, capsys):
 def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, expected):
     class Known:
         x_train, options, image_shape = np.zeros((rows, 1)), {"name": name}, (28, 28)
+        missing = False
 
     found = defaults(Known, {})
     assert (found["lr"], found["epochs"]) == expected and found["batch_size"] == 100
@@ -659,6 +660,9 @@ def test_the_data_that_come_with_tinyvae_have_settings_of_their_own(name, rows, 
         (2_000, (8, 8), {}, {"hidden": (256, 128), "lr": 1e-3, "patience": 30}),
         (9, None, {}, {"patience": None}),  # too few to hold some out
         (100, None, {"validation": 0}, {"patience": None}),
+        (99, None, {"gaps": True}, {"hidden": (), "lr": 3e-2, "epochs": 1200, "patience": 90}),
+        (100, None, {"gaps": True}, {"lr": 1.5e-3, "epochs": 1200, "patience": 90}),
+        (2_000, (8, 8), {"gaps": True}, {"lr": 1e-3, "patience": 30}),
     ],
 )
 def test_data_of_ones_own_have_settings_by_their_kind_and_size(rows, shape, given, expected):
@@ -666,7 +670,7 @@ def test_data_of_ones_own_have_settings_by_their_kind_and_size(rows, shape, give
 
     class Own:
         x_train, image_shape, options = np.zeros((rows, 1)), shape, asked
-        n_features = 1
+        n_features, missing = 1, "gaps" in given
 
     found = {"patience": None} | defaults(Own, given)
     assert {name: found[name] for name in expected} == expected

@@ -192,7 +192,7 @@ def defaults(dataset: Any, given: dict) -> dict:
     their number of rows, and, for data of one's own, when to stop."""
     own, n = dataset.options["name"] not in NAMES, len(dataset.x_train)
     table = own and not dataset.image_shape
-    found, gaps = dict(IMAGES), dataset.missing
+    found, gaps = dict(IMAGES), table and dataset.missing
     if table:
         found = recipes.table(n, dataset.n_features, given.get("hidden"), gaps)
     size = given.get("batch_size", found["batch_size"])
