@@ -124,6 +124,20 @@ def test_log_p_of_what_was_observed_is_exact_too(linear, rows):
         assert abs(found.log_likelihood[n] - exact) < 4 * found.standard_error[n] + 1e-9
 
 
+def test_few_draws_are_enough_for_log_p_of_rows_with_missing_cells(linear, rows):
+    """Whichever rows stand beside them, whole or not, and in `shares` as in `log_likelihood`."""
+    narrow = copy.deepcopy(linear)
+    narrow.parameters["encoder.0.b"][L:] = -6.0  # a q(z|x) that is far too sure of itself
+    whole = np.where(np.isnan(rows[:5]), 0.5, rows[:5])
+    beside = np.concatenate([whole[:3], rows, whole[3:]])
+    found = evaluate.log_likelihood(narrow, beside, samples=300)
+    expected = evaluate.log_likelihood(linear, rows, samples=10_000).log_likelihood
+    np.testing.assert_allclose(found.log_likelihood[3:-2], expected, atol=0.15)
+    assert found.effective_samples[3:-2].min() > 100 > found.effective_samples[:3].max()
+    shares = evaluate.shares(narrow, beside, samples=300)
+    np.testing.assert_allclose(shares.value, found.log_likelihood, rtol=1e-10)
+
+
 def test_a_row_does_not_depend_on_its_batch(linear, rows):
     alone = evaluate.impute(linear, rows[4:5], samples=300)
     np.testing.assert_allclose(

@@ -17,9 +17,11 @@ from tinyvae.core.likelihood import Bernoulli
 from tinyvae.data.dataset import counted
 from tinyvae.data.progress import bar
 from tinyvae.evaluate.information import mutual_information, standard_error
+from tinyvae.evaluate.laplace import near_posterior
 from tinyvae.evaluate.passes import (
     Weights,
     checked,
+    lacking,
     log_weights,
     posterior,
     posterior_draws,
@@ -139,6 +141,7 @@ def log_likelihood(
 
     In expectation it is a lower bound that rises with S (`samples`) from the ELBO to log p(x).
     The sums run over blocks, scaled by the largest weight so far, so memory does not grow with S.
+    Of a row with missing cells, of which q(z|x) may know little, the draws are those of `impute`.
 
     Parameters
     ----------
@@ -174,7 +177,15 @@ def log_likelihood(
         raise ValueError("an Autoencoder has no distribution over z, so no log p(x): train a VAE")
     S = checks.integer("samples", samples, 1)
     x, labels = checked(model, x, labels)
-    log_mean, effective = _mean_weight(model, x, labels, S, seed, progress)
+    gaps = lacking(model, x)
+    if not gaps.any():
+        log_mean, effective = _mean_weight(model, x, labels, S, seed, progress)
+    else:
+        log_mean, effective = np.empty(len(x)), np.empty(len(x))
+        for some, found in ((~gaps, _mean_weight), (gaps, _mean_weight_near)):
+            of_some = None if labels is None else labels[some]
+            if some.any():
+                log_mean[some], effective[some] = found(model, x[some], of_some, S, seed, progress)
     # Var(mean w) / (mean w)² with the unbiased variance of w; rounding may leave it just below 0.
     variance = np.maximum(S / effective - 1, 0) / (S - 1) if S > 1 else np.full(len(x), np.nan)
     return LogLikelihood(log_mean, np.sqrt(variance), effective)
@@ -205,6 +216,17 @@ def _mean_weight(
             log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll, *weights))
             sums.add(rows, log_w.astype(float))  # (R, s)
             shown.update(log_w.size / S)
+    return sums.log_mean(S), sums.effective_samples
+
+
+def _mean_weight_near(
+    model: VAE, x: np.ndarray, labels: Array | None, S: int, seed: int, progress: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same of rows with missing cells, by draws near each row's own posterior."""
+    sums = Weights(len(x))
+    with bar(progress, total=len(x), unit="example") as shown:
+        for _, w, *_ in near_posterior(model, x, labels, S, seed, sums):
+            shown.update(w.size / S)
     return sums.log_mean(S), sums.effective_samples
 
 

@@ -16,7 +16,6 @@ prior and the others from the Gaussian that Laplace's method fits to each row
 """
 
 import copy
-import math
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
@@ -26,19 +25,9 @@ from tinyvae import checks
 from tinyvae.checks import by_keyword
 from tinyvae.core.arrays import Array
 from tinyvae.core.latent import kl
-from tinyvae.data.blocks import blocks
 from tinyvae.device import seed_sequence
-from tinyvae.evaluate.laplace import laplace
-from tinyvae.evaluate.passes import (
-    BLOCK,
-    Weights,
-    checked,
-    decoded_draws,
-    keys_of,
-    log_weights,
-    noise,
-    width,
-)
+from tinyvae.evaluate.laplace import near_posterior
+from tinyvae.evaluate.passes import Weights, checked, decoded_draws, lacking, log_weights
 from tinyvae.models import VAE, Autoencoder, of_observed_cells
 
 
@@ -141,7 +130,7 @@ def impute(
     choices = np.random.default_rng(seed_sequence(seed, "sample"))
     rng = model.backend.generator(seed_sequence(seed, "sample", 1))
     candidates = np.zeros((M, *some[0].shape))
-    for rows, w, rescale, y in _near_posterior(model, *some, S, seed, weights):
+    for rows, w, rescale, y, _ in near_posterior(model, *some, S, seed, weights):
         mean = model.backend.to_numpy(model.likelihood.mean(y)).reshape(*w.shape, -1)
         means[rows] = means[rows] * rescale[:, None] + np.einsum("rs,rsd->rd", w, mean)
         if M:
@@ -202,7 +191,7 @@ def shares(
         raise ValueError("an Autoencoder has no log p(x): take of='elbo', or train a VAE")
     x, labels = checked(model, x, labels)
     likelihood = of_observed_cells(model.likelihood, model.backend.xp.ones(1, model.dtype))
-    columns, divergence, weights = np.zeros(x.shape), np.zeros(len(x)), Weights(len(x))
+    columns, divergence, value = np.zeros(x.shape), np.zeros(len(x)), np.zeros(len(x))
 
     def cells(y: Array, target: Array, R: int) -> np.ndarray:  # (R, s, D)
         found = model.backend.to_numpy(likelihood.observed_cells(y, target))
@@ -215,11 +204,16 @@ def shares(
                 of_rows = model.backend.to_numpy(kl(mu, logvar).sum(axis=1))
                 divergence[rows] -= of_rows * (eps.shape[1] / S)
         return Shares(columns.sum(axis=1) + divergence, columns, divergence)
-    for rows, w, rescale, y, target in _weighted(cast(VAE, model), x, labels, S, seed, weights):
-        sums = np.einsum("rs,rsd->rd", w, cells(y, target, len(w)))
-        columns[rows] = columns[rows] * rescale[:, None] - sums
-    columns /= weights.total[:, None]
-    value = weights.log_mean(S)
+    gaps = lacking(model, x)
+    for some, draws in ((~gaps, _weighted), (gaps, near_posterior)):  # as `log_likelihood` does
+        weights, of_some = Weights(int(some.sum())), None if labels is None else labels[some]
+        found = np.zeros((len(weights.total), x.shape[1]))
+        parts = draws(cast(VAE, model), x[some], of_some, S, seed, weights)
+        for rows, w, rescale, y, target in parts if some.any() else ():
+            sums = np.einsum("rs,rsd->rd", w, cells(y, target, len(w)))
+            found[rows] = found[rows] * rescale[:, None] - sums
+        columns[some] = found / weights.total[:, None]
+        value[some] = weights.log_mean(S)
     return Shares(value, columns, value - columns.sum(axis=1))
 
 
@@ -232,30 +226,3 @@ def _weighted(
         nll = model.likelihood.nll(y, target).reshape(len(mu), -1)
         log_w = model.backend.to_numpy(log_weights(mu, logvar, eps, nll)).astype(float)
         yield rows, *weights.add(rows, log_w), y, target
-
-
-def _near_posterior(
-    model: VAE, x: np.ndarray, labels: Array | None, S: int, seed: int, weights: Weights
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Array]]:
-    """Yield (rows, w, rescale, y) as `_weighted`, of draws of which every second is from the prior
-    p(z), and the others from the Gaussian r(z) of Laplace's method."""
-    L, backend = model.latent_dim, model.backend
-    size = max(1, BLOCK // width(model))
-    with backend.session():
-        for rows in blocks(len(x), size // max(S, L + 1)):
-            batch, label = model.as_batch(x[rows]), None if labels is None else labels[rows]
-            r, keys = laplace(model, batch, label), keys_of(x[rows], seed)
-            for draws in blocks(S, size):
-                z = noise(keys, draws, L).astype(float)  # (R, s, L)
-                near = slice(draws.start % 2, None, 2)
-                z[:, near] = r.draw(z[:, near])
-                places = np.repeat(np.arange(len(batch)), z.shape[1])
-                repeated = None if label is None else label[places]
-                y = model.decoder_output(
-                    backend.asarray(z.reshape(-1, L), model.dtype), labels=repeated
-                )  # (R s, D)
-                nll = model.likelihood.nll(y, batch[backend.asarray(places)])
-                log_prior = -0.5 * (z * z).sum(axis=2)  # (R, s), without −½ L log 2π, as r
-                proposal = np.logaddexp(r.log_density(z), log_prior) - math.log(2)
-                log_w = log_prior - backend.to_numpy(nll).astype(float).reshape(z.shape[:2])
-                yield rows, *weights.add(rows, log_w - proposal), y

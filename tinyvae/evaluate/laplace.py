@@ -18,13 +18,15 @@ was not trained on, or lacks cells as no other did, as well as any.
 """
 
 import copy
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyvae.core.arrays import Array
 from tinyvae.data.blocks import blocks
-from tinyvae.evaluate.passes import BLOCK, width
+from tinyvae.evaluate.passes import BLOCK, Weights, keys_of, noise, width
 from tinyvae.models import VAE
 
 STEPS = 20  # at most, to z*
@@ -105,3 +107,34 @@ def log_evidence(model: VAE, x: Array, labels: Any = None, steps: int = STEPS) -
             some = None if labels is None else labels[rows]
             found.append(laplace(model, model.as_batch(x[rows]), some, steps).log_p)
     return np.concatenate(found)
+
+
+def near_posterior(
+    model: VAE, x: np.ndarray, labels: Array | None, S: int, seed: int, weights: Weights
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Array, Array]]:
+    """Yield (rows, w, rescale, y, target): the weights w (R, s) of draws, added to `weights`, the
+    factor (R,) of sums over earlier draws, the decoder's answers y (R s, D) and the rows of x.
+
+    Every second draw is from the prior p(z), the others from N(z*, H⁻¹), here r(z): together from
+    ½ r(z) + ½ p(z).
+    """
+    L, backend = model.latent_dim, model.backend
+    size = max(1, BLOCK // width(model))
+    with backend.session():
+        for rows in blocks(len(x), size // max(S, L + 1)):
+            batch, label = model.as_batch(x[rows]), None if labels is None else labels[rows]
+            r, keys = laplace(model, batch, label), keys_of(x[rows], seed)
+            for draws in blocks(S, size):
+                z = noise(keys, draws, L).astype(float)  # (R, s, L)
+                near = slice(draws.start % 2, None, 2)
+                z[:, near] = r.draw(z[:, near])
+                places = np.repeat(np.arange(len(batch)), z.shape[1])
+                repeated = None if label is None else label[places]
+                codes = backend.asarray(z.reshape(-1, L), model.dtype)
+                y = model.decoder_output(codes, labels=repeated)  # (R s, D)
+                target = batch[backend.asarray(places)]
+                nll = backend.to_numpy(model.likelihood.nll(y, target)).astype(float)
+                log_prior = -0.5 * (z * z).sum(axis=2)  # (R, s), without −½ L log 2π, as r
+                proposal = np.logaddexp(r.log_density(z), log_prior) - math.log(2)
+                log_w = log_prior - nll.reshape(z.shape[:2]) - proposal
+                yield rows, *weights.add(rows, log_w), y, target

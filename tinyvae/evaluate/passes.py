@@ -36,6 +36,14 @@ def checked(model: Autoencoder, x: Array, labels: Array | None) -> tuple[Array, 
     return x, model.backend.to_numpy(labels)
 
 
+def lacking(model: Autoencoder, x: Array) -> np.ndarray:
+    """Return which rows of checked data (N, D) lack cells (N,)."""
+    if not model.missing:
+        return np.zeros(len(x), bool)
+    parts = blocks(len(x), BLOCK // x.shape[1])
+    return np.concatenate([np.isnan(x[rows]).any(axis=1) for rows in parts])
+
+
 def by_blocks(
     model: Autoencoder, function: Callable, x: Array, labels: Array | None = None,
     rows: np.ndarray | None = None,
